@@ -1,0 +1,317 @@
+//! What a run will do: the immutable result of compiling a scenario. Every name is interned in the [`Catalog`], every
+//! template is parsed, every value is checked; from here on nothing about the file can be wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Method};
+use url::Url;
+
+use crate::diagnostic::Source;
+use crate::http::settings::Settings;
+use crate::load::Profile;
+use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use crate::template::{Constants, Expression, JsonTemplate, Template};
+
+/// One test, ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The label `test` of every series.
+    pub name: String,
+    /// The file as written, and the SHA-256 of its bytes in hex.
+    pub source: Arc<Source>,
+    pub sha256: String,
+    /// Base of relative URLs; absent when every request is absolute.
+    pub host: Option<Url>,
+    /// What templates see in every user: `variables` and `env`.
+    pub constants: Arc<Constants>,
+    pub http: Settings,
+    pub setup: Vec<Step>,
+    pub teardown: Vec<Step>,
+    /// In the order of the file; a user type's id is its index.
+    pub users: Vec<UserType>,
+    pub load: Profile,
+    /// Left out of summary and thresholds; zero for none.
+    pub warm_up: Duration,
+    /// How long a stopping user may take to end its task.
+    pub graceful_stop: Duration,
+    pub catalog: Arc<Catalog>,
+    /// Values that must never be printed.
+    pub secrets: Vec<String>,
+}
+
+/// One kind of user.
+#[derive(Debug)]
+pub struct UserType {
+    pub id: UserId,
+    pub name: String,
+    pub share: Share,
+    /// After each task.
+    pub wait_time: Wait,
+    pub order: Order,
+    pub on_start: Vec<Step>,
+    pub on_stop: Vec<Step>,
+    /// At least one.
+    pub tasks: Vec<Task>,
+    /// The names under which the steps of `on_start` and `on_stop` are measured.
+    pub on_start_task: TaskId,
+    pub on_stop_task: TaskId,
+}
+
+/// How many of the users are of this type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// In proportion to the weights of the other types; may be 0 beside others.
+    Weight(u32),
+    /// This many, before any weighted ones.
+    Fixed(u32),
+}
+
+/// How a user chooses its next task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// At random, by weight.
+    Weighted,
+    /// As written, then from the start again.
+    Sequential,
+    /// All of them in random order, then shuffled anew; a task of weight 3 is there three times.
+    Shuffle,
+}
+
+/// One unit of work of a user.
+#[derive(Debug)]
+pub struct Task {
+    pub id: TaskId,
+    pub name: String,
+    pub weight: u32,
+    pub steps: Vec<Step>,
+    /// A Markov walk: which task comes next, by index into [`UserType::tasks`] and weight. Empty: the user's order decides.
+    pub next: Vec<(usize, u32)>,
+}
+
+#[derive(Debug)]
+pub enum Step {
+    Request(Box<RequestStep>),
+    Think(Wait),
+    Group { id: GroupId, steps: Vec<Step> },
+}
+
+/// A pause: how long it lasts, or from when it counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wait {
+    Constant(Duration),
+    /// Uniform.
+    Between(Duration, Duration),
+    /// Exponential with this mean.
+    Exponential(Duration),
+    /// Normal, cut at zero.
+    Normal { mean: Duration, std: Duration },
+    /// Tasks start this far apart (`constant_pacing`, and `constant_throughput` as its inverse).
+    Pacing(Duration),
+}
+
+#[derive(Debug)]
+pub struct RequestStep {
+    pub id: RequestId,
+    /// As metrics carry it.
+    pub name: String,
+    pub method: Method,
+    pub address: Address,
+    /// Appended to the URL, percent-encoded.
+    pub query: Vec<(Template, Template)>,
+    /// Headers that are the same each time: the defaults, the request's own and the body's content type.
+    pub headers: HeaderMap,
+    /// Headers that are rendered; they replace the fixed ones of their name.
+    pub rendered_headers: Vec<(HeaderName, Template)>,
+    pub body: Body,
+    pub timeout: Duration,
+    /// Redirects followed at most.
+    pub redirects: u32,
+    /// Skipped, uncounted, unless true.
+    pub when: Option<Expression>,
+    pub expect: Vec<Expectation>,
+    /// Whether anything looks into the response's body.
+    pub keep_body: bool,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Address {
+    Fixed(Url),
+    /// Rendered each time; a result that begins with `/` or has no scheme is joined to the base.
+    Rendered { base: Option<Url>, template: Template },
+}
+
+#[derive(Debug)]
+pub enum Body {
+    None,
+    Text(Template),
+    Json(JsonTemplate),
+    /// `application/x-www-form-urlencoded`
+    Form(Vec<(Template, Template)>),
+}
+
+/// One thing that a response must fulfil.
+#[derive(Debug)]
+pub struct Expectation {
+    pub id: CheckId,
+    pub rule: Rule,
+}
+
+#[derive(Debug)]
+pub enum Rule {
+    /// Any of these ranges, bounds included.
+    Status(Vec<(u16, u16)>),
+    Header(HeaderName, TextRule),
+    /// `text` is the path as written.
+    Json { text: String, path: serde_json_path::JsonPath, rule: ValueRule },
+    Body(TextRule),
+    /// Service time, to the last byte.
+    MaxTime(Duration),
+    That(Expression),
+}
+
+/// What a text must be. All given parts must hold.
+#[derive(Debug, Default)]
+pub struct TextRule {
+    pub exists: Option<bool>,
+    pub equals: Option<Template>,
+    pub contains: Option<Template>,
+    pub matches: Option<regex::Regex>,
+}
+
+/// What the first node that a JSONPath finds must be. All given parts must hold.
+#[derive(Debug, Default)]
+pub struct ValueRule {
+    pub exists: Option<bool>,
+    pub equals: Option<JsonTemplate>,
+    /// Of a text: the part; of a list: the element; of an object: the key.
+    pub contains: Option<JsonTemplate>,
+    pub matches: Option<regex::Regex>,
+    pub gt: Option<f64>,
+    pub gte: Option<f64>,
+    pub lt: Option<f64>,
+    pub lte: Option<f64>,
+    /// Of a text in characters, of a list or object in elements.
+    pub length: Option<u64>,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// The user type of slot `slot` (from 0): fixed ones first, then weighted ones interleaved so that every prefix is
+    /// as near to the weights as whole users can be.
+    pub fn mix(&self) -> Mix {
+        Mix::new(&self.users.iter().map(|user| user.share).collect::<Vec<_>>())
+    }
+}
+
+/// Which user type each slot has; a pure function of the slot.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    fixed: Vec<usize>,
+    /// One period of the weighted part.
+    cycle: Vec<usize>,
+}
+
+/// Weights are scaled down such that a period is at most this long.
+const LONGEST_CYCLE: u32 = 10_000;
+
+impl Mix {
+    fn new(shares: &[Share]) -> Self {
+        let mut fixed = Vec::new();
+        let mut weights = Vec::new();
+        for (index, share) in shares.iter().enumerate() {
+            match *share {
+                Share::Fixed(count) => fixed.extend(std::iter::repeat_n(index, count as usize)),
+                Share::Weight(weight) if weight > 0 => weights.push((index, u64::from(weight))),
+                Share::Weight(_) => {}
+            }
+        }
+        let divisor = weights.iter().fold(0, |a, (_, b)| gcd(a, *b)).max(1);
+        let mut total: u64 = weights.iter().map(|(_, weight)| weight / divisor).sum();
+        if total > u64::from(LONGEST_CYCLE) {
+            let scale = total as f64 / f64::from(LONGEST_CYCLE);
+            weights.iter_mut().for_each(|(_, weight)| *weight = ((*weight / divisor) as f64 / scale).round().max(1.0) as u64);
+        } else {
+            weights.iter_mut().for_each(|(_, weight)| *weight /= divisor);
+        }
+        total = weights.iter().map(|(_, weight)| weight).sum();
+        // Smooth weighted round robin: each turn adds its weight to each, the highest is taken and pays the total.
+        let mut credit = vec![0i64; weights.len()];
+        let cycle = (0..total)
+            .filter_map(|_| {
+                credit.iter_mut().zip(&weights).for_each(|(credit, (_, weight))| *credit += *weight as i64);
+                let best = (0..credit.len()).max_by_key(|at| (credit[*at], std::cmp::Reverse(*at)))?;
+                credit[best] -= total as i64;
+                Some(weights[best].0)
+            })
+            .collect();
+        Self { fixed, cycle }
+    }
+
+    /// The index of the user type of slot `slot`; `None` when there are only fixed ones and fewer than that.
+    pub fn user_of(&self, slot: u32) -> Option<usize> {
+        let slot = slot as usize;
+        match self.fixed.get(slot) {
+            Some(user) => Some(*user),
+            None if self.cycle.is_empty() => None,
+            None => Some(self.cycle[(slot - self.fixed.len()) % self.cycle.len()]),
+        }
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+// === impl Wait ===
+
+impl Wait {
+    pub const NONE: Self = Self::Constant(Duration::ZERO);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mix(shares: &[Share], slots: u32) -> Vec<Option<usize>> {
+        let mix = Mix::new(shares);
+        (0..slots).map(|slot| mix.user_of(slot)).collect()
+    }
+
+    #[test]
+    fn fixed_users_come_first_and_weights_interleave() {
+        let shares = [Share::Weight(3), Share::Fixed(2), Share::Weight(1)];
+        assert_eq!(
+            mix(&shares, 10),
+            [1, 1, 0, 0, 2, 0, 0, 0, 2, 0].map(Some),
+            "two fixed ones, then three to one, never all of one type at the end"
+        );
+    }
+
+    #[test]
+    fn every_prefix_is_near_the_weights() {
+        let weights = [7u32, 2, 1];
+        let mix = Mix::new(&weights.map(Share::Weight));
+        let mut counts = [0f64; 3];
+        for slot in 0..1000 {
+            counts[mix.user_of(slot).unwrap()] += 1.0;
+            for (count, weight) in counts.iter().zip(weights) {
+                assert!((count - f64::from(slot + 1) * f64::from(weight) / 10.0).abs() <= 1.0, "slot {slot}: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_fixed_users_leave_later_slots_empty() {
+        assert_eq!(mix(&[Share::Fixed(1)], 2), [Some(0), None]);
+    }
+
+    #[test]
+    fn huge_weights_keep_their_proportion() {
+        let mix = Mix::new(&[Share::Weight(1_000_003), Share::Weight(3_000_001)]);
+        let first = (0..10_000).filter(|slot| mix.user_of(*slot) == Some(0)).count();
+        assert!((2400..=2600).contains(&first), "{first}");
+    }
+}
