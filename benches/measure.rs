@@ -1,0 +1,98 @@
+//! What measuring costs: recording a request, merging shards for a scrape, writing the three forms.
+//! `cargo bench --bench measure`; the snapshot has about 70 requests, which are more than 5,000 series.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use divan::{Bencher, black_box};
+use otload::clock::Timestamp;
+use otload::export::prometheus::{Format, encode};
+use otload::measure::catalog::{Catalog, RequestId};
+use otload::measure::shard::{Sample, Shard};
+use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
+use otload::reason::Reason;
+
+const REQUESTS: u32 = 70;
+
+fn main() {
+    divan::main();
+}
+
+fn catalog() -> Arc<Catalog> {
+    let mut catalog = Catalog::default();
+    let user = catalog.add_user("UserBehaviour");
+    for id in 0..REQUESTS {
+        let task = format!("task {id}");
+        catalog.add_task(user, &task);
+        catalog.add_request("UserBehaviour", &task, &format!("GET /cars/{id}"), "GET");
+    }
+    Arc::new(catalog)
+}
+
+fn facts() -> Facts {
+    let run = RunInfo {
+        test: "cars".to_owned(),
+        run_id: "20261123-101530-abcd".to_owned(),
+        version: "0.1.0".to_owned(),
+        host: "http://127.0.0.1:5000".to_owned(),
+        scenario_sha256: "0".repeat(64),
+        started_at: Timestamp::from_unix(Duration::from_secs(1_795_428_930)),
+        labels: Vec::new(),
+    };
+    Facts::new(Arc::new(run), Phase::Steady, 100_000)
+}
+
+/// Latencies between 1 and 60 ms that do not repeat, without a random generator's cost.
+fn sample(number: u64) -> Sample<'static> {
+    let response = Duration::from_nanos(1_000_000 + number.wrapping_mul(2_654_435_761) % 59_000_000);
+    let failure = number.is_multiple_of(50).then_some((Reason::Status, "503 Service Unavailable"));
+    let status = Some(if failure.is_some() { 503 } else { 200 });
+    Sample { response, service: response, status, failure, sent_bytes: 120, received_bytes: 2048, redirects: 0 }
+}
+
+fn filled(catalog: &Arc<Catalog>) -> Shard {
+    let mut shard = Shard::new(catalog);
+    for number in 0..u64::from(REQUESTS) * 1000 {
+        shard.request(RequestId((number % u64::from(REQUESTS)) as u32), &sample(number / 7));
+    }
+    shard
+}
+
+#[divan::bench]
+fn record_request(bencher: Bencher<'_, '_>) {
+    let catalog = catalog();
+    let mut shard = filled(&catalog);
+    let mut number = 0;
+    bencher.bench_local(|| {
+        number += 1;
+        shard.request(black_box(RequestId(3)), black_box(&sample(number)));
+    });
+}
+
+/// The open model: response and service time differ.
+#[divan::bench]
+fn record_request_with_two_times(bencher: Bencher<'_, '_>) {
+    let catalog = catalog();
+    let mut shard = filled(&catalog);
+    let mut number = 0;
+    bencher.bench_local(|| {
+        number += 1;
+        let sample = sample(number);
+        shard.request(black_box(RequestId(3)), black_box(&Sample { service: sample.response / 2, ..sample }));
+    });
+}
+
+#[divan::bench(args = [Detail::Totals, Detail::Full])]
+fn merge_four_shards(bencher: Bencher<'_, '_>, detail: Detail) {
+    let catalog = catalog();
+    let shards: Vec<_> = (0..4).map(|_| Arc::new(Mutex::new(filled(&catalog)))).collect();
+    bencher.bench_local(|| Snapshot::take(&catalog, facts(), &shards, detail));
+}
+
+#[divan::bench(args = Format::ALL)]
+fn encode_five_thousand_series(bencher: Bencher<'_, '_>, format: Format) {
+    let catalog = catalog();
+    let shards = [Arc::new(Mutex::new(filled(&catalog)))];
+    let snapshot = Snapshot::take(&catalog, facts(), &shards, Detail::Totals);
+    bencher.bench_local(|| encode(&snapshot, format));
+}

@@ -1,0 +1,3 @@
+//! Exporters: pure functions from a snapshot to bytes. Whoever calls them does the I/O.
+
+pub mod prometheus;

@@ -1,0 +1,192 @@
+//! From a snapshot to families of series: which there are, and with which labels. `measure::name` says which are there from
+//! the first scrape and which come when they first occur.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::measure::histogram::Histogram;
+use crate::measure::name;
+use crate::measure::snapshot::{Phase, Snapshot};
+use crate::measure::totals::{Ending, Status, UserState};
+use crate::reason::Reason;
+
+use super::{Exposition, Family, Series, Value};
+
+impl<'a> Exposition<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+        let run = &snapshot.facts.run;
+        let mut labels = vec![("test", run.test.as_str()), ("run_id", run.run_id.as_str())];
+        let own = run.labels.iter().filter(|(label, _)| is_label(label) && !name::is_reserved(label));
+        labels.extend(own.map(|(label, value)| (label.as_str(), value.as_str())));
+        let mut families = Vec::with_capacity(name::ALL.len());
+        for metric in name::ALL {
+            let mut family = Family { metric, series: Vec::new() };
+            fill(&mut family, snapshot);
+            if !family.series.is_empty() {
+                families.push(family);
+            }
+        }
+        Self { labels, boundaries: &snapshot.catalog.buckets, families }
+    }
+}
+
+/// Whether Prometheus accepts it as a label's name.
+fn is_label(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    match *family.metric {
+        name::REQUEST_DURATION | name::REQUEST_SERVICE | name::REQUESTS | name::REQUEST_FAILURES => requests(family, snapshot),
+        name::REDIRECTS | name::SENT_BYTES | name::RECEIVED_BYTES | name::CHECKS => by_request_name(family, snapshot),
+        name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
+        name::USERS | name::USERS_TARGET => users(family, snapshot),
+        _ => run(family, snapshot),
+    }
+}
+
+fn requests<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    for (name, totals) in snapshot.catalog.requests.iter().zip(&snapshot.totals.requests) {
+        let labels = [&name.user, &name.task, &name.request, &name.method].map(String::as_str);
+        match *family.metric {
+            name::REQUEST_DURATION => family.histograms(&labels, &totals.response),
+            name::REQUEST_SERVICE => family.histograms(&labels, &totals.service),
+            name::REQUEST_FAILURES => {
+                for (reason, count) in Reason::ALL.into_iter().zip(totals.counters.reasons) {
+                    if count > 0 {
+                        family.push(&labels, [Cow::Borrowed(reason.name())], Value::Integer(count));
+                    }
+                }
+            }
+            _ => {
+                let first = (Status::Code(200), Ending::Success);
+                let statuses = &totals.counters.statuses;
+                if !statuses.iter().any(|(status, ending, _)| (status, ending) == first) {
+                    family.push(&labels, ["200".into(), first.1.name().into()], Value::Integer(0));
+                }
+                for (status, ending, count) in statuses.iter() {
+                    family.push(&labels, [status.to_string().into(), ending.name().into()], Value::Integer(count));
+                }
+            }
+        }
+    }
+}
+
+/// Metrics that carry a request's name only: the same name in several tasks is one series.
+fn by_request_name<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    let (catalog, totals) = (&snapshot.catalog, &snapshot.totals);
+    if *family.metric == name::CHECKS {
+        let mut sums: BTreeMap<(&str, &str), [u64; 2]> = BTreeMap::new();
+        for (check, counts) in catalog.checks.iter().zip(&totals.checks) {
+            let request = catalog.requests.get(check.request.index()).map_or("", |name| name.request.as_str());
+            let sum = sums.entry((request, &check.check)).or_default();
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        for ((request, check), sum) in sums {
+            for ending in Ending::ALL {
+                family.push(&[request, check], [ending.name().into()], Value::Integer(sum[ending as usize]));
+            }
+        }
+        return;
+    }
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, totals) in catalog.requests.iter().zip(&totals.requests) {
+        *sums.entry(&name.request).or_default() += match *family.metric {
+            name::SENT_BYTES => totals.counters.sent_bytes,
+            name::RECEIVED_BYTES => totals.counters.received_bytes,
+            _ => totals.counters.redirects,
+        };
+    }
+    for (request, sum) in sums {
+        family.push(&[request], [], Value::Integer(sum));
+    }
+}
+
+fn tasks<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    let (catalog, totals) = (&snapshot.catalog, &snapshot.totals);
+    if *family.metric == name::GROUP_DURATION {
+        for (name, pair) in catalog.groups.iter().zip(&totals.groups) {
+            family.histograms(&[&name.user, &name.task, &name.group], pair);
+        }
+        return;
+    }
+    for (name, pair) in catalog.tasks.iter().zip(&totals.tasks) {
+        let labels = [catalog.users.get(name.user.index()).map_or("", String::as_str), &name.name];
+        if *family.metric == name::TASK_DURATION {
+            family.histograms(&labels, pair);
+        } else {
+            for ending in Ending::ALL {
+                family.push(&labels, [ending.name().into()], Value::Integer(pair[ending as usize].count()));
+            }
+        }
+    }
+}
+
+fn users<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    let totals = &snapshot.totals;
+    for ((user, states), target) in snapshot.catalog.users.iter().zip(&totals.users).zip(&totals.users_target) {
+        if *family.metric == name::USERS_TARGET {
+            family.push(&[user], [], Value::Integer(*target));
+            continue;
+        }
+        for state in UserState::ALL {
+            family.push(&[user], [state.name().into()], gauge(states[state as usize]));
+        }
+    }
+}
+
+/// The metrics of which a run has one.
+fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    let (facts, totals) = (&snapshot.facts, &snapshot.totals);
+    let value = match *family.metric {
+        name::SCHEDULE_LAG => Some(Value::Histogram(&totals.lag)),
+        name::CONNECTIONS => return family.push(&["open"], [], gauge(totals.connections)),
+        name::CONNECTIONS_OPENED => Some(Value::Integer(totals.connections_opened)),
+        name::CLAMPED => Some(Value::Integer(totals.clamped)),
+        name::GENERATOR_CPU => facts.health.cpu_ratio.map(Value::Float),
+        name::GENERATOR_LOOP_LAG => facts.health.loop_lag_seconds.map(Value::Float),
+        name::GENERATOR_RESIDENT => facts.health.resident_bytes.map(Value::Integer),
+        name::GENERATOR_FDS => facts.health.open_fds.map(Value::Integer),
+        name::GENERATOR_SATURATED => Some(Value::Integer(facts.health.saturated.into())),
+        name::RUN_INFO => {
+            let run = &facts.run;
+            return family.push(&[&run.version, &run.host, &run.scenario_sha256], [], Value::Integer(1));
+        }
+        name::RUN_PHASE => {
+            for phase in Phase::ALL {
+                family.push(&[phase.name()], [], Value::Integer((phase == facts.phase).into()));
+            }
+            None
+        }
+        name::RUN_START_TIME => Some(Value::Float(facts.run.started_at.unix_seconds())),
+        name::RUN_VALID => Some(Value::Integer(facts.valid.into())),
+        name::SERIES => Some(Value::Integer(snapshot.catalog.series())),
+        name::SERIES_LIMIT => Some(Value::Integer(facts.series_limit)),
+        _ => None,
+    };
+    if let Some(value) = value {
+        family.push(&[], [], value);
+    }
+}
+
+/// A gauge that is a sum of steps up and down; between two workers' locks it may be below 0 for a moment.
+fn gauge<'a>(value: i64) -> Value<'a> {
+    Value::Integer(u64::try_from(value).unwrap_or(0))
+}
+
+impl<'a> Family<'a> {
+    fn push<const N: usize>(&mut self, first: &[&'a str], last: [Cow<'a, str>; N], value: Value<'a>) {
+        let values = first.iter().copied().map(Cow::Borrowed).chain(last).collect();
+        self.series.push(Series { values, value });
+    }
+
+    /// Successes always, failures once there are some.
+    fn histograms(&mut self, labels: &[&'a str], pair: &'a [Histogram; 2]) {
+        for ending in Ending::ALL {
+            let histogram = &pair[ending as usize];
+            if ending == Ending::Success || histogram.count() > 0 {
+                self.push(labels, [ending.name().into()], Value::Histogram(histogram));
+            }
+        }
+    }
+}

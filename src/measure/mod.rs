@@ -1,0 +1,20 @@
+//! Everything that is measured, from one sample to the merged figures.
+//!
+//! ```text
+//!   Catalog ──────────┬────────────────┐        names of users, tasks, requests, groups, checks; ids are indices
+//!                     ▼                ▼
+//!   worker ──Sample─▶ Shard … Shard ─▶ Snapshot ─┬─ totals      since the start: Prometheus
+//!                    (a lock each)   (a merge)   └─ measured()  without the warm-up: summary, report
+//! ```
+//!
+//! A shard belongs to one worker and is never reset by a reader, so all readers agree with each other.
+
+pub mod catalog;
+pub mod health;
+pub mod histogram;
+pub mod measured;
+pub mod name;
+pub mod quantiles;
+pub mod shard;
+pub mod snapshot;
+pub mod totals;

@@ -1,0 +1,328 @@
+//! One worker's measurements: the hot path. A shard sits behind a mutex that only its worker takes, but for the moments of a
+//! snapshot. Recording hashes nothing, compares no text, and allocates only when something is met for the first time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::reason::Reason;
+
+use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use super::histogram::{Point, nanos};
+use super::quantiles::Quantiles;
+use super::totals::{Counters, Ending, Totals, UserState};
+
+/// All that one worker has measured.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    catalog: Arc<Catalog>,
+    pub(super) totals: Totals,
+    /// Only the summary reads these; they begin anew after the warm-up.
+    pub(super) summary: Summary,
+    /// What was counted in the warm-up.
+    pub(super) baseline: Option<Box<Counters>>,
+    load: Load,
+}
+
+/// One exchange, with the redirects that were followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// From the moment it should have started to the last byte.
+    pub response: Duration,
+    /// From the moment it really started.
+    pub service: Duration,
+    /// `None` when no response came.
+    pub status: Option<u16>,
+    /// Why it failed, and the message that says what exactly happened.
+    pub failure: Option<(Reason, &'a str)>,
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+    pub redirects: u32,
+}
+
+/// What Prometheus has no use for: quantiles and examples, both results together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) requests: Vec<RequestSummary>,
+    pub(super) lag: Quantiles,
+    /// How often it began anew: figures of different epochs cannot be subtracted.
+    pub(super) epoch: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RequestSummary {
+    pub(super) response: Quantiles,
+    pub(super) service: Quantiles,
+    /// One message for each reason that occurred, at most [`LONGEST_EXAMPLE`] characters.
+    pub(super) examples: Vec<(Reason, Box<str>)>,
+}
+
+/// How hard a worker works, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Nanoseconds in which it did something.
+    pub busy_nanos: u64,
+    /// Nanoseconds in which it was watched: busy and idle.
+    pub watched_nanos: u64,
+    /// How much later than asked its loop came round, added up.
+    pub late_nanos: u64,
+    /// How often that was looked at.
+    pub turns: u64,
+}
+
+/// Messages kept as examples are cut to so many characters.
+pub const LONGEST_EXAMPLE: usize = 300;
+
+// === Shard ===
+
+impl Shard {
+    pub fn new(catalog: &Arc<Catalog>) -> Self {
+        Self {
+            catalog: Arc::clone(catalog),
+            totals: Totals::new(catalog),
+            summary: Summary::new(catalog),
+            baseline: None,
+            load: Load::default(),
+        }
+    }
+
+    /// Counts one request. An id of another catalog is ignored, here and below.
+    pub fn request(&mut self, id: RequestId, sample: &Sample<'_>) {
+        let (Some(totals), Some(summary)) = (self.totals.requests.get_mut(id.index()), self.summary.requests.get_mut(id.index()))
+        else {
+            return;
+        };
+        let ending = Ending::of(sample.failure.is_none());
+        let counters = &mut totals.counters;
+        counters.statuses.count(sample.status, ending);
+        counters.sent_bytes += sample.sent_bytes;
+        counters.received_bytes += sample.received_bytes;
+        counters.redirects += u64::from(sample.redirects);
+
+        let response = Point::new(sample.response, &self.catalog.buckets);
+        // A closed user's request starts when it should, so both are mostly one.
+        let service =
+            if sample.service == sample.response { response } else { Point::new(sample.service, &self.catalog.buckets) };
+        totals.response[ending as usize].record(&response);
+        totals.service[ending as usize].record(&service);
+        let clamped = [summary.response.record(&response), summary.service.record(&service)];
+        self.totals.clamped += clamped.into_iter().map(u64::from).sum::<u64>();
+
+        if let Some((reason, message)) = sample.failure {
+            counters.reasons[reason as usize] += 1;
+            if !summary.examples.iter().any(|(known, _)| *known == reason) {
+                summary.examples.push((reason, message.chars().take(LONGEST_EXAMPLE).collect()));
+                summary.examples.sort_by_key(|(reason, _)| *reason);
+            }
+        }
+    }
+
+    /// Counts one run of a task; `duration` without think time.
+    pub fn task(&mut self, id: TaskId, ok: bool, duration: Duration) {
+        if let Some(pair) = self.totals.tasks.get_mut(id.index()) {
+            pair[Ending::of(ok) as usize].record(&Point::new(duration, &self.catalog.buckets));
+        }
+    }
+
+    /// Counts one run of a group; `duration` without think time.
+    pub fn group(&mut self, id: GroupId, ok: bool, duration: Duration) {
+        if let Some(pair) = self.totals.groups.get_mut(id.index()) {
+            pair[Ending::of(ok) as usize].record(&Point::new(duration, &self.catalog.buckets));
+        }
+    }
+
+    pub fn check(&mut self, id: CheckId, ok: bool) {
+        if let Some(pair) = self.totals.checks.get_mut(id.index()) {
+            pair[Ending::of(ok) as usize] += 1;
+        }
+    }
+
+    /// A user comes (`from` is `None`), goes (`to` is `None`), or changes its state.
+    pub fn user(&mut self, id: UserId, from: Option<UserState>, to: Option<UserState>) {
+        if let Some(states) = self.totals.users.get_mut(id.index()) {
+            from.into_iter().for_each(|state| states[state as usize] -= 1);
+            to.into_iter().for_each(|state| states[state as usize] += 1);
+        }
+    }
+
+    /// How many users this worker should have now.
+    pub fn users_target(&mut self, id: UserId, users: u32) {
+        if let Some(target) = self.totals.users_target.get_mut(id.index()) {
+            *target = u64::from(users);
+        }
+    }
+
+    /// How much later than intended something was started by the generator's own fault.
+    pub fn lag(&mut self, lag: Duration) {
+        let point = Point::new(lag, &self.catalog.buckets);
+        self.totals.lag.record(&point);
+        self.totals.clamped += u64::from(self.summary.lag.record(&point));
+    }
+
+    /// `opened` new connections; `open_delta` more (or fewer) are open than before.
+    pub fn connections(&mut self, opened: u32, open_delta: i32) {
+        self.totals.connections_opened += u64::from(opened);
+        self.totals.connections += i64::from(open_delta);
+    }
+
+    /// The worker was watched for a further while, and did something in a part of it.
+    pub fn watched(&mut self, busy: Duration, whole: Duration) {
+        self.load.busy_nanos = self.load.busy_nanos.saturating_add(nanos(busy));
+        self.load.watched_nanos = self.load.watched_nanos.saturating_add(nanos(whole));
+    }
+
+    /// The worker's loop came round so much later than it had asked to be woken.
+    pub fn loop_lag(&mut self, late: Duration) {
+        self.load.late_nanos = self.load.late_nanos.saturating_add(nanos(late));
+        self.load.turns += 1;
+    }
+
+    /// How hard the worker works, since its start.
+    pub fn load(&self) -> Load {
+        self.load
+    }
+
+    /// What came so far stays in the totals, and is left out of the summary: exactly what is counted from here on is in it.
+    pub fn end_warm_up(&mut self) {
+        self.baseline = Some(Box::new(self.totals.counters()));
+        self.summary = Summary { epoch: self.summary.epoch + 1, ..Summary::new(&self.catalog) };
+    }
+}
+
+// === Summary ===
+
+impl Summary {
+    pub(super) fn new(catalog: &Catalog) -> Self {
+        Self { requests: vec![RequestSummary::default(); catalog.requests.len()], ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.requests.iter_mut().zip(&other.requests) {
+            mine.response.add(&theirs.response);
+            mine.service.add(&theirs.service);
+            add_examples(&mut mine.examples, &theirs.examples);
+        }
+        self.lag.add(&other.lag);
+        self.epoch += other.epoch;
+    }
+}
+
+/// One example for each reason. Of two, the first by alphabet: whoever merges in whatever order gets the same.
+pub(super) fn add_examples(mine: &mut Vec<(Reason, Box<str>)>, theirs: &[(Reason, Box<str>)]) {
+    for (reason, theirs) in theirs {
+        match mine.binary_search_by_key(reason, |(reason, _)| *reason) {
+            Ok(at) if *theirs < mine[at].1 => mine[at].1.clone_from(theirs),
+            Ok(_) => {}
+            Err(at) => mine.insert(at, (*reason, theirs.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(millis: u64) -> Sample<'static> {
+        let response = Duration::from_millis(millis);
+        Sample {
+            response,
+            service: response,
+            status: Some(200),
+            failure: None,
+            sent_bytes: 10,
+            received_bytes: 100,
+            redirects: 1,
+        }
+    }
+
+    fn shard() -> Shard {
+        let mut catalog = Catalog::default();
+        let user = catalog.add_user("U");
+        catalog.add_task(user, "t");
+        let request = catalog.add_request("U", "t", "GET /a", "GET");
+        catalog.add_group("U", "t", "g");
+        catalog.add_check(request, "status");
+        Shard::new(&Arc::new(catalog))
+    }
+
+    #[test]
+    fn a_request_is_counted_everywhere_once() {
+        let mut shard = shard();
+        shard.request(RequestId(0), &sample(10));
+        let failed =
+            Sample { service: Duration::from_millis(5), failure: Some((Reason::Status, "503")), status: Some(503), ..sample(20) };
+        shard.request(RequestId(0), &failed);
+        shard.request(RequestId(7), &failed);
+        let totals = &shard.totals.requests[0];
+        assert_eq!(totals.counters.requests_and_failures(), (2, 1));
+        assert_eq!(totals.counters.reasons[Reason::Status as usize], 1);
+        assert_eq!((totals.counters.sent_bytes, totals.counters.received_bytes, totals.counters.redirects), (20, 200, 2));
+        assert_eq!(totals.response.each_ref().map(Histogram::count), [1, 1]);
+        assert_eq!(totals.response.each_ref().map(Histogram::sum_nanos), [10_000_000, 20_000_000]);
+        assert_eq!(totals.service.each_ref().map(Histogram::sum_nanos), [10_000_000, 5_000_000]);
+        let summary = &shard.summary.requests[0];
+        assert_eq!((summary.response.count(), summary.service.count()), (2, 2));
+        assert_eq!(summary.service.times().map(|times| (times.min, times.max)), Some((0.005, 0.01)));
+        assert_eq!(summary.examples, [(Reason::Status, "503".into())]);
+    }
+
+    #[test]
+    fn examples_are_the_first_of_each_reason_and_short() {
+        let mut shard = shard();
+        let long = "ü".repeat(1000);
+        for (reason, message) in [(Reason::Tls, long.as_str()), (Reason::Tls, "second"), (Reason::Status, "500")] {
+            shard.request(RequestId(0), &Sample { failure: Some((reason, message)), ..sample(1) });
+        }
+        let examples = &shard.summary.requests[0].examples;
+        assert_eq!(examples.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), [Reason::Status, Reason::Tls]);
+        assert_eq!(examples[1].1.chars().count(), LONGEST_EXAMPLE);
+        let mut merged = vec![(Reason::Tls, "a".into())];
+        add_examples(&mut merged, examples);
+        assert_eq!(merged, [(Reason::Status, "500".into()), (Reason::Tls, "a".into())]);
+    }
+
+    #[test]
+    fn the_rest_is_counted_too() {
+        let mut shard = shard();
+        shard.task(TaskId(0), true, Duration::from_millis(3));
+        shard.task(TaskId(0), false, Duration::from_millis(4));
+        shard.group(GroupId(0), false, Duration::from_millis(5));
+        shard.check(CheckId(0), true);
+        shard.check(CheckId(0), false);
+        shard.check(CheckId(0), false);
+        shard.user(UserId(0), None, Some(UserState::Running));
+        shard.user(UserId(0), None, Some(UserState::Running));
+        shard.user(UserId(0), Some(UserState::Running), Some(UserState::Waiting));
+        shard.users_target(UserId(0), 5);
+        shard.lag(Duration::from_micros(50));
+        shard.lag(Duration::from_secs(5000));
+        shard.connections(3, 2);
+        shard.connections(0, -1);
+        shard.watched(Duration::from_secs(1), Duration::from_secs(4));
+        shard.loop_lag(Duration::from_millis(2));
+        let totals = &shard.totals;
+        assert_eq!(totals.tasks[0].each_ref().map(Histogram::sum_nanos), [3_000_000, 4_000_000]);
+        assert_eq!(totals.groups[0].each_ref().map(Histogram::count), [0, 1]);
+        assert_eq!((totals.checks[0], totals.users[0], totals.users_target[0]), ([1, 2], [1, 1, 0], 5));
+        assert_eq!((totals.lag.count(), totals.connections, totals.connections_opened, totals.clamped), (2, 1, 3, 1));
+        let load = Load { busy_nanos: 1_000_000_000, watched_nanos: 4_000_000_000, late_nanos: 2_000_000, turns: 1 };
+        assert_eq!(shard.load(), load);
+    }
+
+    #[test]
+    fn the_warm_up_stays_in_the_totals_only() {
+        let mut shard = shard();
+        shard.request(RequestId(0), &Sample { failure: Some((Reason::Tls, "cold")), ..sample(900) });
+        shard.check(CheckId(0), true);
+        shard.end_warm_up();
+        shard.request(RequestId(0), &sample(10));
+        assert_eq!(shard.totals.requests[0].counters.requests_and_failures(), (2, 1));
+        let measured = shard.totals.counters().since(shard.baseline.as_ref().unwrap());
+        assert_eq!(measured.requests[0].requests_and_failures(), (1, 0));
+        assert_eq!(measured.requests[0].sent_bytes, 10);
+        assert_eq!(measured.checks, [[0, 0]]);
+        assert_eq!(shard.summary.requests[0].response.times().map(|times| (times.min, times.max)), Some((0.01, 0.01)));
+        assert_eq!((shard.summary.requests[0].examples.len(), shard.summary.epoch), (0, 1));
+    }
+
+    use super::super::histogram::Histogram;
+}

@@ -1,0 +1,369 @@
+//! What a reader sees: the sum of all shards at one moment, and the facts of the run. Exporters, report, view and thresholds
+//! all read snapshots, so they agree; taking one changes nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+use super::catalog::Catalog;
+use super::health::Health;
+use super::quantiles::{Quantiles, Times};
+use super::shard::{Shard, Summary};
+use super::totals::{Counters, Totals};
+
+/// The merge of shards, and what is known of the run as a whole.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub catalog: Arc<Catalog>,
+    pub facts: Facts,
+    /// Since the start of the run.
+    pub totals: Totals,
+    /// What of it was counted in the warm-up.
+    pub(super) baseline: Counters,
+    pub(super) summary: Summary,
+}
+
+/// How much a reader needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What Prometheus is shown. The quantiles of the summary are left out, and their figures are `None`.
+    Totals,
+    /// The quantiles too: for summary, progress, thresholds.
+    Full,
+}
+
+/// What is known of the run, beside what the shards count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    pub run: Arc<RunInfo>,
+    pub phase: Phase,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// Since the end of the warm-up: what rates of the summary are relative to.
+    pub measured: Duration,
+    /// The most users there were at once.
+    pub peak_users: u64,
+    /// Whether the figures can be believed so far.
+    pub valid: bool,
+    /// The generator's health now, and the worst of each figure.
+    pub health: Health,
+    pub worst_health: Health,
+    /// The budget of time series, which [`Catalog::series`] has to keep.
+    pub series_limit: u64,
+}
+
+/// What never changes during a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunInfo {
+    /// The scenario's name.
+    pub test: String,
+    pub run_id: String,
+    /// Of otload.
+    pub version: String,
+    /// The target, as the scenario names it.
+    pub host: String,
+    pub scenario_sha256: String,
+    pub started_at: Timestamp,
+    /// Further labels of every series, by name. One that a metric has itself is left out.
+    pub labels: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    WarmUp,
+    Ramp,
+    Steady,
+    RampDown,
+    Done,
+}
+
+/// What came between two snapshots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    pub elapsed: Duration,
+    pub requests: u64,
+    pub failures: u64,
+    /// Response times of all requests together, in seconds; minimum and maximum are those of the bins.
+    pub response: Option<Times>,
+}
+
+// === Phase ===
+
+impl Phase {
+    pub const ALL: [Self; 5] = [Self::WarmUp, Self::Ramp, Self::Steady, Self::RampDown, Self::Done];
+
+    /// As the label `phase` carries it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm_up",
+            Self::Ramp => "ramp",
+            Self::Steady => "steady",
+            Self::RampDown => "ramp_down",
+            Self::Done => "done",
+        }
+    }
+}
+
+// === Facts ===
+
+impl Facts {
+    /// At the start: nothing has happened, nothing is known to be wrong.
+    pub fn new(run: Arc<RunInfo>, phase: Phase, series_limit: u64) -> Self {
+        Self {
+            run,
+            phase,
+            elapsed: Duration::ZERO,
+            measured: Duration::ZERO,
+            peak_users: 0,
+            valid: true,
+            health: Health::default(),
+            worst_health: Health::default(),
+            series_limit,
+        }
+    }
+}
+
+// === Snapshot ===
+
+impl Snapshot {
+    /// All zero.
+    pub fn empty(catalog: &Arc<Catalog>, facts: Facts) -> Self {
+        Self {
+            catalog: Arc::clone(catalog),
+            facts,
+            totals: Totals::new(catalog),
+            baseline: Counters::new(catalog),
+            summary: Summary::new(catalog),
+        }
+    }
+
+    /// The sum of all shards. Each is locked for as long as it takes to add its numbers, one after the other.
+    pub fn take(catalog: &Arc<Catalog>, facts: Facts, shards: &[Arc<Mutex<Shard>>], detail: Detail) -> Self {
+        let mut snapshot = Self::empty(catalog, facts);
+        for shard in shards {
+            // A worker that panicked has left whole numbers behind: they are still worth showing.
+            snapshot.add(&shard.lock().unwrap_or_else(PoisonError::into_inner), detail);
+        }
+        snapshot
+    }
+
+    /// Adds one shard.
+    pub fn add(&mut self, shard: &Shard, detail: Detail) {
+        self.totals.add(&shard.totals);
+        if let Some(baseline) = &shard.baseline {
+            self.baseline.add(baseline);
+        }
+        if detail == Detail::Full {
+            self.summary.add(&shard.summary);
+        }
+    }
+
+    /// Adds what another snapshot of the same catalog has counted, from other shards. The facts stay.
+    pub fn merge(&mut self, other: &Self) {
+        self.totals.add(&other.totals);
+        self.baseline.add(&other.baseline);
+        self.summary.add(&other.summary);
+    }
+
+    /// Response times of all requests together.
+    pub fn response(&self) -> Quantiles {
+        let mut all = Quantiles::default();
+        self.summary.requests.iter().for_each(|request| all.add(&request.response));
+        all
+    }
+
+    /// What came after `earlier`, a former snapshot of the same run with [`Detail::Full`]. When the warm-up ended in
+    /// between, the quantiles are those of what came after its end.
+    pub fn since(&self, earlier: &Self) -> Interval {
+        let sums = |snapshot: &Self| {
+            let pairs = snapshot.totals.requests.iter().map(|request| request.counters.requests_and_failures());
+            pairs.fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
+        };
+        let (now, before) = (sums(self), sums(earlier));
+        let response = if self.summary.epoch == earlier.summary.epoch {
+            self.response().since(&earlier.response())
+        } else {
+            self.response()
+        };
+        Interval {
+            elapsed: self.facts.elapsed.saturating_sub(earlier.facts.elapsed),
+            requests: now.0.saturating_sub(before.0),
+            failures: now.1.saturating_sub(before.1),
+            response: response.times(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::measure::catalog::{CheckId, RequestId, TaskId, UserId};
+    use crate::measure::shard::Sample;
+    use crate::measure::totals::UserState;
+    use crate::reason::Reason;
+
+    pub(crate) fn facts() -> Facts {
+        let run = RunInfo {
+            test: "cars".into(),
+            run_id: "r1".into(),
+            version: "0.1.0".into(),
+            host: "http://127.0.0.1:5000".into(),
+            scenario_sha256: "abc".into(),
+            started_at: Timestamp::from_unix(Duration::from_millis(1_795_428_930_250)),
+            labels: Vec::new(),
+        };
+        Facts::new(Arc::new(run), Phase::Steady, 100_000)
+    }
+
+    pub(crate) fn catalog() -> Arc<Catalog> {
+        let mut catalog = Catalog::default();
+        let user = catalog.add_user("U");
+        catalog.add_task(user, "t");
+        let request = catalog.add_request("U", "t", "GET /a", "GET");
+        catalog.add_request("U", "t", "POST /b", "POST");
+        catalog.add_check(request, "status");
+        Arc::new(catalog)
+    }
+
+    /// One of the things that a worker does.
+    #[derive(Clone, Debug)]
+    enum Act {
+        Request(u32, u64, u64, u16, Option<(usize, String)>),
+        Task(bool, u64),
+        Check(bool),
+        User(bool),
+        Lag(u64),
+        Connection(i32),
+        EndWarmUp,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let nanos = || prop_oneof![Just(0), 0..5_000u64, 0..2_000_000_000u64, 0..8_000_000_000_000u64];
+        let failure = prop::option::of((0..17_usize, "[a-c]{0,3}"));
+        let act = prop_oneof![
+            8 => (0..2u32, nanos(), nanos(), 198..203u16, failure).prop_map(|(id, a, b, status, f)| Act::Request(id, a, b, status, f)),
+            1 => (any::<bool>(), nanos()).prop_map(|(ok, nanos)| Act::Task(ok, nanos)),
+            1 => any::<bool>().prop_map(Act::Check),
+            1 => any::<bool>().prop_map(Act::User),
+            1 => nanos().prop_map(Act::Lag),
+            1 => (-1..=1).prop_map(Act::Connection),
+            1 => Just(Act::EndWarmUp),
+        ];
+        prop::collection::vec(act, 0..40)
+    }
+
+    fn shard(acts: &[Act]) -> Shard {
+        let mut shard = Shard::new(&catalog());
+        for act in acts {
+            match act {
+                Act::Request(id, response, service, status, failure) => shard.request(
+                    RequestId(*id),
+                    &Sample {
+                        response: Duration::from_nanos(*response),
+                        service: Duration::from_nanos(*service),
+                        status: Some(*status).filter(|status| *status != 198),
+                        failure: failure.as_ref().map(|(reason, message)| (Reason::ALL[*reason], message.as_str())),
+                        sent_bytes: 7,
+                        received_bytes: 11,
+                        redirects: 1,
+                    },
+                ),
+                Act::Task(ok, nanos) => shard.task(TaskId(0), *ok, Duration::from_nanos(*nanos)),
+                Act::Check(ok) => shard.check(CheckId(0), *ok),
+                Act::User(comes) => {
+                    let state = Some(UserState::Waiting);
+                    if *comes { shard.user(UserId(0), None, state) } else { shard.user(UserId(0), state, None) }
+                }
+                Act::Lag(nanos) => shard.lag(Duration::from_nanos(*nanos)),
+                Act::Connection(delta) => shard.connections(1, *delta),
+                Act::EndWarmUp => shard.end_warm_up(),
+            }
+        }
+        shard
+    }
+
+    fn of(shards: &[&Shard]) -> Snapshot {
+        let mut snapshot = Snapshot::empty(&catalog(), facts());
+        shards.iter().for_each(|shard| snapshot.add(shard, Detail::Full));
+        snapshot
+    }
+
+    fn same(a: &Snapshot, b: &Snapshot) -> bool {
+        a.totals == b.totals && a.baseline == b.baseline && a.summary == b.summary
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_associative_and_commutative(a in acts(), b in acts(), c in acts()) {
+            let (a, b, c) = (shard(&a), shard(&b), shard(&c));
+            let all = of(&[&a, &b, &c]);
+            let mut left = of(&[&a]);
+            left.merge(&of(&[&b]));
+            left.merge(&of(&[&c]));
+            let mut tail = of(&[&c]);
+            tail.merge(&of(&[&b]));
+            tail.merge(&of(&[&a]));
+            let mut right = of(&[&b]);
+            right.merge(&of(&[&c]));
+            let mut right_all = of(&[&a]);
+            right_all.merge(&right);
+            prop_assert!(same(&all, &left) && same(&all, &tail) && same(&all, &right_all));
+        }
+
+        #[test]
+        fn every_form_counts_the_same(acts in acts()) {
+            let snapshot = of(&[&shard(&acts)]);
+            let measured = snapshot.measured();
+            for (id, totals) in snapshot.totals.requests.iter().enumerate() {
+                let (requests, failures) = totals.counters.requests_and_failures();
+                prop_assert_eq!(totals.response[0].count() + totals.response[1].count(), requests);
+                prop_assert_eq!(totals.service[0].count() + totals.service[1].count(), requests);
+                prop_assert_eq!(totals.response[1].count(), failures);
+                prop_assert_eq!(totals.counters.reasons.iter().sum::<u64>(), failures);
+                for histogram in totals.response.iter().chain(&totals.service) {
+                    let native = histogram.native();
+                    prop_assert_eq!(histogram.cumulative().last(), Some(histogram.count()));
+                    prop_assert_eq!(native.zero_count() + native.buckets().map(|(_, count)| count).sum::<u64>(), histogram.count());
+                }
+                // The summary's quantiles hold exactly the requests that it counts.
+                prop_assert_eq!(snapshot.summary.requests[id].response.count(), measured.requests[id].requests);
+                prop_assert_eq!(snapshot.summary.requests[id].service.count(), measured.requests[id].requests);
+            }
+        }
+    }
+
+    fn ok(millis: u64) -> Act {
+        Act::Request(0, millis * 1_000_000, millis * 1_000_000, 200, None)
+    }
+
+    #[test]
+    fn nothing_is_drained_by_being_read() {
+        let shards = [Arc::new(Mutex::new(shard(&[ok(10)]))), Arc::new(Mutex::new(shard(&[ok(20), ok(30)])))];
+        let first = Snapshot::take(&catalog(), facts(), &shards, Detail::Full);
+        let second = Snapshot::take(&catalog(), facts(), &shards, Detail::Full);
+        assert!(same(&first, &second));
+        assert_eq!(first.totals.requests[0].response[0].count(), 3);
+        assert_eq!(first.response().times().map(|times| (times.min, times.max)), Some((0.01, 0.03)));
+        let scrape = Snapshot::take(&catalog(), facts(), &shards, Detail::Totals);
+        assert_eq!(scrape.totals, first.totals);
+        assert_eq!((scrape.measured().all.requests, scrape.measured().all.response), (3, None));
+    }
+
+    #[test]
+    fn an_interval_is_what_came_in_it() {
+        let mut before = of(&[&shard(&[ok(10)])]);
+        let mut after = of(&[&shard(&[ok(10), ok(200), Act::Request(1, 300_000_000, 0, 500, Some((0, "500".into())))])]);
+        (before.facts.elapsed, after.facts.elapsed) = (Duration::from_secs(5), Duration::from_secs(10));
+        let interval = after.since(&before);
+        assert_eq!((interval.elapsed, interval.requests, interval.failures), (Duration::from_secs(5), 2, 1));
+        let p50 = interval.response.unwrap().p50;
+        assert!((p50 / 0.2 - 1.0).abs() < 0.001, "{p50}");
+        // The warm-up's end in between: counts go on, quantiles begin anew.
+        let warm = of(&[&shard(&[ok(10), Act::EndWarmUp, ok(50)])]);
+        let interval = warm.since(&before);
+        assert_eq!((interval.requests, interval.response.unwrap().max), (1, 0.05));
+    }
+}

@@ -1,0 +1,197 @@
+//! `summary.json`: the final figures of a run, for scripts. Fields keep their names, order and meaning; new ones may come.
+//! Times are in seconds; a set of times is `null` when there were no requests.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Outcome;
+use crate::measure::measured::Row;
+use crate::measure::quantiles::Times;
+use crate::measure::snapshot::Snapshot;
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    run_id: &'a str,
+    test: &'a str,
+    host: &'a str,
+    version: &'a str,
+    scenario_sha256: &'a str,
+    labels: BTreeMap<&'a str, &'a str>,
+    /// RFC 3339, UTC.
+    started_at: String,
+    /// The whole run.
+    duration_seconds: f64,
+    /// Without the warm-up: what all figures below are about.
+    measured_seconds: f64,
+    valid: bool,
+    invalid_reasons: &'a [String],
+    passed: bool,
+    notes: &'a [String],
+    peak_users: u64,
+    totals: Figures<'a>,
+    requests: Vec<Request<'a>>,
+    tasks: Vec<Task<'a>>,
+    thresholds: [(); 0],
+    checks: Vec<Check<'a>>,
+    schedule_lag_seconds: Option<Times>,
+    connections_opened: u64,
+    durations_clamped: u64,
+    generator: Generator,
+}
+
+#[derive(Serialize)]
+struct Figures<'a> {
+    requests: u64,
+    failures: u64,
+    rps: f64,
+    redirects: u64,
+    response_time_seconds: Option<Times>,
+    service_time_seconds: Option<Times>,
+    bytes_sent: u64,
+    bytes_received: u64,
+    /// By code, or `none`.
+    statuses: BTreeMap<&'a str, u64>,
+    /// Those that occurred.
+    failure_reasons: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    user: &'a str,
+    task: &'a str,
+    request: &'a str,
+    method: &'a str,
+    #[serde(flatten)]
+    figures: Figures<'a>,
+    /// For each reason one of the messages.
+    failure_examples: BTreeMap<&'static str, &'a str>,
+}
+
+#[derive(Serialize)]
+struct Task<'a> {
+    user: &'a str,
+    task: &'a str,
+    successes: u64,
+    failures: u64,
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    request: &'a str,
+    check: &'a str,
+    successes: u64,
+    failures: u64,
+}
+
+/// The worst figures of the run; `null` where the system does not tell.
+#[derive(Serialize)]
+struct Generator {
+    cpu_ratio: Option<f64>,
+    busy_ratio: Option<f64>,
+    loop_lag_seconds: Option<f64>,
+    resident_bytes: Option<u64>,
+    open_fds: Option<u64>,
+    saturated: bool,
+}
+
+/// The content of `summary.json`; needs a snapshot with `Detail::Full`.
+///
+/// # Errors
+/// None that can happen: there are no maps with keys that are no strings.
+pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_json::Error> {
+    let (facts, catalog) = (&snapshot.facts, &snapshot.catalog);
+    let measured = snapshot.measured();
+    let requests = catalog.requests.iter().zip(&measured.requests).map(|(name, row)| Request {
+        user: &name.user,
+        task: &name.task,
+        request: &name.request,
+        method: &name.method,
+        figures: Figures::of(row),
+        failure_examples: row.reasons.iter().filter_map(|f| Some((f.reason.name(), f.example.as_deref()?))).collect(),
+    });
+    let tasks = catalog.tasks.iter().zip(&measured.tasks).map(|(name, tally)| Task {
+        user: catalog.users.get(name.user.index()).map_or("", String::as_str),
+        task: &name.name,
+        successes: tally.successes,
+        failures: tally.failures,
+    });
+    let checks = catalog.checks.iter().zip(&measured.checks).map(|(name, tally)| Check {
+        request: catalog.requests.get(name.request.index()).map_or("", |request| request.request.as_str()),
+        check: &name.check,
+        successes: tally.successes,
+        failures: tally.failures,
+    });
+    let worst = facts.worst_health;
+    let summary = Summary {
+        run_id: &facts.run.run_id,
+        test: &facts.run.test,
+        host: &facts.run.host,
+        version: &facts.run.version,
+        scenario_sha256: &facts.run.scenario_sha256,
+        labels: facts.run.labels.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
+        started_at: facts.run.started_at.rfc3339(),
+        duration_seconds: facts.elapsed.as_secs_f64(),
+        measured_seconds: measured.seconds,
+        valid: outcome.valid,
+        invalid_reasons: &outcome.invalid_reasons,
+        passed: outcome.passed,
+        notes: &outcome.notes,
+        peak_users: facts.peak_users,
+        totals: Figures::of(&measured.all),
+        requests: requests.collect(),
+        tasks: tasks.collect(),
+        thresholds: [],
+        checks: checks.collect(),
+        schedule_lag_seconds: measured.lag,
+        connections_opened: measured.connections_opened,
+        durations_clamped: measured.clamped,
+        generator: Generator {
+            cpu_ratio: worst.cpu_ratio,
+            busy_ratio: worst.busy_ratio,
+            loop_lag_seconds: worst.loop_lag_seconds,
+            resident_bytes: worst.resident_bytes,
+            open_fds: worst.open_fds,
+            saturated: worst.saturated,
+        },
+    };
+    Ok(serde_json::to_string_pretty(&summary)? + "\n")
+}
+
+impl<'a> Figures<'a> {
+    fn of(row: &'a Row) -> Self {
+        Self {
+            requests: row.requests,
+            failures: row.failures,
+            rps: row.rps,
+            redirects: row.redirects,
+            response_time_seconds: row.response,
+            service_time_seconds: row.service,
+            bytes_sent: row.sent_bytes,
+            bytes_received: row.received_bytes,
+            statuses: row.statuses.iter().map(|(status, count)| (status.as_str(), *count)).collect(),
+            failure_reasons: row.reasons.iter().map(|failure| (failure.reason.name(), failure.count)).collect(),
+        }
+    }
+}
+
+/// The state of a run at this moment, on one line: what `/api/v1/status` answers.
+pub fn status(snapshot: &Snapshot) -> String {
+    let facts = &snapshot.facts;
+    let measured = snapshot.measured();
+    let value = serde_json::json!({
+        "run_id": facts.run.run_id,
+        "test": facts.run.test,
+        "host": facts.run.host,
+        "started_at": facts.run.started_at.rfc3339(),
+        "phase": facts.phase.name(),
+        "elapsed_seconds": facts.elapsed.as_secs_f64(),
+        "valid": facts.valid,
+        "users": snapshot.totals.users_now(),
+        "users_target": snapshot.totals.users_target.iter().sum::<u64>(),
+        "requests": measured.all.requests,
+        "failures": measured.all.failures,
+        "rps": measured.all.rps,
+    });
+    format!("{value}\n")
+}

@@ -1,0 +1,56 @@
+//! What a person or a script is told of a run: pure functions from a snapshot to text.
+
+pub mod json;
+pub mod progress;
+pub mod text;
+
+use crate::measure::catalog::RequestName;
+use crate::measure::snapshot::Snapshot;
+
+/// How the run is judged, by those who judge it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether the figures can be believed: the generator was not the bottleneck.
+    pub valid: bool,
+    /// Why they cannot, a sentence each.
+    pub invalid_reasons: Vec<String>,
+    pub passed: bool,
+    /// What else a reader should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The name of a request as a row shows it: without the method, which has its own column; with user and task when another row
+/// would look the same.
+fn row_name(snapshot: &Snapshot, name: &RequestName) -> String {
+    let short = |name: &RequestName| {
+        let rest = name.request.strip_prefix(&name.method).and_then(|rest| rest.strip_prefix(' '));
+        rest.unwrap_or(&name.request).to_owned()
+    };
+    let shown = short(name);
+    let same = |other: &&RequestName| other.method == name.method && short(other) == shown;
+    if snapshot.catalog.requests.iter().filter(same).count() > 1 {
+        format!("{shown} ({}, {})", name.user, name.task)
+    } else {
+        shown
+    }
+}
+
+/// Seconds as milliseconds with about three digits: `0.123` `1.23` `12.3` `123`.
+fn millis(seconds: f64) -> String {
+    let millis = seconds * 1e3;
+    let digits = match millis {
+        m if m < 0.9995 => 3,
+        m if m < 9.995 => 2,
+        m if m < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{millis:.digits$}")
+}
+
+/// Foreign text on a line of its own: control characters must reach neither terminal nor layout.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

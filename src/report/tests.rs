@@ -1,0 +1,164 @@
+//! Golden reports of one small run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::measure::catalog::{Catalog, CheckId, RequestId, TaskId, UserId};
+use crate::measure::health::Health;
+use crate::measure::shard::{Sample, Shard};
+use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
+use crate::measure::totals::UserState;
+use crate::reason::Reason;
+
+fn catalog() -> Arc<Catalog> {
+    let mut catalog = Catalog::default();
+    let user = catalog.add_user("Driver");
+    catalog.add_task(user, "look");
+    let cars = catalog.add_request("Driver", "look", "GET /cars", "GET");
+    catalog.add_request("Driver", "look", "a request with quite a long name", "POST");
+    catalog.add_request("Driver", "look", "GET /never", "GET");
+    catalog.add_check(cars, "json $.cars[0].brand");
+    Arc::new(catalog)
+}
+
+fn facts(seconds: u64) -> Facts {
+    let run = RunInfo {
+        test: "cars".into(),
+        run_id: "r1".into(),
+        version: "0.1.0".into(),
+        host: "http://127.0.0.1:5000".into(),
+        scenario_sha256: "abc".into(),
+        started_at: Timestamp::from_unix(Duration::from_millis(1_795_428_930_250)),
+        labels: vec![("team".into(), "a".into())],
+    };
+    let mut facts = Facts::new(Arc::new(run), Phase::Steady, 100_000);
+    (facts.elapsed, facts.measured, facts.peak_users) = (Duration::from_secs(seconds + 2), Duration::from_secs(seconds), 3);
+    facts.worst_health = Health {
+        cpu_ratio: Some(0.25),
+        loop_lag_seconds: Some(0.0001),
+        resident_bytes: Some(12 << 20),
+        open_fds: Some(12),
+        busy_ratio: Some(0.95),
+        saturated: true,
+    };
+    facts
+}
+
+fn shard() -> Shard {
+    let mut shard = Shard::new(&catalog());
+    let ok = |millis| Sample {
+        response: Duration::from_millis(millis),
+        service: Duration::from_millis(millis / 2),
+        status: Some(200),
+        failure: None,
+        sent_bytes: 100,
+        received_bytes: 2000,
+        redirects: 0,
+    };
+    for millis in [2, 4, 6, 8, 1000] {
+        shard.request(RequestId(0), &ok(millis));
+        shard.check(CheckId(0), millis < 1000);
+    }
+    shard.request(RequestId(1), &Sample { status: Some(503), failure: Some((Reason::Status, "503 from \x1b[31m/x")), ..ok(20) });
+    shard.request(
+        RequestId(1),
+        &Sample { status: None, failure: Some((Reason::Timeout, "no response within 30s")), ..ok(30_000) },
+    );
+    shard.request(RequestId(1), &Sample { status: Some(201), redirects: 1, ..ok(40) });
+    shard.task(TaskId(0), true, Duration::from_millis(9));
+    shard.user(UserId(0), None, Some(UserState::Running));
+    shard.user(UserId(0), None, Some(UserState::Waiting));
+    shard.users_target(UserId(0), 3);
+    shard.lag(Duration::from_micros(50));
+    shard.connections(2, 2);
+    shard
+}
+
+fn snapshot(shard: &Shard, seconds: u64) -> Snapshot {
+    let mut snapshot = Snapshot::empty(&catalog(), facts(seconds));
+    snapshot.add(shard, Detail::Full);
+    snapshot
+}
+
+fn outcome() -> Outcome {
+    Outcome {
+        valid: false,
+        invalid_reasons: vec!["a worker was busy for 95% of the time".into()],
+        passed: false,
+        notes: vec!["the target answered with redirects".into()],
+    }
+}
+
+#[test]
+fn golden_text() {
+    assert_eq!(text::write(&snapshot(&shard(), 4), &outcome()), include_str!("golden/text.txt"));
+}
+
+#[test]
+fn golden_json() {
+    assert_eq!(json::write(&snapshot(&shard(), 4), &outcome()).unwrap(), include_str!("golden/summary.json"));
+}
+
+#[test]
+fn nothing_measured_is_no_reason_to_fail() {
+    let nothing = snapshot(&Shard::new(&catalog()), 0);
+    let text = text::write(&nothing, &Outcome { valid: true, passed: true, ..Outcome::default() });
+    assert!(
+        text.contains("      Aggregated                             0  0 (0.00%) |   -    -    -    - |  0.00        0.00\n"),
+        "{text}"
+    );
+    for absent in ["Failures", "invalid", "note", "NaN", "inf"] {
+        assert!(!text.contains(absent), "{absent} in {text}");
+    }
+    let json = json::write(&nothing, &Outcome::default()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["totals"]["response_time_seconds"], serde_json::Value::Null);
+    assert_eq!(json["totals"]["rps"], 0.0);
+}
+
+#[test]
+fn progress_is_of_the_interval() {
+    let mut shard = shard();
+    let before = snapshot(&shard, 63);
+    for millis in 1..=100 {
+        let time = Duration::from_millis(millis);
+        let failure = (millis > 98).then_some((Reason::Reset, "peer"));
+        let sample =
+            Sample { response: time, service: time, status: Some(200), failure, sent_bytes: 0, received_bytes: 0, redirects: 0 };
+        shard.request(RequestId(0), &sample);
+    }
+    let now = snapshot(&shard, 68);
+    assert_eq!(
+        progress::line(&before, &now),
+        "00:01:10  steady     users 2/3  20.0 req/s  failures 2 (2.00%)  p50 50.0  p95 95.0  p99 99.0 ms"
+    );
+    assert_eq!(progress::line(&now, &now), "00:01:10  steady     users 2/3  0.0 req/s  failures 0 (0.00%)  no response times");
+}
+
+#[test]
+fn the_same_name_in_two_tasks_tells_them_apart() {
+    let mut catalog = Catalog::default();
+    for (task, name) in [("a", "GET /x"), ("b", "GET /x"), ("b", "GET"), ("b", "GETTER /y")] {
+        catalog.add_request("U", task, name, "GET");
+    }
+    let snapshot = Snapshot::empty(&Arc::new(catalog), facts(1));
+    let names: Vec<_> = snapshot.catalog.requests.iter().map(|name| row_name(&snapshot, name)).collect();
+    assert_eq!(names, ["/x (U, a)", "/x (U, b)", "GET", "GETTER /y"]);
+}
+
+#[test]
+fn times_have_three_digits() {
+    for (seconds, text) in [
+        (0.0, "0.000"),
+        (0.000_123_4, "0.123"),
+        (0.000_999_9, "1.00"),
+        (0.009_999, "10.0"),
+        (0.0123, "12.3"),
+        (0.09999, "100"),
+        (1.5, "1500"),
+    ] {
+        assert_eq!(millis(seconds), text);
+    }
+}

@@ -1,0 +1,169 @@
+//! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
+
+use super::{Outcome, millis, printable, row_name};
+use crate::measure::health::Health;
+use crate::measure::measured::{Measured, Row};
+use crate::measure::quantiles::Times;
+use crate::measure::snapshot::Snapshot;
+use crate::units::format_size;
+
+/// Cells, laid out once all of them are known.
+struct Table {
+    /// A letter for each column, `l` for texts and `r` for numbers, and `|` where a bar is drawn: `llrr|rr`.
+    layout: &'static str,
+    rows: Vec<Vec<String>>,
+}
+
+/// All of the report; needs a snapshot with `Detail::Full`.
+pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
+    let measured = snapshot.measured();
+    let rows = rows(snapshot, &measured);
+    let mut out = statistics(&rows);
+    out.push_str("\nResponse time percentiles (ms)\n");
+    out.push_str(&percentiles(&rows));
+    out.push_str(&failures(&rows));
+    out.push_str(&checks(snapshot, &measured));
+    out.push_str(&generator(snapshot, &measured));
+    let problems = outcome.invalid_reasons.iter().map(|reason| format!("invalid: {}\n", printable(reason)));
+    let notes = outcome.notes.iter().map(|note| format!("note: {}\n", printable(note)));
+    let last: String = problems.chain(notes).collect();
+    if !last.is_empty() {
+        out.push('\n');
+        out.push_str(&last);
+    }
+    out
+}
+
+/// Type, name and figures of each request, and of all of them at the end.
+fn rows<'a>(snapshot: &Snapshot, measured: &'a Measured) -> Vec<(String, String, &'a Row)> {
+    let names = snapshot.catalog.requests.iter().zip(&measured.requests);
+    let each = names.map(|(name, row)| (printable(&name.method), printable(&row_name(snapshot, name)), row));
+    each.chain([(String::new(), "Aggregated".to_owned(), &measured.all)]).collect()
+}
+
+fn statistics(rows: &[(String, String, &Row)]) -> String {
+    let head = ["Type", "Name", "# reqs", "# fails", "Avg", "Min", "Max", "Med", "req/s", "failures/s"];
+    let mut table = Table::new("llrr|rrrr|rr", &head);
+    for (kind, name, row) in rows {
+        let fails = format!("{} ({:.2}%)", row.failures, row.failure_ratio() * 100.0);
+        let times =
+            [|t: Times| t.mean, |t: Times| t.min, |t: Times| t.max, |t: Times| t.p50].map(|of| time(row.response.map(of)));
+        let mut cells = vec![kind.clone(), name.clone(), row.requests.to_string(), fails];
+        cells.extend(times);
+        cells.extend([format!("{:.2}", row.rps), format!("{:.2}", row.failures_per_second)]);
+        table.rows.push(cells);
+    }
+    table.draw(true)
+}
+
+fn percentiles(rows: &[(String, String, &Row)]) -> String {
+    let mut table = Table::new("ll|rrrrrr|r", &["Type", "Name", "50%", "90%", "95%", "99%", "99.9%", "100%", "# reqs"]);
+    for (kind, name, row) in rows {
+        let figures = row.response.map(|t| [t.p50, t.p90, t.p95, t.p99, t.p999, t.max]);
+        let mut cells = vec![kind.clone(), name.clone()];
+        cells.extend((0..6).map(|at| time(figures.map(|figures| figures[at]))));
+        cells.push(row.requests.to_string());
+        table.rows.push(cells);
+    }
+    table.draw(true)
+}
+
+fn time(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), millis)
+}
+
+fn failures(rows: &[(String, String, &Row)]) -> String {
+    let mut table = Table::new("lllrl", &["Type", "Name", "Reason", "# fails", "Example"]);
+    for (kind, name, row) in rows.iter().take(rows.len().saturating_sub(1)) {
+        for failure in &row.reasons {
+            let example = failure.example.as_deref().map(printable).unwrap_or_default();
+            let cells = [kind.clone(), name.clone(), failure.reason.to_string(), failure.count.to_string(), example];
+            table.rows.push(cells.to_vec());
+        }
+    }
+    if table.rows.len() == 1 {
+        return String::new();
+    }
+    format!("\nFailures\n{}", table.draw(false))
+}
+
+fn checks(snapshot: &Snapshot, measured: &Measured) -> String {
+    let mut table = Table::new("llrr", &["Request", "Check", "# passed", "# failed"]);
+    for (check, tally) in snapshot.catalog.checks.iter().zip(&measured.checks) {
+        let request = snapshot.catalog.requests.get(check.request.index()).map_or("", |name| name.request.as_str());
+        table.rows.push(vec![
+            printable(request),
+            printable(&check.check),
+            tally.successes.to_string(),
+            tally.failures.to_string(),
+        ]);
+    }
+    if table.rows.len() == 1 { String::new() } else { format!("\nChecks\n{}", table.draw(false)) }
+}
+
+fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
+    let mut out = String::from("\nGenerator (worst figures of the run)\n");
+    let Health { cpu_ratio, loop_lag_seconds, resident_bytes, open_fds, busy_ratio, saturated } = snapshot.facts.worst_health;
+    let percent = |ratio: Option<f64>| ratio.map(|ratio| format!("{:.0}%", ratio * 100.0));
+    let lag =
+        measured.lag.map(|lag| format!("p50 {} ms, p99 {} ms, max {} ms", millis(lag.p50), millis(lag.p99), millis(lag.max)));
+    let lines = [
+        ("processor", percent(cpu_ratio)),
+        ("busiest worker", percent(busy_ratio).map(|busy| if saturated { busy + ", saturated" } else { busy })),
+        ("loop lag", loop_lag_seconds.map(|seconds| format!("{} ms", millis(seconds)))),
+        ("schedule lag", lag),
+        ("memory", resident_bytes.map(format_size)),
+        ("open files", open_fds.map(|count| count.to_string())),
+        ("connections opened", Some(measured.connections_opened.to_string())),
+        ("durations over 1 h", Some(measured.clamped).filter(|count| *count > 0).map(|count| count.to_string())),
+    ];
+    for (what, figure) in lines {
+        if let Some(figure) = figure {
+            out.push_str(&format!("  {what:<18}  {figure}\n"));
+        }
+    }
+    out
+}
+
+// === Table ===
+
+impl Table {
+    fn new(layout: &'static str, head: &[&str]) -> Self {
+        Self { layout, rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()] }
+    }
+
+    /// The head, a line, and the rows; another line before the last row if it is a sum.
+    fn draw(&self, sum: bool) -> String {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let width =
+            |at: usize| self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+        let mut out = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            if number == 1 || (sum && number + 1 == self.rows.len()) {
+                out.push_str(&self.line(&rule, &widths, ["--", "-|-"]));
+            }
+            out.push_str(&self.line(row, &widths, ["  ", " | "]));
+        }
+        out
+    }
+
+    fn line(&self, cells: &[String], widths: &[usize], [gap, bar]: [&str; 2]) -> String {
+        let (mut line, mut cells, mut between) = (String::new(), cells.iter().zip(widths), "");
+        for column in self.layout.chars() {
+            if column == '|' {
+                between = bar;
+                continue;
+            }
+            let Some((cell, width)) = cells.next() else { break };
+            let room = " ".repeat(width - cell.chars().count());
+            let (before, after) = if column == 'l' { ("", room.as_str()) } else { (room.as_str(), "") };
+            line.extend([between, before, cell, after]);
+            between = gap;
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
+    }
+}
