@@ -1,0 +1,162 @@
+//! Why an exchange failed, in a sentence for people beside the reason for labels.
+//!
+//! What the operating system and rustls say is told apart here, by type; each transport adds what only it knows.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+
+use crate::reason::Reason;
+
+/// An exchange without a whole response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub reason: Reason,
+    /// One sentence: what happened with which peer, and a remedy where one is known.
+    pub message: String,
+    /// The status, if a head had come.
+    pub status: Option<u16>,
+}
+
+// === Failure ===
+
+impl Failure {
+    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), status: None }
+    }
+
+    /// Connecting to `peer` failed with `error`.
+    pub(super) fn connecting(error: &io::Error, peer: &str) -> Self {
+        use io::ErrorKind as Kind;
+        let (reason, message) = match error.kind() {
+            Kind::ConnectionRefused => (Reason::ConnectRefused, format!("connection refused by {peer}")),
+            // The kernel gave up before `connect_timeout` did.
+            Kind::TimedOut => (Reason::ConnectTimeout, format!("{peer} did not answer to the attempt to connect")),
+            Kind::HostUnreachable | Kind::NetworkUnreachable => (Reason::ConnectError, format!("there is no route to {peer}")),
+            Kind::AddrNotAvailable => (
+                Reason::ConnectError,
+                format!(
+                    "no local port is left for another connection to {peer}; keep connections alive, add \
+                     `source_addresses`, or widen the system's range of local ports"
+                ),
+            ),
+            _ if no_descriptor(error) => (
+                Reason::ConnectError,
+                format!(
+                    "no file descriptor is left for another connection to {peer}; raise the limit (`ulimit -n`) or use fewer users"
+                ),
+            ),
+            _ => (Reason::ConnectError, format!("cannot connect to {peer}: {error}")),
+        };
+        Self::new(reason, message)
+    }
+
+    /// A connection to `peer` broke with `error` during the TLS handshake.
+    pub(super) fn handshake(error: &io::Error, peer: &str) -> Self {
+        use io::ErrorKind as Kind;
+        let message = match error.kind() {
+            Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => {
+                format!("{peer} closed the connection during the TLS handshake")
+            }
+            _ => format!("the TLS handshake with {peer} failed: {error}"),
+        };
+        Self::new(Reason::Tls, message)
+    }
+
+    /// rustls refuses what `peer` does, or the peer told it of a refusal.
+    pub(super) fn tls(error: &rustls::Error, peer: &str) -> Self {
+        let certificate = |what: &str| format!("the certificate of {peer} is not accepted: {what}");
+        let message = match error {
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                certificate("its issuer is not trusted; name the authority's file in `tls.ca`, or set `tls.insecure: true`")
+            }
+            rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => certificate("it is for another name; `tls.server_name` sets the name to expect"),
+            rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+                certificate("it has expired")
+            }
+            rustls::Error::InvalidCertificate(cause) => certificate(&cause.to_string()),
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                format!("{peer} wants a client certificate; set `tls.cert` and `tls.key`")
+            }
+            rustls::Error::AlertReceived(alert) => format!("{peer} refused the TLS handshake with the alert {alert:?}"),
+            rustls::Error::InvalidMessage(_) => format!("{peer} does not speak TLS; is the URL meant to be http://?"),
+            _ => format!("TLS with {peer} failed: {error}"),
+        };
+        Self::new(Reason::Tls, message)
+    }
+
+    /// An open connection to `peer` broke with `error`.
+    pub(super) fn broken(error: &io::Error, peer: &str) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::ConnectionReset | Kind::ConnectionAborted => Self::new(Reason::Reset, format!("{peer} reset the connection")),
+            Kind::UnexpectedEof | Kind::BrokenPipe | Kind::NotConnected => Self::closed(peer),
+            Kind::InvalidData | Kind::InvalidInput => Self::protocol(peer, error),
+            Kind::TimedOut => Self::new(Reason::Reset, format!("the network to {peer} gave up on the connection: {error}")),
+            _ => Self::new(Reason::Closed, format!("the connection to {peer} broke: {error}")),
+        }
+    }
+
+    pub(super) fn closed(peer: &str) -> Self {
+        Self::new(Reason::Closed, format!("{peer} closed the connection before the response was whole"))
+    }
+
+    pub(super) fn protocol(peer: &str, what: impl std::fmt::Display) -> Self {
+        Self::new(Reason::Protocol, format!("what {peer} sent is not HTTP: {what}"))
+    }
+
+    pub(super) fn too_large(what: &str, max_body: u64) -> Self {
+        let limit = crate::units::format_size(max_body);
+        Self::new(Reason::BodyTooLarge, format!("the {what} is larger than `max_body` ({limit}); raise it if that is expected"))
+    }
+}
+
+#[cfg(unix)]
+fn no_descriptor(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
+}
+
+#[cfg(not(unix))]
+fn no_descriptor(_: &io::Error) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connect_errors_have_reasons_and_remedies() {
+        let peer = "[::1]:80";
+        for (error, reason, part) in [
+            (io::Error::from(io::ErrorKind::ConnectionRefused), Reason::ConnectRefused, "refused by [::1]:80"),
+            (io::Error::from(io::ErrorKind::TimedOut), Reason::ConnectTimeout, "did not answer"),
+            (io::Error::from(io::ErrorKind::NetworkUnreachable), Reason::ConnectError, "no route to [::1]:80"),
+            (io::Error::from(io::ErrorKind::AddrNotAvailable), Reason::ConnectError, "`source_addresses`"),
+            (io::Error::from_raw_os_error(24), Reason::ConnectError, "`ulimit -n`"),
+            (io::Error::other("odd"), Reason::ConnectError, "cannot connect to [::1]:80: odd"),
+        ] {
+            let failure = Failure::connecting(&error, peer);
+            assert_eq!(failure.reason, reason, "{error}");
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn broken_connections_have_reasons() {
+        use io::ErrorKind as Kind;
+        for (kind, reason) in [
+            (Kind::ConnectionReset, Reason::Reset),
+            (Kind::UnexpectedEof, Reason::Closed),
+            (Kind::BrokenPipe, Reason::Closed),
+            (Kind::InvalidData, Reason::Protocol),
+            (Kind::Other, Reason::Closed),
+        ] {
+            assert_eq!(Failure::broken(&kind.into(), "x:1").reason, reason, "{kind}");
+        }
+        assert_eq!(Failure::handshake(&io::ErrorKind::ConnectionReset.into(), "x:1").reason, Reason::Tls);
+    }
+}

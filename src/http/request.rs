@@ -1,0 +1,135 @@
+//! A request as the scenario means it, and what it led to.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use super::Failure;
+use crate::clock::Instant;
+
+/// One request of the scenario; all of it is rendered already.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    pub method: &'a Method,
+    /// `http` or `https`; a user and password in it become basic authentication.
+    pub url: &'a Url,
+    /// Sent as they are. The session adds `user-agent`, `accept`, `accept-encoding`, `cookie` and `authorization` where
+    /// they are missing; the transport alone writes `content-length`.
+    pub headers: &'a HeaderMap,
+    pub body: Bytes,
+    /// For the whole exchange, redirects included.
+    pub timeout: Duration,
+    /// How many redirects are followed; with 0 the redirect itself is the response.
+    pub redirects: u32,
+    /// Whether a check or a capture wants the body; otherwise it is read, counted and dropped.
+    pub keep_body: bool,
+}
+
+/// What one request of the scenario led to, its redirects included.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub result: Result<Response, Failure>,
+    pub started: Instant,
+    /// The last byte, or the moment of the failure.
+    pub finished: Instant,
+    /// Bytes of requests: heads and bodies, without TLS.
+    pub sent_bytes: u64,
+    /// Bytes of responses: heads, and bodies as they came (compressed).
+    pub received_bytes: u64,
+    /// Redirects that were followed. Each was a request of its own at the target.
+    pub redirects: u32,
+    /// Connections that were opened on the way, also those whose TLS handshake then failed.
+    pub connections_opened: u32,
+    pub phases: Phases,
+}
+
+/// How long each phase took, summed over redirects; `None` where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Only when a name was looked up.
+    pub dns: Option<Duration>,
+    /// Only when a connection was opened.
+    pub connect: Option<Duration>,
+    pub tls: Option<Duration>,
+    /// `None` where the transport cannot see it (`reqwest`); it is then part of `wait`.
+    pub send: Option<Duration>,
+    /// Until the head of the response was there.
+    pub wait: Option<Duration>,
+    /// From the head to the last byte.
+    pub receive: Option<Duration>,
+}
+
+/// A response; after redirects, the last one.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub version: http::Version,
+    pub headers: HeaderMap,
+    /// Decoded; only if the request wanted it.
+    pub body: Option<Bytes>,
+    /// Where it came from, if redirects were followed.
+    pub url: Option<Url>,
+    /// Who answered: the target, or the proxy.
+    pub peer: Option<SocketAddr>,
+}
+
+// === Response ===
+
+impl Response {
+    /// The body as text, in the charset that `content-type` names, else UTF-8 (a byte order mark decides over both). What
+    /// cannot be decoded becomes U+FFFD. Empty when the body was not kept.
+    pub fn text(&self) -> Cow<'_, str> {
+        let Some(body) = &self.body else { return Cow::Borrowed("") };
+        let charset = self.headers.get(http::header::CONTENT_TYPE).and_then(|value| charset(value.as_bytes()));
+        charset.unwrap_or(encoding_rs::UTF_8).decode(body).0
+    }
+}
+
+/// The charset of `text/html; charset="latin1"`.
+fn charset(content_type: &[u8]) -> Option<&'static encoding_rs::Encoding> {
+    content_type.split(|byte| *byte == b';').skip(1).find_map(|parameter| {
+        let at = parameter.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (parameter[..at].trim_ascii(), parameter[at + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        name.eq_ignore_ascii_case(b"charset").then(|| encoding_rs::Encoding::for_label(value)).flatten()
+    })
+}
+
+// === Phases ===
+
+/// Adds to a phase that may have been met before.
+pub(super) fn add(phase: &mut Option<Duration>, duration: Duration) {
+    *phase = Some(phase.unwrap_or_default() + duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(content_type: &'static str, body: &'static [u8]) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", http::HeaderValue::from_static(content_type));
+        let body = Some(Bytes::from_static(body));
+        Response { status: 200, version: http::Version::HTTP_11, headers, body, url: None, peer: None }
+    }
+
+    #[test]
+    fn text_follows_the_charset() {
+        for (content_type, body, text) in [
+            ("text/plain", "née".as_bytes(), "née"),
+            ("text/plain; charset=iso-8859-1", b"n\xe9e", "née"),
+            ("text/plain; format=flowed; Charset = \"latin1\"", b"n\xe9e", "née"),
+            ("text/plain; charset=shift_jis", b"\x83e\x83X\x83g", "テスト"),
+            ("text/plain; charset=no-such-thing", "é".as_bytes(), "é"),
+            ("text/plain; charset=latin1", b"\xef\xbb\xbf\xc3\xa9", "é"),
+            ("application/json", b"{\"a\":\"\xff\"}", "{\"a\":\"\u{fffd}\"}"),
+        ] {
+            assert_eq!(response(content_type, body).text(), text, "{content_type}");
+        }
+        assert_eq!(Response { body: None, ..response("text/plain", b"") }.text(), "");
+    }
+}

@@ -1,0 +1,87 @@
+//! The client's side of a test.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+use crate::http::{Client, Exchange, Failure, Request, Session, Settings, TransportKind};
+
+/// A request in the making; sent by [`send`](Self::send).
+pub(in crate::http) struct Ask {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+    timeout: Duration,
+    redirects: u32,
+    keep_body: bool,
+}
+
+/// A GET of `url` whose body is kept.
+pub(in crate::http) fn get(url: Url) -> Ask {
+    ask(Method::GET, url)
+}
+
+pub(in crate::http) fn ask(method: Method, url: Url) -> Ask {
+    let timeout = Duration::from_secs(20);
+    Ask { method, url, headers: HeaderMap::new(), body: Bytes::new(), timeout, redirects: 10, keep_body: true }
+}
+
+impl Ask {
+    pub(in crate::http) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    pub(in crate::http) fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    pub(in crate::http) fn timeout(self, millis: u64) -> Self {
+        Self { timeout: Duration::from_millis(millis), ..self }
+    }
+
+    pub(in crate::http) fn redirects(self, redirects: u32) -> Self {
+        Self { redirects, ..self }
+    }
+
+    pub(in crate::http) fn drop_body(self) -> Self {
+        Self { keep_body: false, ..self }
+    }
+
+    /// Sends it. An exchange that takes longer than its timeout and a little is a failure of the test.
+    pub(in crate::http) async fn send(&self, session: &mut Session) -> Exchange {
+        let request = Request {
+            method: &self.method,
+            url: &self.url,
+            headers: &self.headers,
+            body: self.body.clone(),
+            timeout: self.timeout,
+            redirects: self.redirects,
+            keep_body: self.keep_body,
+        };
+        let limit = self.timeout + Duration::from_secs(5);
+        let exchange = tokio::time::timeout(limit, session.exchange(&request)).await.expect("an exchange ends in time");
+        assert!(exchange.finished - exchange.started < limit);
+        exchange
+    }
+}
+
+pub(in crate::http) fn session(kind: TransportKind, settings: &Settings) -> Session {
+    Client::try_with(settings, kind).unwrap().session()
+}
+
+impl Exchange {
+    /// The failure that the test expects.
+    pub(in crate::http) fn failure(&self) -> &Failure {
+        self.result.as_ref().expect_err("the exchange fails")
+    }
+
+    /// The status and text of the response that the test expects.
+    pub(in crate::http) fn answer(&self) -> (u16, String) {
+        let response = self.result.as_ref().unwrap_or_else(|failure| panic!("{failure:?}"));
+        (response.status, response.text().into_owned())
+    }
+}

@@ -1,0 +1,7 @@
+//! What every transport must do alike: one table over all of [`TransportKind::ALL`].
+
+mod broken;
+mod plain;
+mod redirects;
+mod secure;
+mod version2;

@@ -1,0 +1,180 @@
+//! The boundary below which one request goes out and one response comes in.
+//!
+//! Above it a session decides what is sent where; below it a transport connects, writes, reads and counts. A transport adds
+//! no header but `host`, follows nothing, remembers nothing but its connections, and repeats nothing that the target may
+//! have seen. Which transport it is, is a variant, so that a request costs no indirect call.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+use super::reqwest::Reqwest;
+use super::session::Shared;
+use super::{Failure, Phases};
+use crate::clock::Instant;
+
+/// The transports there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    /// HTTP/1.1 and HTTP/2 over the crate `reqwest`, with proxies.
+    Reqwest,
+    /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched.
+    #[cfg(test)]
+    Fake { delay: std::time::Duration },
+}
+
+/// A user's connections.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Reqwest(Reqwest),
+    #[cfg(test)]
+    Fake(std::time::Duration),
+}
+
+/// One request to the target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hop<'a> {
+    pub(super) method: &'a Method,
+    /// Without user and password.
+    pub(super) url: &'a Url,
+    /// The scenario's headers, of which `without` stay behind.
+    pub(super) headers: &'a HeaderMap,
+    pub(super) without: Without,
+    /// The session's headers.
+    pub(super) own: &'a [(HeaderName, HeaderValue)],
+    pub(super) body: &'a Bytes,
+    pub(super) keep_body: bool,
+}
+
+/// Which of the scenario's headers are not sent. `content-length` and `transfer-encoding` never are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Without {
+    /// The session sends a `cookie` that has the scenario's in it.
+    pub(super) cookie: bool,
+    /// The redirect led to another origin.
+    pub(super) credentials: bool,
+    /// The redirect dropped the body.
+    pub(super) content: bool,
+}
+
+/// One response.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) version: http::Version,
+    pub(super) headers: HeaderMap,
+    /// As it came; empty unless it was to be kept.
+    pub(super) body: Bytes,
+    pub(super) peer: Option<SocketAddr>,
+    /// When the last byte had come.
+    pub(super) finished: Instant,
+}
+
+/// What an exchange has come to so far. It outlives the attempt, so that it can be told what a timeout cut off.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) stage: Stage,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) redirects: u32,
+    pub(super) opened: u32,
+    pub(super) phases: Phases,
+    /// Of the response that is being received.
+    pub(super) status: Option<u16>,
+    /// Where a redirect has led.
+    pub(super) at: Option<Url>,
+    pub(super) finished: Option<Instant>,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    #[default]
+    Connecting,
+    Waiting,
+    Receiving,
+}
+
+// === TransportKind ===
+
+impl TransportKind {
+    pub const ALL: [Self; 1] = [Self::Reqwest];
+}
+
+// === Transport ===
+
+impl Transport {
+    pub(super) fn new(kind: TransportKind, shared: &Arc<Shared>) -> Self {
+        match kind {
+            TransportKind::Reqwest => Self::Reqwest(Reqwest::new(Arc::clone(shared))),
+            #[cfg(test)]
+            TransportKind::Fake { delay } => Self::Fake(delay),
+        }
+    }
+
+    /// Sends `hop` and reads the response to its last byte. When the future is dropped, the connection is closed.
+    /// [`settle`](Self::settle) follows in any case.
+    pub(super) async fn send(&mut self, hop: &Hop<'_>, tally: &mut Tally) -> Result<Reply, Failure> {
+        match self {
+            Self::Reqwest(transport) => transport.send(hop, tally).await,
+            #[cfg(test)]
+            Self::Fake(delay) => {
+                tokio::time::sleep(*delay).await;
+                let (version, headers) = (http::Version::HTTP_11, HeaderMap::new());
+                Ok(Reply { status: 200, version, headers, body: Bytes::new(), peer: None, finished: crate::clock::now() })
+            }
+        }
+    }
+
+    /// Accounts for the hop that ended, or was cut off, at `end`: its phases, connections and bytes sent.
+    pub(super) fn settle(&mut self, end: Instant, tally: &mut Tally) {
+        match self {
+            Self::Reqwest(transport) => transport.settle(end, tally),
+            #[cfg(test)]
+            Self::Fake(_) => {}
+        }
+    }
+
+    pub(super) fn open_connections(&self) -> u32 {
+        match self {
+            Self::Reqwest(transport) => transport.open_connections(),
+            #[cfg(test)]
+            Self::Fake(_) => 0,
+        }
+    }
+}
+
+// === Hop ===
+
+impl<'a> Hop<'a> {
+    /// The header lines, but for `host`.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
+        let without = self.without;
+        let scenarios = self.headers.iter().filter(move |(name, _)| !without.has(name));
+        scenarios.chain(self.own.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+// === Without ===
+
+impl Without {
+    fn has(self, name: &HeaderName) -> bool {
+        name == CONTENT_LENGTH
+            || name == TRANSFER_ENCODING
+            || (name == COOKIE && (self.cookie || self.credentials))
+            || (self.credentials && (name == AUTHORIZATION || name == PROXY_AUTHORIZATION))
+            || (self.content && name.as_str().starts_with("content-"))
+    }
+}
+
+// === addresses for people ===
+
+/// `host:port` of a URL.
+pub(super) fn peer(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
