@@ -1,6 +1,40 @@
-//! otload: a load generator.
+//! otload: a load generator whose interface is Prometheus, Grafana and OpenTelemetry.
+//!
+//! The way of a run through the crate:
+//!
+//! ```text
+//!  cars.yaml ─ scenario ─▶ Plan ─ run ─▶ engine: workers × users ─ http ─▶ the target
+//!                                  │        │ each worker records into its
+//!                                  │        ▼
+//!                                  │     measure::Shard ─ merged copies ─▶ Snapshot
+//!                                  │                                          ├─▶ export: /metrics
+//!                                  ├─ control: serves it                      ├─▶ report: table, summary.json
+//!                                  └─ exit code ◀─ judge ─────────────────────┘
+//! ```
+//!
+//! - [`scenario`] reads the YAML, reports all problems together and makes a [`scenario::plan::Plan`].
+//! - [`load`] says when users start and stop: pure functions of time. Only [`engine`] sleeps.
+//! - [`template`] renders what differs from request to request.
+//! - [`engine`] runs users; [`http`] does their exchanges, over a transport.
+//! - [`measure`] counts; [`export`] and [`report`] turn a snapshot into bytes; [`judge`] says whether to believe it.
+//! - [`run`] wires these together, [`control`] serves HTTP beside it, [`cli`] is the command line.
+//!
+//! Who may import whom is drawn in CONTRIBUTING.md and kept by a test.
+
+pub mod cli;
 pub mod clock;
+pub mod control;
+pub mod demo;
 pub mod diagnostic;
+pub mod engine;
+pub mod export;
+pub mod http;
+pub mod judge;
 pub mod load;
+pub mod measure;
 pub mod reason;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod template;
 pub mod units;

@@ -1,0 +1,161 @@
+//! The command line as data: what each command takes, in one place that help and completions are made of.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::units::{Rate, parse_duration};
+
+/// Load generator whose interface is Prometheus, Grafana and OpenTelemetry.
+#[derive(Debug, Parser)]
+#[command(name = "otload", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario; serves metrics while it runs
+    Run(Box<RunArgs>),
+    /// Validate a scenario and print what it would do
+    Check(Box<CheckArgs>),
+    /// Print the JSON Schema of scenarios, for editors
+    Schema,
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+    /// Address of /metrics; port 0 picks a free one and prints it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    pub listen: SocketAddr,
+    /// Engine threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub workers: Option<u32>,
+    /// Where results go [default: results/<run id>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Serve the built-in cars API on the scenario's host while the run lasts
+    #[arg(long)]
+    pub demo: bool,
+    /// No progress, only warnings and the summary
+    #[arg(long)]
+    pub quiet: bool,
+    /// Keep serving /metrics after the end until one more scrape has come, at most this long
+    /// [default: 15s, 0 when nobody has scraped this run]
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    pub linger: Option<Duration>,
+    /// Name of the run in metrics and results [default: <scenario>-<date>-<time>]
+    #[arg(long, value_name = "ID", value_parser = parse_run_id)]
+    pub run_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+    /// Also run every task once and print each request and response
+    #[arg(long)]
+    pub once: bool,
+    /// With --once: serve the built-in cars API on the scenario's host meanwhile
+    #[arg(long, requires = "once")]
+    pub demo: bool,
+}
+
+/// Which scenario, and what of it is overridden.
+#[derive(Debug, Args)]
+pub struct ScenarioArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Number of users
+    #[arg(short, long, value_name = "N")]
+    pub users: Option<u32>,
+    /// Users started per second
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = Rate::parse)]
+    pub spawn_rate: Option<Rate>,
+    /// How long to run, like 10m
+    #[arg(short = 't', long, value_name = "D", value_parser = parse_duration)]
+    pub run_time: Option<Duration>,
+    /// Base of relative URLs
+    #[arg(short = 'H', long, value_name = "URL", env = "OTLOAD_HOST")]
+    pub host: Option<String>,
+    /// Set a variable of the scenario; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_assignment)]
+    pub set: Vec<(String, String)>,
+    /// Only users and tasks with one of these tags
+    #[arg(long, value_name = "T", value_delimiter = ',')]
+    pub tags: Vec<String>,
+    /// No users and tasks with one of these tags
+    #[arg(long, value_name = "T", value_delimiter = ',')]
+    pub exclude_tags: Vec<String>,
+    /// Makes everything random repeat
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done and passed · 2 the scenario or the command line is wrong · 3 the run is invalid: the generator was the
+bottleneck · 4 it could not run · 130 interrupted by a second Ctrl-C. The first Ctrl-C stops gracefully.";
+
+fn parse_assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    if name.is_empty() {
+        Err("the name is empty; write it as NAME=VALUE".to_owned())
+    } else {
+        Ok((name.to_owned(), value.to_owned()))
+    }
+}
+
+/// A run id becomes a folder's name and a label's value.
+fn parse_run_id(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    match text {
+        "" => Err("it is empty".to_owned()),
+        _ if text.len() > 128 => Err("it is longer than 128 characters".to_owned()),
+        _ if text.starts_with('.') || !text.chars().all(good) => Err("use letters, digits, `-`, `_`, `.` and `:`".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn overrides_are_read_with_their_units() {
+        let cli = Cli::try_parse_from([
+            "otload", "run", "x.yaml", "-u", "10", "-r", "30/m", "-t", "1m30s", "--set", "a=b=c", "--tags", "x,y",
+        ])
+        .unwrap();
+        let Command::Run(args) = cli.command else { panic!() };
+        assert_eq!(args.scenario.users, Some(10));
+        assert_eq!(args.scenario.spawn_rate.unwrap().per_second(), 0.5);
+        assert_eq!(args.scenario.run_time, Some(Duration::from_secs(90)));
+        assert_eq!(args.scenario.set, [("a".to_owned(), "b=c".to_owned())]);
+        assert_eq!(args.scenario.tags, ["x", "y"]);
+    }
+
+    #[test]
+    fn run_ids_are_file_names() {
+        for bad in ["", "../x", "a b", "a/b", ".hidden", &"x".repeat(200)] {
+            assert!(parse_run_id(bad).is_err(), "{bad}");
+        }
+        assert!(parse_run_id("nightly-2026.11:1_a").is_ok());
+    }
+}

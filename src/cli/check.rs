@@ -1,0 +1,47 @@
+//! `otload check`: is the scenario right, and what would it do?
+
+use std::sync::Arc;
+
+use super::args::CheckArgs;
+use super::{Exit, colour, complain, overrides, print};
+use crate::run::{self, Failed};
+use crate::scenario;
+
+/// Without `--seed`, so that two looks at one scenario show the same.
+const SEED: u64 = 1;
+
+pub(super) fn check(args: &CheckArgs) -> Exit {
+    let plan = match scenario::load(&args.scenario.file, &overrides(&args.scenario)) {
+        Ok((plan, warnings)) => {
+            complain(&warnings);
+            Arc::new(plan)
+        }
+        Err(problems) => {
+            complain(&problems);
+            return Exit::Wrong;
+        }
+    };
+    let shown = print(&scenario::describe::describe(&plan));
+    if !args.once || shown != Exit::Passed {
+        return shown;
+    }
+    let mut requests = 0usize;
+    match run::once(&plan, args.demo, args.scenario.seed.unwrap_or(SEED), &mut |text| {
+        requests += usize::from(text.contains("\n> "));
+        print(text);
+    }) {
+        Ok(0) => print(&format!("\nall well: {requests} requests, none failed\n")),
+        Ok(failed) => {
+            print(&format!("\n{failed} of {requests} requests failed\n"));
+            Exit::ThresholdFailed
+        }
+        Err(Failed::Refused(problem)) => {
+            eprint!("{}", problem.render(colour()));
+            Exit::Wrong
+        }
+        Err(Failed::Broken(problem)) => {
+            eprint!("{}", problem.render(colour()));
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The command line. Each command has a file; here is how they start and how they end.
+
+mod args;
+mod check;
+mod run;
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::diagnostic::Problems;
+use crate::scenario::{self, Overrides};
+
+/// How a command ended, as its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Passed = 0,
+    /// What was checked does not hold: a request of `check --once` failed.
+    ThresholdFailed = 1,
+    /// The scenario or the command line is wrong; nothing was run.
+    Wrong = 2,
+    /// The generator was the bottleneck.
+    Invalid = 3,
+    /// It could not run: a port is taken, a folder cannot be written.
+    Failed = 4,
+    /// A second Ctrl-C.
+    Interrupted = 130,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let exit = match args::Cli::parse().command {
+        args::Command::Run(args) => run::run(&args),
+        args::Command::Check(args) => check::check(&args),
+        args::Command::Schema => print(&format!("{:#}\n", scenario::schema())),
+        args::Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut args::Cli::command(), "otload", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        args::Command::Version => print(&format!("otload {}\n", env!("CARGO_PKG_VERSION"))),
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Prints to standard output. A reader that has gone (`otload schema | head`) is no failure.
+fn print(text: &str) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to standard output: {error}");
+            Exit::Failed
+        }
+        _ => Exit::Passed,
+    }
+}
+
+/// Whether messages are coloured: on a terminal, unless `NO_COLOR` is set.
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints problems to standard error.
+fn complain(problems: &Problems) {
+    if !problems.is_empty() {
+        eprint!("{}", problems.render(colour()));
+    }
+}
+
+/// What the arguments override. The environment is read here and nowhere else.
+fn overrides(args: &args::ScenarioArgs) -> Overrides {
+    let env: HashMap<_, _> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    Overrides {
+        host: args.host.clone(),
+        users: args.users,
+        spawn_rate: args.spawn_rate,
+        run_time: args.run_time,
+        set: args.set.clone(),
+        tags: args.tags.clone(),
+        exclude_tags: args.exclude_tags.clone(),
+        env,
+    }
+}

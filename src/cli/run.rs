@@ -1,0 +1,54 @@
+//! `otload run`: the scenario and the arguments become a [`run::Job`]; how it ended becomes the exit code.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use super::args::RunArgs;
+use super::{Exit, colour, complain, overrides, print};
+use crate::clock;
+use crate::run::{self, Ended, Failed, Job};
+use crate::scenario;
+
+pub(super) fn run(args: &RunArgs) -> Exit {
+    let plan = match scenario::load(&args.scenario.file, &overrides(&args.scenario)) {
+        Ok((plan, warnings)) => {
+            complain(&warnings);
+            Arc::new(plan)
+        }
+        Err(problems) => {
+            complain(&problems);
+            return Exit::Wrong;
+        }
+    };
+    let run_id = args.run_id.clone().unwrap_or_else(|| run::default_run_id(&plan.name, clock::timestamp()));
+    let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+    let job = Job {
+        out: args.out.clone().unwrap_or_else(|| std::path::Path::new("results").join(run_id.replace(':', "-"))),
+        run_id,
+        seed: args.scenario.seed.unwrap_or_else(run::random_seed),
+        workers: args.workers.unwrap_or(cores as u32),
+        listen: args.listen,
+        demo: args.demo,
+        quiet: args.quiet,
+        linger: args.linger,
+        colour: colour(),
+        terminal: std::io::stdout().is_terminal(),
+        plan,
+    };
+    match run::execute(&job, &mut |text| {
+        print(text);
+    }) {
+        Ok(Ended { interrupted: true, .. }) => Exit::Interrupted,
+        Ok(Ended { valid: false, .. }) => Exit::Invalid,
+        Ok(_) => Exit::Passed,
+        Err(Failed::Refused(problem)) => {
+            eprint!("{}", problem.render(colour()));
+            Exit::Wrong
+        }
+        Err(Failed::Broken(problem)) => {
+            eprint!("{}", problem.render(colour()));
+            Exit::Failed
+        }
+    }
+}

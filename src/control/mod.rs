@@ -1,0 +1,3 @@
+//! What a running otload answers over HTTP.
+
+pub mod server;

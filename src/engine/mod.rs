@@ -1,0 +1,37 @@
+//! Users at work. The supervisor starts a thread for each worker; a worker has its own runtime, its part of the load
+//! profile, its users and their connections, and one shard of the measurements. Nothing is shared between workers while
+//! they run but the immutable plan.
+//!
+//! ```text
+//!  supervisor ──watch: Run / Stop / Cut──▶ worker thread × n
+//!                                           lifecycle: asks the profile, starts and stops users
+//!                                             └ user × m: task → steps → request → checks ─▶ shard ◀─ snapshots
+//! ```
+//!
+//! A user's life, as `otload_users` shows it:
+//!
+//! | state | from | until |
+//! |---|---|---|
+//! | running | spawned, or its wait is over | its task ends |
+//! | waiting | its task ended and it has a wait time | the wait is over |
+//! | stopping | the profile wants fewer users, or the run ends | its task and `on_stop` end, or `graceful_stop` is over |
+//!
+//! A user that waits is stopped at once; one that runs ends its task first. What is still in flight when a user is cut
+//! off is counted as a failure with the reason `cancelled`, for the target may have seen it.
+
+mod checks;
+mod lifecycle;
+mod once;
+mod pacing;
+mod request;
+mod supervisor;
+mod timer;
+mod user;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use checks::CheckResult;
+pub use once::{Seen, run_once};
+pub use supervisor::{Engine, Mode, Options, mask, perform};

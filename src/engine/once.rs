@@ -1,0 +1,120 @@
+//! Every task once, in order, by one user of each type and without pauses: the debugger behind `otload check --once`.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use super::lifecycle::Handle;
+use super::request::{Outcome, prepare, request_of};
+use super::supervisor::{RunFacts, mask};
+use super::timer::Timer;
+use super::user::User;
+use super::worker::Context;
+use crate::clock;
+use crate::http::{Client, Exchange, Request};
+use crate::load::Part;
+use crate::measure::shard::Shard;
+use crate::scenario::plan::{Plan, RequestStep, Step};
+
+/// What an observer of a single run is told.
+pub enum Seen<'a> {
+    /// A user type's task begins.
+    Task { user: &'a str, task: &'a str },
+    /// A request whose `when` is false.
+    Skipped(&'a RequestStep),
+    /// A request that could not be rendered.
+    Unsent { step: &'a RequestStep, error: String },
+    Request {
+        step: &'a RequestStep,
+        request: &'a Request<'a>,
+        exchange: &'a Exchange,
+        /// Each check's name and, if it does not hold, what was found.
+        checks: Vec<(&'a str, Option<String>)>,
+        failure: Option<String>,
+    },
+}
+
+/// Runs setup, each user type's `on_start`, tasks and `on_stop`, and teardown; returns how many requests failed.
+pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe: impl FnMut(Seen<'_>)) -> usize {
+    let started = clock::now();
+    let run = Arc::new(RunFacts::new(plan, "once", seed, started));
+    let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
+    let context = Rc::new(Context::new(plan.clone(), run, client.clone(), shard, Part::WHOLE, Timer::new()));
+    let user_of = |kind: usize| User::new(context.clone(), Handle::detached(plan.users[kind].id), kind, kind as u32, started);
+    let mut failures = 0;
+    if !plan.setup.is_empty() {
+        failures += task(&mut user_of(0), plan, ("setup", "setup"), &plan.setup, &mut observe).await;
+    }
+    for (kind, user_type) in plan.users.iter().enumerate() {
+        let mut user = user_of(kind);
+        let around = |steps: &'_ Vec<Step>| !steps.is_empty();
+        if around(&user_type.on_start) {
+            failures += task(&mut user, plan, (&user_type.name, "on_start"), &user_type.on_start, &mut observe).await;
+        }
+        for (iteration, one) in user_type.tasks.iter().enumerate() {
+            user.scope.set_iteration(iteration as u64);
+            failures += task(&mut user, plan, (&user_type.name, &one.name), &one.steps, &mut observe).await;
+        }
+        if around(&user_type.on_stop) {
+            failures += task(&mut user, plan, (&user_type.name, "on_stop"), &user_type.on_stop, &mut observe).await;
+        }
+    }
+    if !plan.teardown.is_empty() {
+        failures += task(&mut user_of(0), plan, ("teardown", "teardown"), &plan.teardown, &mut observe).await;
+    }
+    failures
+}
+
+async fn task(
+    user: &mut User,
+    plan: &Plan,
+    (name, task): (&str, &str),
+    all: &[Step],
+    observe: &mut impl FnMut(Seen<'_>),
+) -> usize {
+    observe(Seen::Task { user: name, task });
+    let mut failures = 0;
+    // Groups are flattened: nothing is measured here.
+    let mut left: Vec<&Step> = all.iter().rev().collect();
+    while let Some(step) = left.pop() {
+        match step {
+            Step::Request(step) => failures += usize::from(!request(user, plan, step, observe).await),
+            Step::Think(_) => {}
+            Step::Group { steps, .. } => left.extend(steps.iter().rev()),
+        }
+    }
+    user.scope.clear_response();
+    failures
+}
+
+async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut impl FnMut(Seen<'_>)) -> bool {
+    let prepared = match user.wanted(step) {
+        Ok(false) => {
+            observe(Seen::Skipped(step));
+            return true;
+        }
+        Ok(true) => prepare(step, &user.scope, &mut user.random),
+        Err(error) => Err(error),
+    };
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            observe(Seen::Unsent { step, error: mask(&plan.secrets, &error).into_owned() });
+            return false;
+        }
+    };
+    // The body is always wanted here: it is shown.
+    let request = Request { keep_body: true, ..request_of(step, &prepared) };
+    let exchange = user.session.exchange(&request).await;
+    let Outcome { exchange, checks, failure } = user.judge(step, exchange);
+    let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
+    let checks = checks.into_iter().map(|check| (name(check.id), check.outcome.err())).collect();
+    let ok = failure.is_none();
+    observe(Seen::Request {
+        step,
+        request: &request,
+        exchange: &exchange,
+        checks,
+        failure: failure.map(|(reason, text)| format!("{reason}: {text}")),
+    });
+    ok
+}

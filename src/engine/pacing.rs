@@ -1,0 +1,67 @@
+//! How long pauses last. They are slept in [`super::timer`].
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::scenario::plan::Wait;
+use crate::template::Random;
+
+/// When a pause of the form `wait` is over, that begins at `from` after work that began at `began`.
+pub(super) fn wait_until(wait: Wait, began: Instant, from: Instant, random: &mut Random) -> Instant {
+    match wait {
+        Wait::Pacing(interval) => (began + interval).max(from),
+        _ => from + duration(wait, random),
+    }
+}
+
+/// How long a pause lasts.
+fn duration(wait: Wait, random: &mut Random) -> Duration {
+    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(crate::units::LONGEST);
+    match wait {
+        Wait::Constant(duration) | Wait::Pacing(duration) => duration,
+        Wait::Between(least, most) => least + seconds(most.saturating_sub(least).as_secs_f64() * random.uniform()),
+        Wait::Exponential(mean) => seconds(mean.as_secs_f64() * random.exponential()),
+        Wait::Normal { mean, std } => seconds(mean.as_secs_f64() + std.as_secs_f64() * random.normal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Mean and extremes of many draws, in seconds.
+    fn draws(wait: Wait) -> (f64, f64, f64) {
+        let mut random = Random::new(7, 0);
+        let all: Vec<_> = (0..20_000).map(|_| duration(wait, &mut random).as_secs_f64()).collect();
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        (mean, all.iter().copied().fold(f64::MAX, f64::min), all.iter().copied().fold(0.0, f64::max))
+    }
+
+    #[test]
+    fn the_forms_have_their_means_and_bounds() {
+        assert_eq!(draws(Wait::Constant(SECOND)), (1.0, 1.0, 1.0));
+        let (mean, least, most) = draws(Wait::Between(5 * SECOND, 10 * SECOND));
+        assert!(
+            (mean - 7.5).abs() < 0.05 && (5.0..5.01).contains(&least) && (9.99..=10.0).contains(&most),
+            "{mean} {least} {most}"
+        );
+        let (mean, least, most) = draws(Wait::Exponential(2 * SECOND));
+        assert!((mean - 2.0).abs() < 0.06 && least < 0.001 && most > 12.0, "{mean} {least} {most}");
+        let (mean, least, most) = draws(Wait::Normal { mean: 4 * SECOND, std: SECOND });
+        assert!((mean - 4.0).abs() < 0.05 && least < 1.0 && most > 7.0, "{mean} {least} {most}");
+        // Cut at zero, never negative.
+        assert_eq!(draws(Wait::Normal { mean: Duration::ZERO, std: SECOND }).1, 0.0);
+    }
+
+    #[test]
+    fn pacing_counts_from_the_start_and_never_goes_back() {
+        let (mut random, began) = (Random::new(1, 1), crate::clock::now());
+        let pacing = Wait::Pacing(10 * SECOND);
+        // The task took 3 s: the next starts 10 s after its start. It took 12 s: at once.
+        assert_eq!(wait_until(pacing, began, began + 3 * SECOND, &mut random), began + 10 * SECOND);
+        assert_eq!(wait_until(pacing, began, began + 12 * SECOND, &mut random), began + 12 * SECOND);
+        assert_eq!(wait_until(Wait::Constant(SECOND), began, began + 3 * SECOND, &mut random), began + 4 * SECOND);
+    }
+}

@@ -1,0 +1,235 @@
+//! One request step: rendered, sent, checked, recorded.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use url::Url;
+
+use super::checks::{self, CheckResult};
+use super::user::User;
+use super::worker::{Context, lock};
+use crate::clock::{self, Instant};
+use crate::http::{Exchange, Request};
+use crate::measure::catalog::RequestId;
+use crate::measure::shard::Sample;
+use crate::reason::Reason;
+use crate::scenario::plan::{Address, Body, RequestStep};
+use crate::template::{Random, Response as Seen, Scope, Template};
+
+/// What a step becomes when its templates are rendered.
+pub(super) struct Prepared<'a> {
+    pub url: Cow<'a, Url>,
+    pub headers: Cow<'a, HeaderMap>,
+    pub body: Bytes,
+}
+
+/// How a request came out.
+pub(super) struct Outcome {
+    pub exchange: Exchange,
+    pub checks: Vec<CheckResult>,
+    pub failure: Option<(Reason, String)>,
+}
+
+impl User {
+    /// Does the request, unless its `when` is false. Says whether it went well.
+    pub(super) async fn request(&mut self, step: &RequestStep) -> bool {
+        let prepared = match self.wanted(step) {
+            Ok(false) => return true,
+            Ok(true) => prepare(step, &self.scope, &mut self.random),
+            Err(error) => Err(error),
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.record_unsent(step, &error);
+                return false;
+            }
+        };
+        let guard = InFlight::new(&self.context, step.id, self.due);
+        let request = request_of(step, &prepared);
+        let exchange = self.session.exchange(&request).await;
+        guard.arrived();
+        let outcome = self.judge(step, exchange);
+        self.record(step, &outcome);
+        self.due = outcome.exchange.finished;
+        outcome.failure.is_none()
+    }
+
+    pub(super) fn wanted(&mut self, step: &RequestStep) -> Result<bool, String> {
+        step.when.as_ref().map_or(Ok(true), |when| when.is_true(&self.scope, &mut self.random))
+    }
+
+    /// Evaluates what the scenario expects, and shows the response to later templates.
+    pub(super) fn judge(&mut self, step: &RequestStep, exchange: Exchange) -> Outcome {
+        let response = match &exchange.result {
+            Ok(response) => response,
+            Err(failure) => {
+                self.scope.clear_response();
+                let failure = Some((failure.reason, failure.message.clone()));
+                return Outcome { exchange, checks: Vec::new(), failure };
+            }
+        };
+        if step.keep_body {
+            let body = response.body.clone().unwrap_or_default();
+            self.scope.set_response(Seen::new(response.status, response.headers.clone(), body));
+        }
+        let checks = checks::evaluate(&step.expect, &exchange, &self.scope, &mut self.random);
+        let broken = checks.iter().find_map(|check| check.outcome.as_ref().err().map(|found| (check.id, found)));
+        let failure = match broken {
+            Some((id, found)) => {
+                Some((Reason::Check, format!("{}: {found}", self.context.plan.catalog.checks[id.index()].check)))
+            }
+            None if response.status >= 400 && !checks::judges_status(&step.expect) => {
+                Some((Reason::Status, format!("the status is {}", response.status)))
+            }
+            None => None,
+        };
+        Outcome { exchange, checks, failure }
+    }
+
+    fn record(&mut self, step: &RequestStep, outcome: &Outcome) {
+        let exchange = &outcome.exchange;
+        let status = match &exchange.result {
+            Ok(response) => Some(response.status),
+            Err(failure) => failure.status,
+        };
+        let message = outcome.failure.as_ref().map(|(reason, text)| (*reason, self.context.run.mask(text)));
+        let sample = Sample {
+            response: exchange.finished.saturating_duration_since(self.due),
+            service: exchange.finished.saturating_duration_since(exchange.started),
+            status,
+            failure: message.as_ref().map(|(reason, text)| (*reason, text.as_ref())),
+            sent_bytes: exchange.sent_bytes,
+            received_bytes: exchange.received_bytes,
+            redirects: exchange.redirects,
+        };
+        let connections = self.new_connections();
+        let mut shard = lock(&self.context.shard);
+        shard.request(step.id, &sample);
+        shard.connections(exchange.connections_opened, connections);
+        shard.lag(exchange.started.saturating_duration_since(self.due));
+        for check in &outcome.checks {
+            shard.check(check.id, check.outcome.is_ok());
+        }
+    }
+
+    /// A request that never left, because a template could not be rendered.
+    fn record_unsent(&mut self, step: &RequestStep, error: &str) {
+        let text = self.context.run.mask(error);
+        let sample = without_response((Reason::Template, &text), Duration::ZERO, Duration::ZERO);
+        lock(&self.context.shard).request(step.id, &sample);
+    }
+}
+
+pub(super) fn request_of<'a>(step: &'a RequestStep, prepared: &'a Prepared<'a>) -> Request<'a> {
+    Request {
+        method: &step.method,
+        url: &prepared.url,
+        headers: &prepared.headers,
+        body: prepared.body.clone(),
+        timeout: step.timeout,
+        redirects: step.redirects,
+        keep_body: step.keep_body,
+    }
+}
+
+/// Renders everything of a step that has templates; what has none is borrowed.
+pub(super) fn prepare<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Prepared<'a>, String> {
+    let mut url = match &step.address {
+        Address::Fixed(url) => Cow::Borrowed(url),
+        Address::Rendered { base, template } => {
+            let mut text = String::new();
+            template.render(scope, random, &mut text)?;
+            Cow::Owned(join(base.as_ref(), &text)?)
+        }
+    };
+    if !step.query.is_empty() {
+        let pairs = render_pairs(&step.query, scope, random)?;
+        url.to_mut().query_pairs_mut().extend_pairs(pairs);
+    }
+    let mut headers = Cow::Borrowed(&step.headers);
+    for (name, template) in &step.rendered_headers {
+        let mut text = String::new();
+        template.render(scope, random, &mut text)?;
+        let value = HeaderValue::from_str(&text).map_err(|_| format!("the header `{name}` cannot hold this value: {text:?}"))?;
+        headers.to_mut().insert(name, value);
+    }
+    let body = match &step.body {
+        Body::None => Bytes::new(),
+        Body::Text(template) => match template.as_literal() {
+            Some(text) => Bytes::copy_from_slice(text.as_bytes()),
+            None => rendered(|out| template.render(scope, random, out))?,
+        },
+        Body::Json(template) => rendered(|out| template.render(scope, random, out))?,
+        Body::Form(fields) => {
+            let pairs = render_pairs(fields, scope, random)?;
+            Bytes::from(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+        }
+    };
+    debug_assert!(!headers.contains_key(header::CONTENT_LENGTH), "the transport writes it");
+    Ok(Prepared { url, headers, body })
+}
+
+fn rendered(render: impl FnOnce(&mut String) -> Result<(), String>) -> Result<Bytes, String> {
+    let mut text = String::new();
+    render(&mut text)?;
+    Ok(Bytes::from(text))
+}
+
+fn render_pairs(pairs: &[(Template, Template)], scope: &Scope, random: &mut Random) -> Result<Vec<(String, String)>, String> {
+    let mut render = |template: &Template| {
+        let mut text = String::new();
+        template.render(scope, random, &mut text).map(|()| text)
+    };
+    pairs.iter().map(|(name, value)| Ok((render(name)?, render(value)?))).collect()
+}
+
+/// An absolute URL as it is, anything else joined to the base.
+fn join(base: Option<&Url>, text: &str) -> Result<Url, String> {
+    let absolute = text.starts_with("http://") || text.starts_with("https://");
+    match base {
+        Some(base) if !absolute => base.join(text),
+        _ => Url::parse(text),
+    }
+    .map_err(|error| format!("`{text}` is not a URL: {error}"))
+}
+
+fn without_response<'a>(failure: (Reason, &'a str), response: Duration, service: Duration) -> Sample<'a> {
+    Sample { response, service, status: None, failure: Some(failure), sent_bytes: 0, received_bytes: 0, redirects: 0 }
+}
+
+/// A request that is on its way. Dropped before the response is there, it counts as cancelled.
+struct InFlight<'a> {
+    context: &'a Context,
+    id: RequestId,
+    due: Instant,
+    started: Instant,
+    arrived: bool,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(context: &'a Context, id: RequestId, due: Instant) -> Self {
+        Self { context, id, due, started: clock::now(), arrived: false }
+    }
+
+    fn arrived(mut self) {
+        self.arrived = true;
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if self.arrived {
+            return;
+        }
+        let now = clock::now();
+        let failure = (Reason::Cancelled, "the run ended before the response came");
+        let sample =
+            without_response(failure, now.saturating_duration_since(self.due), now.saturating_duration_since(self.started));
+        let mut shard = lock(&self.context.shard);
+        shard.request(self.id, &sample);
+        shard.lag(self.started.saturating_duration_since(self.due));
+    }
+}

@@ -1,0 +1,218 @@
+//! Starts the workers, tells them to stop, and knows when they have ended.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::lifecycle::Handle;
+use super::timer::Timer;
+use super::user::User;
+use super::worker::{self, Context, lock};
+use crate::clock::{self, Instant};
+use crate::diagnostic::Diagnostic;
+use crate::http::Client;
+use crate::load::Part;
+use crate::measure::catalog::UserId;
+use crate::measure::shard::Shard;
+use crate::scenario::plan::{Plan, Step};
+use crate::template::Shared;
+
+/// What a run is told besides its plan.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub run_id: String,
+    pub seed: u64,
+    /// Engine threads, at least 1.
+    pub workers: u32,
+}
+
+/// What the workers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Run,
+    /// End tasks, then end.
+    Stop,
+    /// End now.
+    Cut,
+}
+
+/// Facts of a run that workers share.
+pub(super) struct RunFacts {
+    /// What templates of all users see.
+    pub shared: Arc<Shared>,
+    pub seed: u64,
+    pub started: Instant,
+    secrets: Vec<String>,
+    users: AtomicI64,
+    peak_users: AtomicI64,
+}
+
+/// A running plan.
+pub struct Engine {
+    run: Arc<RunFacts>,
+    shards: Vec<Arc<Mutex<Shard>>>,
+    mode: watch::Sender<Mode>,
+    /// Closes when the last worker has ended.
+    ended: mpsc::Receiver<()>,
+    threads: Vec<thread::JoinHandle<()>>,
+    runtimes: Vec<tokio::runtime::Handle>,
+    plan: Arc<Plan>,
+    client: Client,
+}
+
+impl Engine {
+    /// Starts the workers; the load begins at `started`. The shard `extra` is counted with theirs: what was measured before
+    /// and beside them.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event loop.
+    pub fn start(
+        plan: Arc<Plan>,
+        client: Client,
+        options: &Options,
+        extra: Arc<Mutex<Shard>>,
+        started: Instant,
+    ) -> Result<Self, Diagnostic> {
+        let run = Arc::new(RunFacts::new(&plan, &options.run_id, options.seed, started));
+        let (mode, _) = watch::channel(Mode::Run);
+        let (ending, ended) = mpsc::channel(1);
+        let mut shards: Vec<_> = (0..options.workers).map(|_| Arc::new(Mutex::new(Shard::new(&plan.catalog)))).collect();
+        shards.push(extra);
+        let mut engine = Self { run, shards, mode, ended, threads: Vec::new(), runtimes: Vec::new(), plan, client };
+        for index in 0..options.workers {
+            engine.start_worker(Part { index, of: options.workers }, ending.clone())?;
+        }
+        Ok(engine)
+    }
+
+    fn start_worker(&mut self, part: Part, ending: mpsc::Sender<()>) -> Result<(), Diagnostic> {
+        let failed = |error: std::io::Error| {
+            Diagnostic::error(format!("cannot start worker {}: {error}", part.index)).hint("ask for fewer with --workers")
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        self.runtimes.push(runtime.handle().clone());
+        let (plan, run, client) = (self.plan.clone(), self.run.clone(), self.client.clone());
+        let shard = self.shards[part.index as usize].clone();
+        let mode = self.mode.subscribe();
+        let body = move || {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, async move {
+                // Inside, because the timer belongs to this runtime.
+                let context = Rc::new(Context::new(plan, run, client, shard, part, Timer::new()));
+                worker::work(context, mode).await;
+            });
+            drop(ending);
+        };
+        let name = format!("worker-{}", part.index);
+        self.threads.push(thread::Builder::new().name(name).spawn(body).map_err(failed)?);
+        Ok(())
+    }
+
+    /// The measurements of each worker; see [`crate::measure::snapshot`].
+    pub fn shards(&self) -> &[Arc<Mutex<Shard>>] {
+        &self.shards
+    }
+
+    /// Tells the workers. Only ever goes from `Run` to `Stop` to `Cut`.
+    pub fn tell(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// Returns when the last worker has ended.
+    pub async fn ended(&mut self) {
+        while self.ended.recv().await.is_some() {}
+    }
+
+    /// Leaves what was measured so far out of the summary.
+    pub fn end_warm_up(&self) {
+        self.shards.iter().for_each(|shard| lock(shard).end_warm_up());
+    }
+
+    pub fn started(&self) -> Instant {
+        self.run.started
+    }
+
+    /// The largest number of users that were there at one moment.
+    pub fn peak_users(&self) -> u64 {
+        self.run.peak_users.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// How long each worker's event loop has been busy since it started.
+    pub fn busy(&self) -> Vec<Duration> {
+        self.runtimes.iter().map(|runtime| runtime.metrics().worker_total_busy_duration(0)).collect()
+    }
+
+    /// Waits for the threads of workers that have ended. A worker that panicked is an error.
+    ///
+    /// # Errors
+    /// Names the worker.
+    pub fn join(&mut self) -> Result<(), Diagnostic> {
+        let names: Vec<_> = self
+            .threads
+            .drain(..)
+            .enumerate()
+            .filter_map(|(index, thread)| thread.join().err().map(|_| index.to_string()))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("worker {} broke down; its part of the load is missing", names.join(", "));
+        Err(Diagnostic::error(message).hint("this is a defect of otload: please report it with the scenario"))
+    }
+}
+
+/// Does the steps of setup or teardown as one user and records them in `shard`. Says whether all went well.
+pub async fn perform(plan: &Arc<Plan>, client: &Client, options: &Options, shard: &Arc<Mutex<Shard>>, steps: &[Step]) -> bool {
+    let due = clock::now();
+    let run = Arc::new(RunFacts::new(plan, &options.run_id, options.seed, due));
+    let context = Rc::new(Context::new(plan.clone(), run, client.clone(), shard.clone(), Part::WHOLE, Timer::new()));
+    // A number that no slot has, so that its random stream is its own.
+    let mut user = User::new(context.clone(), Handle::detached(UserId(0)), 0, u32::MAX, due);
+    tokio::select! {
+        good = user.steps(steps) => good,
+        () = context.timer.drive() => false,
+    }
+}
+
+// === impl RunFacts ===
+
+impl RunFacts {
+    pub(super) fn new(plan: &Plan, run_id: &str, seed: u64, started: Instant) -> Self {
+        let mut shared = Shared::clone(&plan.constants);
+        shared.set("run_id", run_id.into());
+        Self {
+            shared: Arc::new(shared),
+            seed,
+            started,
+            secrets: plan.secrets.clone(),
+            users: AtomicI64::new(0),
+            peak_users: AtomicI64::new(0),
+        }
+    }
+
+    pub(super) fn users_changed(&self, by: i64) {
+        let now = self.users.fetch_add(by, Ordering::Relaxed) + by;
+        self.peak_users.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// The text without secrets.
+    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        mask(&self.secrets, text)
+    }
+}
+
+/// Replaces each secret by `***`.
+pub fn mask<'a>(secrets: &[String], text: &'a str) -> Cow<'a, str> {
+    let mut text = Cow::Borrowed(text);
+    for secret in secrets {
+        if text.contains(secret.as_str()) {
+            text = Cow::Owned(text.replace(secret.as_str(), "***"));
+        }
+    }
+    text
+}

@@ -1,0 +1,286 @@
+//! The engine in virtual time: time stands still while anything can run, and jumps to the next timer when nothing can. The
+//! transport answers after a fixed delay and touches no network. So an hour of load takes milliseconds and every count is
+//! exact.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::supervisor::{Mode, RunFacts};
+use super::timer::Timer;
+use super::worker::{self, Context};
+use crate::clock;
+use crate::diagnostic::Source;
+use crate::http::{Client, TransportKind};
+use crate::load::Part;
+use crate::measure::measured::Measured;
+use crate::measure::shard::Shard;
+use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
+use crate::reason::Reason;
+use crate::scenario::{self, Overrides, plan::Plan};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn plan(yaml: &str) -> Arc<Plan> {
+    let source = Arc::new(Source { name: "test.yaml".into(), text: format!("host: http://target.test\n{yaml}") });
+    match scenario::compile(source, &Overrides::default()) {
+        Ok((plan, _)) => Arc::new(plan),
+        Err(problems) => panic!("{}", problems.render(false)),
+    }
+}
+
+/// A worker in virtual time, whose requests take `delay`.
+struct Bench {
+    context: Rc<Context>,
+    mode: watch::Sender<Mode>,
+    /// How long the worker lived.
+    took: Cell<Duration>,
+}
+
+impl Bench {
+    fn new(plan: &Arc<Plan>, delay: Duration, part: Part) -> Self {
+        let client = Client::try_with(&plan.http, TransportKind::Fake { delay }).unwrap();
+        let run = Arc::new(RunFacts::new(plan, "virtual", 1, clock::now()));
+        let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
+        Self {
+            context: Rc::new(Context::new(plan.clone(), run, client, shard, part, Timer::coarse())),
+            mode: watch::channel(Mode::Run).0,
+            took: Cell::default(),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.took.get()
+    }
+
+    async fn at(&self, since_start: Duration) {
+        tokio::time::sleep_until((self.context.run.started + since_start).into()).await;
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let info = RunInfo {
+            test: String::new(),
+            run_id: String::new(),
+            version: String::new(),
+            host: String::new(),
+            scenario_sha256: String::new(),
+            started_at: clock::timestamp(),
+            labels: Vec::new(),
+        };
+        let facts = Facts::new(Arc::new(info), Phase::Steady, 0);
+        Snapshot::take(&self.context.plan.catalog, facts, std::slice::from_ref(&self.context.shard), Detail::Full)
+    }
+
+    fn measured(&self) -> Measured {
+        self.snapshot().measured()
+    }
+
+    /// Running, waiting, stopping.
+    fn users(&self) -> [u64; 3] {
+        self.snapshot().totals.users.iter().fold([0; 3], |sum, states| std::array::from_fn(|i| sum[i] + states[i] as u64))
+    }
+
+    /// Requests by name.
+    fn requests(&self) -> BTreeMap<String, u64> {
+        let rows = self.measured().requests;
+        self.context.plan.catalog.requests.iter().zip(rows).map(|(name, row)| (name.request.clone(), row.requests)).collect()
+    }
+}
+
+/// Runs `test` beside a worker that follows the plan; returns the bench when the worker has ended.
+fn virtually<F: Future<Output = ()>>(
+    plan: &Arc<Plan>,
+    delay: Duration,
+    part: Part,
+    test: impl FnOnce(Rc<Bench>) -> F,
+) -> Rc<Bench> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let bench = Rc::new(Bench::new(plan, delay, part));
+        let mode = bench.mode.subscribe();
+        let work = async {
+            worker::work(bench.context.clone(), mode).await;
+            bench.took.set(bench.context.elapsed(clock::now()));
+        };
+        tokio::join!(work, test(bench.clone()));
+        bench
+    })
+}
+
+#[test]
+fn an_hour_of_stages_follows_the_schedule_to_the_user() {
+    let plan = plan(
+        "users: [{name: u, tasks: [{get: /}], wait_time: 7s}]\nload: {stages: [{users: 90, over: 20m}, {users: 90, over: 20m}, {users: 0, over: 20m}]}",
+    );
+    let profile = plan.load.users.clone();
+    let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
+        for minute in 0..60 {
+            // Half a second away from every change: waiting users end at once, running ones within their 100 ms.
+            let at = minute * 60 * SECOND + SECOND / 2;
+            bench.at(at).await;
+            let [running, waiting, stopping] = bench.users();
+            assert_eq!(running + waiting, u64::from(profile.users_at(at)), "minute {minute}");
+            assert!(stopping <= 1, "minute {minute}: {stopping} still stopping");
+        }
+    });
+    assert_eq!(bench.elapsed(), 3600 * SECOND, "the last user waits when the hour is over, so it ends at once");
+    assert_eq!(bench.users(), [0, 0, 0]);
+    assert_eq!(bench.context.alive.get(), 0);
+    assert_eq!(bench.measured().all.failures, 0);
+}
+
+#[test]
+fn two_thousand_users_at_five_hundred_a_second_are_there_after_four_seconds() {
+    let plan =
+        plan("users: [{name: u, tasks: [{get: /}], wait_time: 60s}]\nload: {users: 2000, spawn_rate: 500/s, run_time: 5s}");
+    for (index, share) in [(0, 1000), (1, 1000)] {
+        let bench = virtually(&plan, SECOND / 100, Part { index, of: 2 }, |bench| async move {
+            for (millis, all) in [(1000, 501), (2000, 1001), (3998, 2000), (4000, 2000)] {
+                bench.at(Duration::from_millis(millis)).await;
+                tokio::task::yield_now().await;
+                let there: u64 = bench.users().iter().sum();
+                assert_eq!(there, u64::from(Part { index, of: 2 }.count(all)), "worker {index} at {millis} ms");
+            }
+        });
+        assert_eq!(bench.measured().all.requests, share, "each has asked once");
+        assert_eq!(bench.elapsed(), 5 * SECOND);
+    }
+}
+
+#[test]
+fn iterations_are_done_exactly_and_then_it_ends() {
+    let plan = plan("users: [{name: u, tasks: [{get: /}]}]\nload: {iterations: 1000, users: 7}");
+    for of in [1, 2, 3] {
+        let done: u64 = (0..of)
+            .map(|index| {
+                let bench = virtually(&plan, SECOND / 10, Part { index, of }, |_| async {});
+                assert_eq!(bench.users(), [0, 0, 0]);
+                bench.measured().all.requests
+            })
+            .sum();
+        assert_eq!(done, 1000, "over {of} workers");
+    }
+}
+
+#[test]
+fn waits_count_from_the_end_of_a_task_and_pacing_from_its_start() {
+    // 100 ms of request and 900 ms of wait are one task a second; pacing of 1 s includes the request.
+    for wait in ["900ms", "{constant_pacing: 1s}", "{constant_throughput: 1/s}", "{between: [900ms, 900ms]}"] {
+        let plan =
+            plan(&format!("users: [{{name: u, tasks: [{{get: /}}], wait_time: {wait}}}]\nload: {{users: 3, run_time: 100s}}"));
+        let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |_| async {});
+        assert_eq!(bench.measured().all.requests, 300, "{wait}");
+    }
+}
+
+#[test]
+fn latency_is_exact_in_virtual_time_and_nothing_lags() {
+    let plan = plan("users: [{name: u, tasks: [{get: /}], wait_time: 250ms}]\nload: {users: 10, run_time: 60s}");
+    let measured = virtually(&plan, Duration::from_millis(200), Part::WHOLE, |_| async {}).measured();
+    for times in [measured.all.response.unwrap(), measured.all.service.unwrap()] {
+        assert!((times.p50 - 0.2).abs() < 0.0002 && (times.max - 0.2).abs() < 0.0002, "{times:?}");
+    }
+    assert!(measured.lag.unwrap().max < 0.001);
+}
+
+#[test]
+fn the_orders_of_tasks() {
+    let of = |order: &str, tasks: &str| {
+        let plan = plan(&format!("users: [{{name: u, {tasks}, order: {order}}}]\nload: {{iterations: 400, users: 1}}"));
+        virtually(&plan, SECOND / 100, Part::WHOLE, |_| async {}).requests().into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(of("sequential", "tasks: [{get: /a, weight: 3}, {get: /b}]"), [200, 200]);
+    assert_eq!(of("shuffle", "tasks: [{get: /a, weight: 3}, {get: /b}]"), [300, 100], "a deck of three a and one b");
+    let weighted = of("weighted", "tasks: [{get: /a, weight: 3}, {get: /b}]");
+    assert!((270..=330).contains(&weighted[0]) && weighted.iter().sum::<u64>() == 400, "{weighted:?}");
+    // A walk that alternates, whatever the weights say.
+    let walk = "tasks: [{get: /a, weight: 9, name: a, next: {b: 1}}, {get: /b, name: b, next: {a: 1}}]";
+    assert_eq!(of("weighted", walk), [200, 200]);
+}
+
+#[test]
+fn a_stop_ends_waiting_users_at_once_and_lets_tasks_end() {
+    let flow = "{name: t, flow: [{get: /a}, {think: 3s}, {get: /b}]}";
+    let yaml = format!(
+        "users: [{{name: u, tasks: [{flow}], wait_time: 100s, on_stop: [{{get: /bye}}]}}]\nload: {{users: 4, spawn_rate: 1/s}}"
+    );
+    let plan = plan(&yaml);
+    // User n starts at n seconds. At 4 s the first one waits and the second has just ended its task; the others are thinking.
+    let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
+        bench.at(SECOND * 43 / 10).await;
+        assert_eq!(bench.users(), [2, 2, 0]);
+        bench.mode.send_replace(Mode::Stop);
+        bench.at(SECOND * 45 / 10).await;
+        assert_eq!(bench.users(), [0, 0, 2], "those in a task are stopping; the waiting ones have said goodbye and gone");
+    });
+    let counts = bench.requests();
+    assert_eq!([counts["GET /a"], counts["GET /b"], counts["GET /bye"]], [4, 4, 4]);
+    // The last one began at 3 s, and its task takes 3.2 s, its goodbye 0.1 s.
+    assert_eq!(bench.elapsed(), SECOND * 63 / 10);
+}
+
+#[test]
+fn who_takes_longer_than_graceful_stop_is_cut_off_and_counted() {
+    let plan = plan("graceful_stop: 2s\nusers: [{name: u, tasks: [{get: /slow}]}]\nload: {users: 5, run_time: 10s}");
+    let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |_| async {});
+    let measured = bench.measured();
+    assert_eq!(bench.elapsed(), 12 * SECOND);
+    assert_eq!((measured.all.requests, measured.all.failures), (5, 5));
+    assert_eq!(measured.all.reasons.iter().map(|f| (f.reason, f.count)).collect::<Vec<_>>(), [(Reason::Cancelled, 5)]);
+    assert_eq!(bench.users(), [0, 0, 0]);
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let plan = plan("users: [{name: u, tasks: [{get: /slow}]}]\nload: {users: 5}");
+    let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |bench| async move {
+        bench.at(SECOND).await;
+        bench.mode.send_replace(Mode::Stop);
+        bench.at(2 * SECOND).await;
+        assert_eq!(bench.users(), [0, 0, 5]);
+        bench.mode.send_replace(Mode::Cut);
+    });
+    assert_eq!(bench.elapsed(), 2 * SECOND);
+    assert_eq!(bench.measured().all.failures, 5);
+}
+
+#[test]
+fn users_go_and_come_again_when_the_number_falls_and_rises() {
+    let stages = "[{users: 10, over: 0s}, {users: 10, over: 10s}, {users: 2, over: 0s}, {users: 2, over: 10s}, {users: 6, over: 0s}, {users: 6, over: 10s}]";
+    let plan = plan(&format!(
+        "users: [{{name: u, tasks: [{{get: /}}], wait_time: 1s, on_start: [{{get: /hello}}]}}]\nload: {{stages: {stages}}}"
+    ));
+    let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
+        for (at, users) in [(5, 10), (15, 2), (25, 6)] {
+            bench.at(at * SECOND + SECOND / 20).await;
+            assert_eq!(bench.users()[..2].iter().sum::<u64>(), users, "at {at} s");
+        }
+    });
+    assert_eq!(bench.requests()["GET /hello"], 14, "ten, and four more");
+}
+
+#[test]
+fn a_user_that_skips_everything_does_not_keep_the_others_from_working() {
+    let plan = plan(
+        "users: [{name: idle, tasks: [{get: /never, when: user_id > 99}]}, {name: busy, tasks: [{get: /}], wait_time: 1s}]\nload: {users: 2, run_time: 10s}",
+    );
+    let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |_| async {});
+    let counts = bench.requests();
+    assert_eq!((counts["GET /never"], counts["GET /"]), (0, 10));
+}
+
+#[test]
+fn groups_and_tasks_leave_out_think_time() {
+    let flow = "{name: t, flow: [{group: g, flow: [{get: /a}, {think: 5s}, {get: /b}]}, {think: 2s}, {get: /c}]}";
+    let plan = plan(&format!("users: [{{name: u, tasks: [{flow}]}}]\nload: {{iterations: 3, users: 1}}"));
+    let snapshot = virtually(&plan, SECOND / 10, Part::WHOLE, |_| async {}).snapshot();
+    let task = &snapshot.totals.tasks[plan.users[0].tasks[0].id.index()];
+    let group = &snapshot.totals.groups[0];
+    assert_eq!((task[0].count(), task[1].count(), group[0].count()), (3, 0, 3));
+    assert!((task[0].sum_nanos() as f64 / 1e9 - 0.9).abs() < 1e-9, "three requests of 0.1 s, three times");
+    assert!((group[0].sum_nanos() as f64 / 1e9 - 0.6).abs() < 1e-9, "two requests of 0.1 s, three times");
+}

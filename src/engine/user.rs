@@ -1,0 +1,156 @@
+//! One user: `on_start`, then task after task with its wait time between, then `on_stop`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::lifecycle::Handle;
+use super::pacing::wait_until;
+use super::worker::{Context, Position, lock};
+use crate::clock::{self, Instant};
+use crate::http::Session;
+use crate::measure::catalog::TaskId;
+use crate::measure::totals::UserState;
+use crate::scenario::plan::{Step, UserType, Wait};
+use crate::template::{Random, Scope};
+
+pub(super) struct User {
+    pub context: Rc<Context>,
+    handle: Rc<Handle>,
+    kind: usize,
+    pub session: Session,
+    pub scope: Scope,
+    pub random: Random,
+    position: Position,
+    /// When the next thing this user does should start: the end of the last one, or of the pause after it.
+    pub due: Instant,
+    /// Time spent in `think` steps so far.
+    thought: Duration,
+    iteration: u64,
+    /// Connections of this user that are counted as open.
+    connections: u32,
+}
+
+/// A task that did nothing at all is followed by a pause of this length, so that it does not keep the worker from others.
+const BREATHER: Duration = Duration::from_millis(1);
+
+impl User {
+    /// The user of slot `slot`, of the type with index `kind`.
+    pub fn new(context: Rc<Context>, handle: Rc<Handle>, kind: usize, slot: u32, due: Instant) -> Self {
+        let session = context.client.session();
+        let random = Random::new(context.run.seed, u64::from(slot));
+        let scope = Scope::new(context.run.shared.clone(), u64::from(slot) + 1);
+        Self {
+            context,
+            handle,
+            kind,
+            session,
+            scope,
+            random,
+            position: Position::default(),
+            due,
+            thought: Duration::ZERO,
+            iteration: 0,
+            connections: 0,
+        }
+    }
+
+    /// How many more connections are open than were counted before.
+    pub fn new_connections(&mut self) -> i32 {
+        let open = self.session.open_connections();
+        let more = i64::from(open) - i64::from(self.connections);
+        self.connections = open;
+        more as i32
+    }
+
+    /// The whole life, until it is told to stop or there are no more iterations.
+    pub async fn live(mut self) {
+        let plan = self.context.plan.clone();
+        let user = &plan.users[self.kind];
+        if !user.on_start.is_empty() {
+            self.task(user.on_start_task, &user.on_start).await;
+        }
+        while !self.handle.is_stopping() && self.context.take_iteration() {
+            let (began, before) = (self.due, self.due);
+            let task = self.context.next_task(user, &mut self.position, &mut self.random);
+            self.scope.set_iteration(self.iteration);
+            self.task(user.tasks[task].id, &user.tasks[task].steps).await;
+            self.iteration += 1;
+            let idle = self.due == before;
+            self.wait(user, began, idle).await;
+        }
+        if !user.on_stop.is_empty() {
+            self.task(user.on_stop_task, &user.on_stop).await;
+        }
+    }
+
+    /// The steps of one task, measured as a whole.
+    pub async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
+        let (began, thought) = (self.due, self.thought);
+        let ok = self.steps(steps).await;
+        self.scope.clear_response();
+        self.context.task_done(id, ok, self.busy_since(began, thought));
+        ok
+    }
+
+    /// Time since `began` without the pauses that the scenario asks for.
+    fn busy_since(&self, began: Instant, thought_before: Duration) -> Duration {
+        self.due.saturating_duration_since(began).saturating_sub(self.thought - thought_before)
+    }
+
+    /// Steps one after the other; a failed one does not keep the others from happening. Says whether all went well.
+    pub async fn steps(&mut self, steps: &[Step]) -> bool {
+        let mut ok = true;
+        for step in steps {
+            match step {
+                Step::Request(request) => ok &= self.request(request).await,
+                Step::Think(wait) => self.think(*wait).await,
+                Step::Group { id, steps } => {
+                    let (began, thought) = (self.due, self.thought);
+                    // Boxed, because a group may hold groups: a future cannot hold itself.
+                    let inner: Pin<Box<dyn Future<Output = bool> + '_>> = Box::pin(self.steps(steps));
+                    let good = inner.await;
+                    let duration = self.busy_since(began, thought);
+                    lock(&self.context.shard).group(*id, good, duration);
+                    ok &= good;
+                }
+            }
+        }
+        ok
+    }
+
+    /// A pause inside a task. It belongs to the task, so a stop does not cut it short.
+    async fn think(&mut self, wait: Wait) {
+        let over = wait_until(wait, self.due, self.due, &mut self.random);
+        self.thought += over.saturating_duration_since(self.due);
+        self.due = over;
+        self.context.timer.sleep_until(over).await;
+    }
+
+    /// The pause after a task; a stop ends it at once.
+    async fn wait(&mut self, user: &UserType, began: Instant, idle: bool) {
+        let mut over = wait_until(user.wait_time, began, self.due, &mut self.random);
+        if idle {
+            over = over.max(clock::now() + BREATHER);
+        }
+        if over <= self.due || self.handle.is_stopping() {
+            return;
+        }
+        self.due = over;
+        self.handle.enter(&self.context, UserState::Waiting);
+        tokio::select! {
+            () = self.context.timer.sleep_until(over) => self.handle.enter(&self.context, UserState::Running),
+            () = self.handle.stopped() => self.due = clock::now(),
+        }
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        // They are closed with the session.
+        if self.connections > 0 {
+            lock(&self.context.shard).connections(0, -(self.connections as i32));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A worker: a thread with a runtime of its own, its users and its shard.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::timer::Timer;
+use super::{lifecycle, supervisor::Mode, supervisor::RunFacts};
+use crate::clock::{self, Instant};
+use crate::http::Client;
+use crate::load::Part;
+use crate::measure::catalog::{TaskId, UserId};
+use crate::measure::shard::Shard;
+use crate::measure::totals::UserState;
+use crate::scenario::plan::{Order, Plan, UserType};
+use crate::template::Random;
+
+/// What all users of a worker share.
+pub(super) struct Context {
+    pub plan: Arc<Plan>,
+    pub run: Arc<RunFacts>,
+    pub client: Client,
+    pub shard: Arc<Mutex<Shard>>,
+    pub part: Part,
+    /// Tasks that may still be started; `None` for any number.
+    pub iterations: Cell<Option<u64>>,
+    /// Users whose future has not ended yet.
+    pub alive: Cell<u32>,
+    /// Rung whenever one has ended.
+    pub ended: Notify,
+    pub timer: Timer,
+    choosers: Vec<Chooser>,
+}
+
+/// What chooses a user type's tasks: the sums of weights up to each task.
+struct Chooser {
+    cumulative: Vec<u64>,
+}
+
+/// Where a user stands in its order of tasks.
+#[derive(Default)]
+pub(super) struct Position {
+    last: Option<usize>,
+    deck: Vec<u32>,
+}
+
+/// How late the runtime's timer comes is looked at this often.
+const LOOP_PROBE: Duration = Duration::from_millis(100);
+
+/// The whole life of a worker.
+pub(super) async fn work(context: Rc<Context>, mode: watch::Receiver<Mode>) {
+    let driver = tokio::task::spawn_local({
+        let context = context.clone();
+        async move { context.timer.drive().await }
+    });
+    let probe = tokio::task::spawn_local(probe(context.clone()));
+    lifecycle::follow(context, mode).await;
+    probe.abort();
+    driver.abort();
+}
+
+/// Measures by how much this worker's event loop is behind.
+async fn probe(context: Rc<Context>) {
+    loop {
+        let due = clock::now() + LOOP_PROBE;
+        context.timer.sleep_until(due).await;
+        let late = clock::now().saturating_duration_since(due);
+        lock(&context.shard).loop_lag(late);
+    }
+}
+
+/// The shard; a user that panicked while it held it does not take the figures with it.
+pub(super) fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Context ===
+
+impl Context {
+    pub fn new(plan: Arc<Plan>, run: Arc<RunFacts>, client: Client, shard: Arc<Mutex<Shard>>, part: Part, timer: Timer) -> Self {
+        let iterations = plan.load.iterations.map(|all| part.iterations(all, plan.load.users.peak()));
+        let choosers = plan.users.iter().map(Chooser::new).collect();
+        Self {
+            plan,
+            run,
+            client,
+            shard,
+            part,
+            iterations: Cell::new(iterations),
+            alive: Cell::new(0),
+            ended: Notify::new(),
+            timer,
+            choosers,
+        }
+    }
+
+    /// Takes one of the tasks that may be started; `false` when there are none left.
+    pub fn take_iteration(&self) -> bool {
+        match self.iterations.get() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                self.iterations.set(Some(left - 1));
+                true
+            }
+        }
+    }
+
+    /// The index of a user's next task.
+    pub fn next_task(&self, user: &UserType, position: &mut Position, random: &mut Random) -> usize {
+        let chooser = &self.choosers[user.id.index()];
+        let next = match position.last.map(|last| &user.tasks[last].next) {
+            Some(next) if !next.is_empty() => weighted(next, random),
+            _ => match user.order {
+                Order::Weighted => chooser.weighted(random),
+                Order::Sequential => position.last.map_or(0, |last| (last + 1) % user.tasks.len()),
+                Order::Shuffle => {
+                    if position.deck.is_empty() {
+                        let all = user.tasks.iter().enumerate();
+                        position.deck.extend(all.flat_map(|(task, t)| std::iter::repeat_n(task as u32, t.weight as usize)));
+                        random.shuffle(&mut position.deck);
+                    }
+                    position.deck.pop().unwrap_or(0) as usize
+                }
+            },
+        };
+        position.last = Some(next);
+        next
+    }
+
+    /// Moves a user from one state to another, or in and out of being.
+    pub fn user_state(&self, user: UserId, from: Option<UserState>, to: Option<UserState>) {
+        lock(&self.shard).user(user, from, to);
+    }
+
+    pub fn task_done(&self, task: TaskId, ok: bool, duration: Duration) {
+        lock(&self.shard).task(task, ok, duration);
+    }
+
+    /// Time since the run's start.
+    pub fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.run.started)
+    }
+}
+
+fn weighted(choices: &[(usize, u32)], random: &mut Random) -> usize {
+    let total = choices.iter().map(|(_, weight)| u64::from(*weight)).sum::<u64>().max(1);
+    let mut at = random.below(total);
+    for (choice, weight) in choices {
+        match at.checked_sub(u64::from(*weight)) {
+            Some(rest) => at = rest,
+            None => return *choice,
+        }
+    }
+    choices.last().map_or(0, |(choice, _)| *choice)
+}
+
+// === impl Chooser ===
+
+impl Chooser {
+    fn new(user: &UserType) -> Self {
+        let mut sum = 0;
+        let cumulative = user
+            .tasks
+            .iter()
+            .map(|task| {
+                sum += u64::from(task.weight);
+                sum
+            })
+            .collect();
+        Self { cumulative }
+    }
+
+    fn weighted(&self, random: &mut Random) -> usize {
+        match *self.cumulative {
+            [] | [_] => 0,
+            [.., total] => {
+                let at = random.below(total.max(1));
+                self.cumulative.partition_point(|sum| *sum <= at).min(self.cumulative.len() - 1)
+            }
+        }
+    }
+}

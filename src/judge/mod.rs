@@ -1,0 +1,3 @@
+//! What to think of a run: whether its figures can be believed.
+
+pub mod validity;

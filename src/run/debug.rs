@@ -1,0 +1,118 @@
+//! Every task once, for people to look at: what `otload check --once` prints.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::{Failed, start_demo};
+use crate::diagnostic::Diagnostic;
+use crate::engine::{self, Seen};
+use crate::http::{Client, Exchange, Request};
+use crate::scenario::plan::Plan;
+use crate::units::{format_duration, format_size};
+
+/// Bodies are shown up to this many characters.
+const SHOWN: usize = 2000;
+
+/// Runs every task once and hands the account of it to `print`, secrets masked. Returns how many requests failed.
+///
+/// # Errors
+/// When nothing could be run.
+pub fn once(plan: &Arc<Plan>, demo: bool, seed: u64, print: &mut dyn FnMut(&str)) -> Result<usize, Failed> {
+    let client = Client::try_new(&plan.http).map_err(Failed::Refused)?;
+    let _demo = if demo { Some(start_demo(plan).map_err(Failed::Broken)?) } else { None };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
+    Ok(runtime.block_on(engine::run_once(plan, &client, seed, |seen| print(&engine::mask(&plan.secrets, &describe(&seen))))))
+}
+
+fn describe(seen: &Seen<'_>) -> String {
+    let mut out = String::new();
+    match seen {
+        Seen::Task { user, task } => {
+            let _ = writeln!(out, "\n── {user} · {task} ──");
+        }
+        Seen::Skipped(step) => {
+            let _ = writeln!(out, "{}: skipped, its `when` is not true", step.name);
+        }
+        Seen::Unsent { step, error } => {
+            let _ = writeln!(out, "{}: not sent\n✗ template: {error}", step.name);
+        }
+        Seen::Request { step, request, exchange, checks, failure } => {
+            let _ = writeln!(out, "{}", step.name);
+            describe_request(&mut out, request);
+            describe_exchange(&mut out, exchange);
+            for (name, found) in checks {
+                let _ = match found {
+                    None => writeln!(out, "✓ {name}"),
+                    Some(found) => writeln!(out, "✗ {name}: {found}"),
+                };
+            }
+            // What a check says is said above.
+            if let Some(failure) = failure.as_ref().filter(|_| checks.iter().all(|(_, found)| found.is_none())) {
+                let _ = writeln!(out, "✗ {failure}");
+            }
+        }
+    }
+    out
+}
+
+fn describe_request(out: &mut String, request: &Request<'_>) {
+    let mut url = request.url.clone();
+    if url.password().is_some() {
+        let _ = url.set_password(Some("***"));
+    }
+    let _ = writeln!(out, "> {} {url}", request.method);
+    describe_headers(out, '>', request.headers);
+    if !request.body.is_empty() {
+        describe_body(out, '>', &String::from_utf8_lossy(&request.body));
+    }
+}
+
+fn describe_exchange(out: &mut String, exchange: &Exchange) {
+    let took = format_duration(exchange.finished.saturating_duration_since(exchange.started));
+    match &exchange.result {
+        Ok(response) => {
+            let reason =
+                http::StatusCode::from_u16(response.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
+            let _ = writeln!(
+                out,
+                "< {:?} {} {reason} · {took} · {}",
+                response.version,
+                response.status,
+                format_size(exchange.received_bytes)
+            );
+            if let Some(url) = &response.url {
+                let _ = writeln!(out, "< after {} redirects, from {url}", exchange.redirects);
+            }
+            describe_headers(out, '<', &response.headers);
+            describe_body(out, '<', &response.text());
+        }
+        Err(failure) => {
+            let _ = writeln!(out, "< nothing · {took} · {}", failure.reason);
+        }
+    }
+}
+
+fn describe_headers(out: &mut String, sign: char, headers: &HeaderMap) {
+    for (name, value) in headers {
+        let _ = writeln!(out, "{sign} {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+}
+
+fn describe_body(out: &mut String, sign: char, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let shown: String =
+        text.chars().take(SHOWN).map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
+    for line in shown.lines() {
+        let _ = writeln!(out, "{sign} {line}");
+    }
+    if shown.len() < text.len() {
+        let _ = writeln!(out, "{sign} … ({} in all)", format_size(text.len() as u64));
+    }
+}

@@ -1,0 +1,89 @@
+//! The results folder: made and tried before anything runs, written when all is over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostic;
+
+/// A folder that could be written when the run began.
+pub(super) struct ResultFolder {
+    path: PathBuf,
+}
+
+const SUMMARY: &str = "summary.json";
+
+impl ResultFolder {
+    /// Makes the folder and tries to write into it. What an earlier run left there is kept until the new summary replaces it.
+    ///
+    /// # Errors
+    /// Names the folder and what to do.
+    pub(super) fn create(path: &Path) -> Result<Self, Diagnostic> {
+        let failed = |error: std::io::Error| {
+            Diagnostic::error(format!("cannot write results to {}: {error}", path.display()))
+                .hint("choose another folder with --out, or make this one writable")
+        };
+        fs::create_dir_all(path).map_err(failed)?;
+        let folder = Self { path: path.to_owned() };
+        let trial = folder.temporary();
+        fs::write(&trial, b"").map_err(failed)?;
+        fs::remove_file(&trial).map_err(failed)?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn summary_path(&self) -> PathBuf {
+        self.path.join(SUMMARY)
+    }
+
+    /// Writes `summary.json` whole or not at all.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub(super) fn write_summary(&self, json: &str) -> Result<(), Diagnostic> {
+        let (temporary, summary) = (self.temporary(), self.summary_path());
+        let write = || {
+            use std::io::Write as _;
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(json.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, &summary)
+        };
+        write().map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Diagnostic::error(format!("cannot write {}: {error}", summary.display()))
+                .hint("the figures are in the table above; free some space and run again")
+        })
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.path.join(format!(".{SUMMARY}.{}", std::process::id()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_refused_by_name() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = ResultFolder::create(&file.join("results")).err().unwrap();
+        assert!(error.message.contains("file/results"), "{}", error.message);
+        assert!(error.hint.unwrap().contains("--out"));
+    }
+
+    #[test]
+    fn the_summary_replaces_an_older_one_and_leaves_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = ResultFolder::create(&place.path().join("a/b")).unwrap();
+        folder.write_summary("{1}").unwrap();
+        folder.write_summary("{2}").unwrap();
+        assert_eq!(fs::read_to_string(folder.summary_path()).unwrap(), "{2}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

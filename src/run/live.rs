@@ -1,0 +1,214 @@
+//! What is known of a run while it runs: its phase, its health, its shards. The listener reads it, the conductor feeds it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Job;
+use crate::clock::{self, Instant};
+use crate::control::server::Answers;
+use crate::engine::Engine;
+use crate::export::prometheus::{self, Format};
+use crate::load::Trend;
+use crate::measure::health::{Health, Reading};
+use crate::measure::shard::Shard;
+use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
+use crate::report;
+use crate::scenario::plan::{Mix, Plan};
+
+pub(super) struct Live {
+    plan: Arc<Plan>,
+    mix: Mix,
+    state: Mutex<State>,
+    scrapes: AtomicU64,
+    scraped: Notify,
+}
+
+struct State {
+    facts: Facts,
+    shards: Vec<Arc<Mutex<Shard>>>,
+    /// The one that no worker writes to: setup, teardown, targets.
+    extra: Arc<Mutex<Shard>>,
+    /// Unknown during setup.
+    started: Option<Instant>,
+    stopping: bool,
+    finished: Option<Instant>,
+    reading: Option<Reading>,
+    busy: Vec<Duration>,
+}
+
+impl Live {
+    pub(super) fn new(job: &Job, extra: Arc<Mutex<Shard>>, series_limit: u64) -> Self {
+        let plan = job.plan.clone();
+        let info = RunInfo {
+            test: plan.name.clone(),
+            run_id: job.run_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: plan.host.as_ref().map_or_else(String::new, |host| without_password(host).trim_end_matches('/').to_owned()),
+            scenario_sha256: plan.sha256.clone(),
+            started_at: clock::timestamp(),
+            labels: Vec::new(),
+        };
+        let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
+        let state = State {
+            facts: Facts::new(Arc::new(info), phase, series_limit),
+            shards: vec![extra.clone()],
+            extra,
+            started: None,
+            stopping: false,
+            finished: None,
+            reading: None,
+            busy: Vec::new(),
+        };
+        Self { mix: plan.mix(), plan, state: Mutex::new(state), scrapes: AtomicU64::new(0), scraped: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine has started.
+    pub(super) fn begin(&self, engine: &Engine) {
+        let mut state = self.state();
+        state.shards = engine.shards().to_vec();
+        state.started = Some(engine.started());
+        let loads = vec![Default::default(); engine.shards().len() - 1];
+        state.reading = Some(Reading::take(engine.started(), loads));
+        state.busy = engine.busy();
+    }
+
+    pub(super) fn stopping(&self) {
+        self.state().stopping = true;
+    }
+
+    /// The last request is over; the clock of the run stands still.
+    pub(super) fn finish(&self) {
+        self.state().finished = Some(clock::now());
+    }
+
+    pub(super) fn set_invalid(&self) {
+        self.state().facts.valid = false;
+    }
+
+    pub(super) fn set_peak(&self, users: u64) {
+        self.state().facts.peak_users = users;
+    }
+
+    /// Reads the generator's health, given how long each worker has been busy since it started. Answers with the time since
+    /// the last reading and whether a worker was saturated in it; `None` when no time has passed.
+    pub(super) fn read_health(&self, busy: &[Duration]) -> Option<(Duration, bool)> {
+        let now = clock::now();
+        let mut state = self.state();
+        let before = state.reading.take()?;
+        let interval = now.saturating_duration_since(before.at);
+        if interval < Duration::from_millis(100) {
+            state.reading = Some(before);
+            return None;
+        }
+        let known = std::mem::replace(&mut state.busy, busy.to_vec());
+        let workers = state.shards.iter().zip(busy.iter().zip(known)).map(|(shard, (busy, known))| {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.watched(busy.saturating_sub(known), interval);
+            shard.load()
+        });
+        let reading = Reading::take(now, workers.collect());
+        let health = Health::between(&before, &reading);
+        state.facts.worst_health = state.facts.worst_health.worst(health);
+        state.facts.health = health;
+        state.reading = Some(reading);
+        Some((interval, health.saturated))
+    }
+
+    /// Everything that has been measured up to now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.take(Detail::Full)
+    }
+
+    fn take(&self, detail: Detail) -> Snapshot {
+        let (facts, shards) = {
+            let mut state = self.state();
+            state.facts.elapsed = state.elapsed();
+            state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
+            state.facts.phase = self.phase(&state);
+            let wanted = if state.started.is_none() || state.stopping || state.finished.is_some() {
+                0
+            } else {
+                self.plan.load.users.users_at(state.facts.elapsed)
+            };
+            let mut extra = state.extra.lock().unwrap_or_else(PoisonError::into_inner);
+            for (user, count) in self.plan.users.iter().zip(self.mix.counts(wanted, self.plan.users.len())) {
+                extra.users_target(user.id, count);
+            }
+            drop(extra);
+            (state.facts.clone(), state.shards.clone())
+        };
+        Snapshot::take(&self.plan.catalog, facts, &shards, detail)
+    }
+
+    fn phase(&self, state: &State) -> Phase {
+        if state.finished.is_some() {
+            return Phase::Done;
+        }
+        let elapsed = state.elapsed();
+        match self.plan.load.trend(elapsed) {
+            _ if state.stopping => Phase::RampDown,
+            Trend::Over | Trend::Falling => Phase::RampDown,
+            _ if elapsed < self.plan.warm_up => Phase::WarmUp,
+            Trend::Rising => Phase::Ramp,
+            Trend::Steady if state.started.is_none() => Phase::Ramp,
+            Trend::Steady => Phase::Steady,
+        }
+    }
+
+    /// How many answers `/metrics` has given.
+    pub(super) fn scrapes(&self) -> u64 {
+        self.scrapes.load(Ordering::Relaxed)
+    }
+
+    /// Returns when there have been more than `scrapes`.
+    pub(super) async fn scraped_after(&self, scrapes: u64) {
+        loop {
+            let scraped = self.scraped.notified();
+            if self.scrapes() > scrapes {
+                return;
+            }
+            scraped.await;
+        }
+    }
+}
+
+impl Answers for Live {
+    fn metrics(&self, accept: &str) -> (String, Vec<u8>) {
+        let format = Format::negotiate(Some(accept));
+        let snapshot = self.take(Detail::Totals);
+        let body = prometheus::encode(&snapshot, format);
+        self.scrapes.fetch_add(1, Ordering::Relaxed);
+        self.scraped.notify_waiters();
+        (format.content_type().to_owned(), body)
+    }
+
+    fn status(&self) -> String {
+        report::json::status(&self.snapshot())
+    }
+}
+
+// === State ===
+
+impl State {
+    fn elapsed(&self) -> Duration {
+        let now = self.finished.unwrap_or_else(clock::now);
+        self.started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started))
+    }
+}
+
+/// The URL as labels and files may show it.
+fn without_password(url: &url::Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Only fails for URLs that have no host, and those have no password.
+        let _ = url.set_password(Some("***"));
+    }
+    url.to_string()
+}

@@ -1,0 +1,347 @@
+//! Wires a plan to the engine, the listener, the reports and the signals, and says how it ended.
+//!
+//! ```text
+//!  before   listener bound · results folder writable · demo started · setup done     any failure: nothing has run
+//!  while    engine at work; each second a look at health and targets; progress; warm-up ends; signals
+//!  after    teardown · final snapshot · summary.json · table · one more scrape
+//! ```
+
+mod debug;
+mod files;
+mod live;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::clock::{self, Timestamp};
+use crate::control::server;
+use crate::demo::Demo;
+use crate::diagnostic::Diagnostic;
+use crate::engine::{self, Engine, Mode};
+use crate::http::Client;
+use crate::judge::validity::Validity;
+use crate::measure::shard::Shard;
+use crate::measure::snapshot::Snapshot;
+use crate::report;
+use crate::scenario::plan::Plan;
+use crate::units::format_duration;
+use files::ResultFolder;
+use live::Live;
+
+pub use debug::once;
+
+/// What to run, and how.
+pub struct Job {
+    pub plan: Arc<Plan>,
+    pub run_id: String,
+    pub seed: u64,
+    /// Engine threads.
+    pub workers: u32,
+    /// Where `/metrics` is served.
+    pub listen: SocketAddr,
+    /// The results folder.
+    pub out: PathBuf,
+    /// Serve the cars API on the plan's host.
+    pub demo: bool,
+    pub quiet: bool,
+    /// How long to wait for one more scrape at the end; `None` decides by whether there was any.
+    pub linger: Option<Duration>,
+    /// Whether messages on standard error are coloured.
+    pub colour: bool,
+    /// Whether standard output is a terminal.
+    pub terminal: bool,
+}
+
+/// A run that came to its end.
+pub struct Ended {
+    /// Whether its figures can be believed.
+    pub valid: bool,
+    /// By a second Ctrl-C.
+    pub interrupted: bool,
+}
+
+/// Why there was no run.
+#[derive(Debug)]
+pub enum Failed {
+    /// What was asked for is wrong.
+    Refused(Diagnostic),
+    /// It could not be done here and now.
+    Broken(Diagnostic),
+}
+
+/// A run with more time series than this is refused: it would be a burden to Prometheus.
+pub const SERIES_LIMIT: u64 = 50_000;
+
+const TICK: Duration = Duration::from_secs(1);
+const PROGRESS: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(15);
+
+/// `cars-20261123-101530`.
+pub fn default_run_id(test: &str, at: Timestamp) -> String {
+    let name: String =
+        test.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).take(80).collect();
+    format!("{name}-{}", at.compact())
+}
+
+/// A seed that differs from run to run.
+pub fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library seeds its hash maps from the system's randomness.
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// Does the whole run. What belongs on standard output is handed to `print`.
+///
+/// # Errors
+/// When nothing was run; see [`Failed`].
+pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
+    let series = job.plan.catalog.series();
+    if series > SERIES_LIMIT {
+        let message =
+            format!("this scenario would export about {series} time series, more than the {SERIES_LIMIT} that are allowed");
+        let hint = "give requests with the same purpose one name, and use fewer checks";
+        return Err(Failed::Refused(Diagnostic::error(message).hint(hint)));
+    }
+    let client = Client::try_new(&job.plan.http).map_err(Failed::Refused)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
+    raise_descriptor_limit();
+    runtime.block_on(conduct(job, client, print))
+}
+
+async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
+    let mut signals = Signals::new().map_err(Failed::Broken)?;
+    let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
+    let address = listener.local_addr().unwrap_or(job.listen);
+    let folder = ResultFolder::create(&job.out).map_err(Failed::Broken)?;
+    let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
+
+    let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
+    let live = Arc::new(Live::new(job, extra.clone(), SERIES_LIMIT));
+    let serving = tokio::spawn(server::serve(listener, live.clone()));
+    announce(job, address, &folder);
+
+    let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers };
+    if !job.plan.setup.is_empty() {
+        let done = engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup);
+        let good = tokio::select! {
+            good = done => good,
+            _ = signals.next() => return Err(Failed::Broken(Diagnostic::error("interrupted during setup; no user was started"))),
+        };
+        if !good {
+            return Err(Failed::Broken(setup_failed(&live)));
+        }
+    }
+    let started = clock::now();
+    let mut engine = Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
+    live.begin(&engine);
+    let mut conductor =
+        Conductor { job, live: &live, validity: Validity::default(), last: live.snapshot(), interrupted: false, print };
+    conductor.until_the_end(&mut engine, &mut signals).await;
+    let broken = engine.join();
+
+    if !job.plan.teardown.is_empty() && !conductor.interrupted {
+        let done = engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown);
+        let good = tokio::select! {
+            good = done => good,
+            _ = signals.next() => { conductor.interrupted = true; false }
+        };
+        if !good {
+            conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
+        }
+    }
+    live.finish();
+    let (ended, scrapes) = (conductor.ended(), live.scrapes());
+    let outcome = conductor.outcome();
+    let snapshot = live.snapshot();
+    let written = report::json::write(&snapshot, &outcome)
+        .map_err(|error| Diagnostic::error(format!("cannot write the summary as JSON: {error}")))
+        .and_then(|json| folder.write_summary(&json));
+    let table = report::text::write(&snapshot, &outcome);
+    (conductor.print)(&table);
+    if !job.quiet || job.terminal {
+        (conductor.print)(&format!("\nresults: {}\n", folder.summary_path().display()));
+    }
+    written.map_err(Failed::Broken)?;
+    broken.map_err(Failed::Broken)?;
+    if !ended.interrupted {
+        linger(job, &live, scrapes, &mut signals).await;
+    }
+    serving.abort();
+    Ok(ended)
+}
+
+/// One who looks after a running engine.
+struct Conductor<'a> {
+    job: &'a Job,
+    live: &'a Live,
+    validity: Validity,
+    /// As of the last progress line.
+    last: Snapshot,
+    interrupted: bool,
+    print: &'a mut dyn FnMut(&str),
+}
+
+impl Conductor<'_> {
+    /// Returns when the last worker has ended.
+    async fn until_the_end(&mut self, engine: &mut Engine, signals: &mut Signals) {
+        let started = engine.started();
+        let mut tick = tokio::time::interval_at((started + TICK).into(), TICK);
+        let mut progress = tokio::time::interval_at((started + PROGRESS).into(), PROGRESS);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let warm_up = self.job.plan.warm_up;
+        let mut warm = warm_up.is_zero();
+        let mut mode = Mode::Run;
+        loop {
+            // Health and shards are looked at between, never inside, the other branches.
+            tokio::select! {
+                () = engine.ended() => break,
+                _ = tick.tick() => self.look(engine),
+                _ = progress.tick(), if !self.job.quiet => self.progress(),
+                () = tokio::time::sleep_until((started + warm_up).into()), if !warm => {
+                    warm = true;
+                    engine.end_warm_up();
+                }
+                () = signals.next() => {
+                    mode = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
+                    engine.tell(mode);
+                    self.live.stopping();
+                    self.interrupted |= mode == Mode::Cut;
+                    if mode == Mode::Stop {
+                        let grace = format_duration(self.job.plan.graceful_stop);
+                        eprintln!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once");
+                    }
+                }
+            }
+        }
+        self.live.set_peak(engine.peak_users());
+        self.look(engine);
+    }
+
+    /// Once a second: the generator's health.
+    fn look(&mut self, engine: &Engine) {
+        self.live.set_peak(engine.peak_users());
+        let Some((interval, saturated)) = self.live.read_health(&engine.busy()) else { return };
+        if let Some(invalid) = self.validity.observe(interval, saturated) {
+            self.live.set_invalid();
+            self.warn(&Diagnostic::warning(invalid.message()).hint(invalid.hint()));
+        }
+    }
+
+    fn progress(&mut self) {
+        let now = self.live.snapshot();
+        (self.print)(&format!("{}\n", report::progress::line(&self.last, &now)));
+        self.last = now;
+    }
+
+    fn warn(&self, problem: &Diagnostic) {
+        eprint!("{}", problem.render(self.job.colour));
+    }
+
+    fn ended(&self) -> Ended {
+        Ended { valid: self.validity.reasons().is_empty(), interrupted: self.interrupted }
+    }
+
+    fn outcome(&self) -> report::Outcome {
+        let reasons = self.validity.reasons();
+        report::Outcome {
+            valid: reasons.is_empty(),
+            invalid_reasons: reasons.into_iter().map(|reason| format!("{}; {}", reason.message(), reason.hint())).collect(),
+            passed: self.validity.reasons().is_empty(),
+            notes: if self.interrupted { vec!["interrupted: requests in flight were cut off".to_owned()] } else { Vec::new() },
+        }
+    }
+}
+
+/// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
+async fn linger(job: &Job, live: &Live, scrapes: u64, signals: &mut Signals) {
+    let limit = job.linger.unwrap_or(if scrapes > 0 { LINGER } else { Duration::ZERO });
+    if limit.is_zero() {
+        return;
+    }
+    if !job.quiet {
+        eprintln!("waiting for one more scrape, at most {}; Ctrl-C ends at once", format_duration(limit));
+    }
+    tokio::select! {
+        () = live.scraped_after(scrapes) => {
+            // The answer is still to be written.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        () = tokio::time::sleep(limit) => {}
+        () = signals.next() => {}
+    }
+}
+
+fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
+    match &plan.host {
+        Some(host) => Demo::start(host),
+        None => {
+            Err(Diagnostic::error("--demo needs the scenario's `host`, which is missing")
+                .hint("write `host: http://127.0.0.1:5000`"))
+        }
+    }
+}
+
+fn setup_failed(live: &Live) -> Diagnostic {
+    let measured = live.snapshot().measured();
+    let example =
+        measured.all.reasons.first().map_or_else(String::new, |failure| {
+            format!(": {}: {}", failure.reason, failure.example.as_deref().unwrap_or_default())
+        });
+    Diagnostic::error(format!("setup failed{example}"))
+        .hint("no user was started; `otload check --once` shows each request and response")
+}
+
+fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
+    let host = job.plan.host.as_ref().map_or("the URLs of the scenario", |host| host.as_str());
+    if !job.quiet {
+        eprintln!("otload {} · {} → {host} · run {}", env!("CARGO_PKG_VERSION"), job.plan.name, job.run_id);
+        eprintln!("results: {}", folder.path().display());
+    }
+    // Also when quiet, if the system chose the port: nobody could know it otherwise.
+    if !job.quiet || job.listen.port() == 0 {
+        eprintln!("metrics: http://{address}/metrics");
+    }
+}
+
+/// Each connection is a descriptor; the soft limit of 1,024 would stop a thousand users.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            eprintln!("warning: cannot raise the limit of open files: {error}");
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Diagnostic> {
+        let failed = |error| Diagnostic::error(format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
