@@ -190,7 +190,15 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|candidate| {
             let same = simple(candidate) == simple(word);
-            (if same { 1.0 } else { strsim::damerau_levenshtein(candidate, word) as f64 / candidate.len().max(word.len()) as f64 }, same, candidate)
+            (
+                if same {
+                    1.0
+                } else {
+                    strsim::damerau_levenshtein(candidate, word) as f64 / candidate.len().max(word.len()) as f64
+                },
+                same,
+                candidate,
+            )
         })
         .map(|(distance, same, candidate)| (if same { 0.0 } else { distance }, candidate))
         .filter(|(distance, _)| *distance <= 0.4)
@@ -224,7 +232,9 @@ mod tests {
     fn carets_count_characters_and_long_lines_are_cut() {
         let text = "é: ü\n";
         let start = text.find('ü').unwrap();
-        assert!(Diagnostic::error("e").at(place(text, start..start + 2)).render(false).contains(":1:4\n  |\n1 | é: ü\n  |    ^\n"));
+        assert!(
+            Diagnostic::error("e").at(place(text, start..start + 2)).render(false).contains(":1:4\n  |\n1 | é: ü\n  |    ^\n")
+        );
         let long = format!("{}X{}", "a".repeat(1000), "b".repeat(1000));
         let shown = Diagnostic::error("e").at(place(&long, 1000..1001)).render(false);
         assert!(shown.lines().all(|line| line.chars().count() < 180), "{shown}");

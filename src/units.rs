@@ -61,11 +61,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let letters = rest.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(rest.len());
         let unit = &rest[..letters];
         let Some((_, factor)) = DURATION_UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(if unit.is_empty() {
-                wrong()
-            } else {
-                format!("`{unit}` is not a unit of time; use ms, s, m, h or d")
-            });
+            return Err(if unit.is_empty() { wrong() } else { format!("`{unit}` is not a unit of time; use ms, s, m, h or d") });
         };
         seconds += number * factor;
         rest = rest[letters..].trim_start();
@@ -303,7 +299,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("64KiB", 65536), ("10MiB", 10 << 20), ("1.5GB", 1_500_000_000), ("17", 17), ("0", 0), ("2 kB", 2000)] {
+        for (text, bytes) in
+            [("64KiB", 65536), ("10MiB", 10 << 20), ("1.5GB", 1_500_000_000), ("17", 17), ("0", 0), ("2 kB", 2000)]
+        {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in ["", "big", "5 barrels", "1e3", "99999999999GiB"] {

@@ -11,7 +11,7 @@ use crate::diagnostic::Source;
 use crate::http::settings::Settings;
 use crate::load::Profile;
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
-use crate::template::{Constants, Expression, JsonTemplate, Template};
+use crate::template::{Expression, JsonTemplate, Shared, Template};
 
 /// One test, ready to run.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Plan {
     /// Base of relative URLs; absent when every request is absolute.
     pub host: Option<Url>,
     /// What templates see in every user: `variables` and `env`.
-    pub constants: Arc<Constants>,
+    pub constants: Arc<Shared>,
     pub http: Settings,
     pub setup: Vec<Step>,
     pub teardown: Vec<Step>,
@@ -105,7 +105,10 @@ pub enum Wait {
     /// Exponential with this mean.
     Exponential(Duration),
     /// Normal, cut at zero.
-    Normal { mean: Duration, std: Duration },
+    Normal {
+        mean: Duration,
+        std: Duration,
+    },
     /// Tasks start this far apart (`constant_pacing`, and `constant_throughput` as its inverse).
     Pacing(Duration),
 }
@@ -139,7 +142,10 @@ pub struct RequestStep {
 pub enum Address {
     Fixed(Url),
     /// Rendered each time; a result that begins with `/` or has no scheme is joined to the base.
-    Rendered { base: Option<Url>, template: Template },
+    Rendered {
+        base: Option<Url>,
+        template: Template,
+    },
 }
 
 #[derive(Debug)]
@@ -164,7 +170,11 @@ pub enum Rule {
     Status(Vec<(u16, u16)>),
     Header(HeaderName, TextRule),
     /// `text` is the path as written.
-    Json { text: String, path: serde_json_path::JsonPath, rule: ValueRule },
+    Json {
+        text: String,
+        path: serde_json_path::JsonPath,
+        rule: ValueRule,
+    },
     Body(TextRule),
     /// Service time, to the last byte.
     MaxTime(Duration),
@@ -259,6 +269,18 @@ impl Mix {
             None => Some(self.cycle[(slot - self.fixed.len()) % self.cycle.len()]),
         }
     }
+
+    /// How many of the slots `0..users` each of `types` user types has.
+    pub fn counts(&self, users: u32, types: usize) -> Vec<u32> {
+        let mut counts = vec![0; types];
+        for slot in 0..users {
+            match self.user_of(slot).and_then(|user| counts.get_mut(user)) {
+                Some(count) => *count += 1,
+                None => break,
+            }
+        }
+        counts
+    }
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -306,6 +328,12 @@ mod tests {
     #[test]
     fn only_fixed_users_leave_later_slots_empty() {
         assert_eq!(mix(&[Share::Fixed(1)], 2), [Some(0), None]);
+        assert_eq!(Mix::new(&[Share::Fixed(1)]).counts(5, 1), [1]);
+    }
+
+    #[test]
+    fn counts_are_those_of_the_slots() {
+        assert_eq!(Mix::new(&[Share::Weight(3), Share::Fixed(2), Share::Weight(1)]).counts(10, 3), [6, 2, 2]);
     }
 
     #[test]

@@ -1,0 +1,277 @@
+//! From the scenario as written to the [`Plan`]: every template parsed, every name interned, and everything that is wrong
+//! found and reported together.
+//!
+//! | file | compiles |
+//! |---|---|
+//! | `text.rs` | templates and expressions, and what they refer to |
+//! | `constants.rs` | `variables`, `env`, `secrets` |
+//! | `settings.rs` | `http` |
+//! | `users.rs` | user types, their tasks and which of them are chosen |
+//! | `steps.rs` | flows, groups, pauses |
+//! | `request.rs`, `expect.rs` | requests and what their responses must be |
+//! | `load.rs` | the load, warm-up and graceful stop |
+
+mod constants;
+mod expect;
+mod load;
+mod request;
+mod settings;
+mod steps;
+mod text;
+mod users;
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::document::node::error_at;
+use super::document::read::{Field, Placed};
+use super::document::{self, Scenario};
+use super::plan::Plan;
+use crate::diagnostic::{Diagnostic, Problems, Source};
+use crate::measure::catalog::Catalog;
+use crate::template::{Names, Template};
+use crate::units::Rate;
+
+/// What the command line and the environment say; it goes before what the file says.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub host: Option<String>,
+    pub users: Option<u32>,
+    pub spawn_rate: Option<Rate>,
+    pub run_time: Option<Duration>,
+    /// Variables, by name.
+    pub set: Vec<(String, String)>,
+    /// Only tasks that have one of these, themselves or by their user type.
+    pub tags: Vec<String>,
+    /// No tasks that have one of these.
+    pub exclude_tags: Vec<String>,
+    /// The environment, as templates may see it.
+    pub env: HashMap<String, String>,
+}
+
+/// Reads and compiles the file at `path`; with the plan, warnings.
+///
+/// # Errors
+/// All that is wrong with the file, errors before warnings.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Problems), Problems> {
+    compile(document::open(path)?, overrides)
+}
+
+/// Compiles a scenario; with the plan, warnings. Files that it names are looked up beside `source.name`.
+///
+/// # Errors
+/// All that is wrong with it, errors before warnings.
+pub fn compile(source: Arc<Source>, overrides: &Overrides) -> Result<(Plan, Problems), Problems> {
+    let (scenario, problems) = document::parse(&source)?;
+    let mut compiler = Compiler::new(source, overrides, problems);
+    let plan = compiler.plan(&scenario);
+    match plan {
+        Some(plan) if !compiler.problems.has_errors() => Ok((plan, compiler.problems)),
+        _ => Err(compiler.problems),
+    }
+}
+
+/// What is known while a scenario is compiled.
+struct Compiler<'a> {
+    source: Arc<Source>,
+    overrides: &'a Overrides,
+    problems: Problems,
+    /// What templates may refer to.
+    names: Names,
+    /// Variables of the environment that templates use.
+    used_env: BTreeSet<String>,
+    host: Host,
+    defaults: Defaults,
+    catalog: Catalog,
+}
+
+enum Host {
+    Absent,
+    /// There, but wrong: reported, and no relative URL is to blame.
+    Wrong,
+    Known(Url),
+}
+
+/// What `http` says of every request.
+struct Defaults {
+    timeout: Duration,
+    redirects: u32,
+    headers: Vec<(http::HeaderName, Template)>,
+}
+
+/// Longer names are a mistake, and expensive in every series.
+const LONGEST_NAME: usize = 200;
+
+impl<'a> Compiler<'a> {
+    fn new(source: Arc<Source>, overrides: &'a Overrides, problems: Problems) -> Self {
+        Self {
+            source,
+            overrides,
+            problems,
+            names: Names::new(),
+            used_env: BTreeSet::new(),
+            host: Host::Absent,
+            defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
+            catalog: Catalog::default(),
+        }
+    }
+
+    fn plan(&mut self, scenario: &Scenario) -> Option<Plan> {
+        let name = self.test_name(scenario);
+        let variables = self.variables(scenario);
+        self.host(scenario);
+        let settings = self.settings(&scenario.http);
+        let setup = self.once(&scenario.setup, "setup");
+        let teardown = self.once(&scenario.teardown, "teardown");
+        let users = self.users(&scenario.users);
+        let load = self.load(scenario, &users);
+        let secrets = self.secrets(scenario);
+        let load = load?;
+        self.shares(scenario, &users, &load);
+        let plan = Plan {
+            name,
+            sha256: hex(&Sha256::digest(self.source.text.as_bytes())),
+            source: self.source.clone(),
+            host: match &self.host {
+                Host::Known(url) => Some(url.clone()),
+                Host::Absent | Host::Wrong => None,
+            },
+            constants: Arc::new(self.constants(variables)),
+            http: settings,
+            setup,
+            teardown,
+            users,
+            load: load.profile,
+            warm_up: load.warm_up,
+            graceful_stop: load.graceful_stop,
+            catalog: Arc::new(std::mem::take(&mut self.catalog)),
+            secrets,
+        };
+        if !self.problems.has_errors() {
+            self.never_there(scenario, &plan);
+        }
+        Some(plan)
+    }
+
+    fn test_name(&mut self, scenario: &Scenario) -> String {
+        if let Some(name) = scenario.name.given() {
+            self.check_name(name, "a test's name");
+            return name.value.clone();
+        }
+        let stem = Path::new(&self.source.name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        stem.unwrap_or_else(|| "scenario".to_owned())
+    }
+
+    /// Names become labels: not empty, not endless, the same each time.
+    fn check_name(&mut self, name: &Placed<String>, what: &str) -> bool {
+        let length = name.value.chars().count();
+        let problem = if name.value.trim().is_empty() {
+            self.error(&name.range, format!("{what} cannot be empty"))
+        } else if name.value.chars().any(char::is_control) {
+            self.error(&name.range, format!("{what} is one line without control characters"))
+        } else if ["{{", "{%", "{#"].iter().any(|open| name.value.contains(open)) {
+            self.error(&name.range, format!("{what} must always be the same, but here is a template"))
+                .hint(format!("write what varies as a word: `{}`", request::worded(&name.value)))
+        } else if length > LONGEST_NAME {
+            self.error(&name.range, format!("{what} has at most {LONGEST_NAME} characters, and this has {length}"))
+        } else {
+            return true;
+        };
+        self.problems.push(problem);
+        false
+    }
+
+    fn host(&mut self, scenario: &Scenario) {
+        let (text, range) = match (&self.overrides.host, scenario.host.given()) {
+            (Some(text), _) => (text.clone(), None),
+            (None, Some(placed)) => (placed.value.clone(), Some(placed.range.clone())),
+            (None, None) => {
+                self.host = if scenario.host.is_absent() { Host::Absent } else { Host::Wrong };
+                return;
+            }
+        };
+        self.host = match parse_host(&text) {
+            Ok(url) => Host::Known(url),
+            Err((message, hint)) => {
+                let problem = match range {
+                    Some(range) => self.error(&range, message),
+                    None => Diagnostic::error(format!("--host: {message}")),
+                };
+                self.problems.push(problem.hint(hint));
+                Host::Wrong
+            }
+        };
+    }
+
+    /// An error with a place, not yet among the problems, so that a hint can be added.
+    fn error(&self, range: &Range<usize>, message: impl Into<String>) -> Diagnostic {
+        error_at(&self.source, range, message)
+    }
+
+    fn push(&mut self, range: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        let problem = self.error(range, message).hint(hint);
+        self.problems.push(problem);
+    }
+
+    fn warn(&mut self, range: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        let mut problem = self.error(range, message).hint(hint);
+        problem.severity = crate::diagnostic::Severity::Warning;
+        self.problems.push(problem);
+    }
+
+    /// A duration that must not be zero.
+    fn more_than_zero(&mut self, field: &Field<Duration>, key: &str) -> Option<Duration> {
+        let placed = field.given()?;
+        if placed.value.is_zero() {
+            let hint = if key.contains("timeout") {
+                "remove the key for the default"
+            } else {
+                "give a duration such as `10s`, or remove the key"
+            };
+            self.push(&placed.range, format!("`{key}` cannot be zero"), hint);
+        }
+        Some(placed.value)
+    }
+}
+
+/// A base for relative URLs.
+fn parse_host(text: &str) -> Result<Url, (String, String)> {
+    let example = || "write it like `http://127.0.0.1:5000`".to_owned();
+    if text.contains("{{") {
+        return Err((
+            "`host` cannot hold a template".to_owned(),
+            "write a URL, and override it with --host or the environment variable OTLOAD_HOST".to_owned(),
+        ));
+    }
+    let with_scheme = format!("http://{text}");
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => url,
+        // `localhost:5000` parses, as scheme `localhost`.
+        Ok(url) if text.contains("://") => {
+            return Err((format!("`{}` is not a scheme that otload speaks", url.scheme()), "use http or https".to_owned()));
+        }
+        Ok(_) | Err(url::ParseError::RelativeUrlWithoutBase) if !text.starts_with('/') && Url::parse(&with_scheme).is_ok() => {
+            return Err((format!("`{text}` has no scheme"), format!("write `{with_scheme}`")));
+        }
+        Ok(_) => return Err((format!("`{text}` is not a URL"), example())),
+        Err(error) => return Err((format!("`{text}` is not a URL: {error}"), example())),
+    };
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        let origin = url.origin().ascii_serialization();
+        return Err((
+            "`host` is scheme, name and port only; the rest would be left out of requests".to_owned(),
+            format!("write `{origin}`, and the path in front of the requests' own"),
+        ));
+    }
+    Ok(url)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

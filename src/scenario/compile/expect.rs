@@ -1,0 +1,188 @@
+//! `expect`: what a response must be, each with the name that the label `check` carries.
+
+use serde_json_path::JsonPath;
+
+use super::Compiler;
+use super::text::After;
+use crate::measure::catalog::RequestId;
+use crate::scenario::document::model::Expect;
+use crate::scenario::document::node::{inside, shorten};
+use crate::scenario::document::read::{Field, Placed};
+use crate::scenario::document::rules::{BodyRule, HeaderOperators, HeaderRule, JsonOperators, JsonRule, Pattern, StatusRange};
+use crate::scenario::document::values::{Any, List};
+use crate::scenario::plan::{Expectation, Rule, TextRule, ValueRule};
+use crate::template::{JsonTemplate, Template};
+use crate::units::format_duration;
+
+impl Compiler<'_> {
+    pub(super) fn expect(&mut self, expect: &Expect, request: RequestId) -> Vec<Expectation> {
+        let mut rules: Vec<(String, Rule)> = Vec::new();
+        rules.extend(expect.status.given().and_then(|status| self.status(status)));
+        for (name, rule) in expect.headers.value().map(|pairs| pairs.0.as_slice()).unwrap_or_default() {
+            let text = self.header_rule(rule);
+            let header = self.header_name(&name.name, &name.range);
+            rules.extend(header.zip(text).map(|(header, text)| (format!("header {header}"), Rule::Header(header, text))));
+        }
+        for (path, rule) in expect.json.value().map(|pairs| pairs.0.as_slice()).unwrap_or_default() {
+            let value = self.value_rule(rule);
+            let parsed = match JsonPath::parse(&path.name) {
+                Ok(parsed) => Some(parsed),
+                Err(error) => {
+                    let at = error.position().min(path.name.len());
+                    let place = inside(&self.source, &path.range, &path.name, at..at + 1);
+                    let hint = if path.name.starts_with('$') {
+                        "write it like `$.cars[0].brand`"
+                    } else {
+                        "a JSONPath begins with `$`, as in `$.cars[0].brand`"
+                    };
+                    self.push(&place, format!("this is not a JSONPath: {}", error.message()), hint);
+                    None
+                }
+            };
+            let text = path.name.clone();
+            rules.extend(
+                parsed.zip(value).map(|(path, rule)| (format!("json {}", label(&text)), Rule::Json { text, path, rule })),
+            );
+        }
+        if let Some(body) = expect.body.given() {
+            let what = match &body.value {
+                BodyRule::Contains(_) => "contains",
+                BodyRule::Operators(operators) if operators.equals.key().is_some() => "equals",
+                BodyRule::Operators(operators) if operators.matches.key().is_some() && operators.contains.is_absent() => {
+                    "matches"
+                }
+                BodyRule::Operators(_) => "contains",
+            };
+            rules.extend(self.body_rule(body).map(|rule| (format!("body {what}"), Rule::Body(rule))));
+        }
+        if let Some(limit) = self.more_than_zero(&expect.max_time, "max_time") {
+            rules.push((format!("max_time {}", format_duration(limit)), Rule::MaxTime(limit)));
+        }
+        for that in expect.that.value().map(|list| list.items.as_slice()).unwrap_or_default() {
+            rules.extend(
+                self.expression(that, After::Request).map(|rule| (format!("that {}", label(&that.value)), Rule::That(rule))),
+            );
+        }
+        rules.into_iter().map(|(name, rule)| Expectation { id: self.catalog.add_check(request, &name), rule }).collect()
+    }
+
+    fn status(&mut self, status: &Placed<List<StatusRange, true>>) -> Option<(String, Rule)> {
+        let ranges = &status.value.items;
+        if ranges.is_empty() {
+            if status.value.whole {
+                self.push(
+                    &status.range,
+                    "no status is in this list, so every response would fail",
+                    "write `[200, 201]`, or remove the key",
+                );
+            }
+            return None;
+        }
+        let written: Vec<_> = ranges.iter().map(|range| range.value.written.to_lowercase()).collect();
+        Some((
+            format!("status {}", label(&written.join(","))),
+            Rule::Status(ranges.iter().map(|range| range.value.range).collect()),
+        ))
+    }
+
+    fn text(&mut self, field: &Field<String>) -> Option<Template> {
+        field.given().and_then(|text| self.template(text, After::Request))
+    }
+
+    fn any(&mut self, field: &Field<Any>) -> Option<JsonTemplate> {
+        field.given().and_then(|node| self.json(&node.value.0, After::Request))
+    }
+
+    fn header_rule(&mut self, rule: &Placed<HeaderRule>) -> Option<TextRule> {
+        match &rule.value {
+            HeaderRule::Equals(text) => {
+                let equals = self.template_at(text, &rule.range, After::Request)?;
+                Some(TextRule { equals: Some(equals), ..TextRule::default() })
+            }
+            HeaderRule::Operators(HeaderOperators { exists, equals, contains, matches }) => {
+                let others = [equals.key(), contains.key(), matches.key()];
+                self.something_expected(&rule.range, exists, &others);
+                let (equals, contains) = (self.text(equals), self.text(contains));
+                Some(TextRule { exists: exists.value().copied(), equals, contains, matches: regex(matches) })
+            }
+        }
+    }
+
+    fn body_rule(&mut self, rule: &Placed<BodyRule>) -> Option<TextRule> {
+        match &rule.value {
+            BodyRule::Contains(text) => {
+                let contains = self.template_at(text, &rule.range, After::Request)?;
+                Some(TextRule { contains: Some(contains), ..TextRule::default() })
+            }
+            BodyRule::Operators(operators) => {
+                let others = [operators.equals.key(), operators.contains.key(), operators.matches.key()];
+                self.something_expected(&rule.range, &Field::Absent, &others);
+                let (equals, contains) = (self.text(&operators.equals), self.text(&operators.contains));
+                Some(TextRule { exists: None, equals, contains, matches: regex(&operators.matches) })
+            }
+        }
+    }
+
+    fn value_rule(&mut self, rule: &Placed<JsonRule>) -> Option<ValueRule> {
+        match &rule.value {
+            JsonRule::Equals(node) => {
+                let equals = self.json(&node.0, After::Request)?;
+                Some(ValueRule { equals: Some(equals), ..ValueRule::default() })
+            }
+            JsonRule::Operators(operators) => {
+                let JsonOperators { exists, equals, contains, matches, gt, gte, lt, lte, length } = operators;
+                let others =
+                    [equals.key(), contains.key(), matches.key(), gt.key(), gte.key(), lt.key(), lte.key(), length.key()];
+                self.something_expected(&rule.range, exists, &others);
+                let (equals, contains) = (self.any(equals), self.any(contains));
+                Some(ValueRule {
+                    exists: exists.value().copied(),
+                    equals,
+                    contains,
+                    matches: regex(matches),
+                    gt: gt.value().copied(),
+                    gte: gte.value().copied(),
+                    lt: lt.value().copied(),
+                    lte: lte.value().copied(),
+                    length: length.value().copied(),
+                })
+            }
+        }
+    }
+
+    /// Operators without any, and those that contradict `exists: false`.
+    fn something_expected(
+        &mut self,
+        range: &std::ops::Range<usize>,
+        exists: &Field<bool>,
+        others: &[Option<&std::ops::Range<usize>>],
+    ) {
+        let other = others.iter().flatten().next();
+        match (exists.value(), other) {
+            (None, None) if exists.is_absent() => {
+                self.push(range, "nothing is expected here", "write the value, or an operator such as `contains`")
+            }
+            (Some(false), Some(other)) => {
+                self.push(other, "what does not exist can be nothing else", "keep `exists: false`, or the other");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn regex(field: &Field<Pattern>) -> Option<regex::Regex> {
+    field.value().map(|pattern| pattern.0.clone())
+}
+
+/// A part of a label: on one line, and not endless.
+fn label(text: &str) -> String {
+    shorten_to(text, 100)
+}
+
+fn shorten_to(text: &str, most: usize) -> String {
+    if text.chars().count() <= 40 {
+        return shorten(text);
+    }
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    if text.chars().count() > most { format!("{line}…") } else { line }
+}

@@ -1,0 +1,433 @@
+//! One request: where it goes, what it carries, and the name that metrics have for it.
+
+use std::ops::Range;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use url::Url;
+
+use super::steps::Around;
+use super::text::After;
+use super::{Compiler, Host};
+use crate::scenario::document::model::RequestKeys;
+use crate::scenario::document::read::{Field, Placed};
+use crate::scenario::document::values::{List, Pairs};
+use crate::scenario::plan::{Address, Body, RequestStep};
+use crate::template::Template;
+
+impl RequestKeys<'_> {
+    /// The keys that say what kind of request this is; one of them, when all is well. In the order of the file.
+    pub(super) fn actions(&self) -> Vec<(&'static str, Range<usize>)> {
+        let custom = self.request.key().map(|key| ("request", key.clone()));
+        let mut actions: Vec<_> =
+            self.methods.iter().filter_map(|(name, field)| Some((*name, field.key()?.clone()))).chain(custom).collect();
+        actions.sort_by_key(|(_, key)| key.start);
+        actions
+    }
+
+    fn method_and_url(&self) -> Option<(Placed<String>, &Placed<String>)> {
+        let plain = self.methods.iter().find_map(|(name, field)| {
+            let method = Placed { value: name.to_uppercase(), range: field.key()?.clone() };
+            Some((method, field.given()?))
+        });
+        plain.or_else(|| {
+            let custom = self.request.value()?;
+            Some((custom.method.given()?.clone(), custom.url.given()?))
+        })
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn request(&mut self, keys: &RequestKeys<'_>, around: Around<'_>, after: &mut After) -> Option<RequestStep> {
+        let before = *after;
+        let actions = keys.actions();
+        if let [(first, _), (second, place), ..] = actions.as_slice() {
+            self.push(place, format!("a request has one method, but here are `{first}` and `{second}`"), "make two steps of it");
+            return None;
+        }
+        // Everything is compiled, whatever is wrong with the rest.
+        *after = After::Request;
+        let target = keys.method_and_url();
+        let name = target.as_ref().and_then(|_| self.request_name(keys));
+        let method = target.as_ref().and_then(|(method, _)| self.method(method));
+        let address = target.as_ref().and_then(|(_, url)| self.address_of(url, before));
+        let query = keys.query.value().map(|pairs| self.pairs(pairs, before)).unwrap_or_default();
+        let own = keys.headers.value().map(|pairs| self.headers(pairs, before)).unwrap_or_default();
+        let body = self.body(keys, before, method.as_ref());
+        let timeout = self.more_than_zero(keys.timeout, "timeout").unwrap_or(self.defaults.timeout);
+        let redirects = self.redirects(keys.redirects).unwrap_or(self.defaults.redirects);
+        let when = keys.when.given().and_then(|when| self.when(when, before));
+        let (name, method) = (name?, method?);
+        let id = self.catalog.add_request(around.user, around.task, &name, method.as_str());
+        let expect = keys.expect.value().map(|expect| self.expect(expect, id)).unwrap_or_default();
+        let (headers, rendered_headers) = self.all_headers(own, &body);
+        Some(RequestStep {
+            id,
+            name,
+            method,
+            address: address?,
+            query,
+            headers,
+            rendered_headers,
+            body,
+            timeout,
+            redirects,
+            when,
+            expect,
+            keep_body: false,
+        })
+    }
+
+    /// Keys of a request beside something that is none.
+    pub(super) fn no_request_keys(&mut self, keys: &RequestKeys<'_>, what: &str) {
+        let places = [
+            ("query", keys.query.key()),
+            ("headers", keys.headers.key()),
+            ("json", keys.json.key()),
+            ("form", keys.form.key()),
+            ("body", keys.body.key()),
+            ("timeout", keys.timeout.key()),
+            ("redirects", keys.redirects.key()),
+            ("when", keys.when.key()),
+            ("expect", keys.expect.key()),
+        ];
+        for (name, place) in places {
+            if let Some(place) = place {
+                self.push(&place.clone(), format!("`{name}` belongs to a request, and this is {what}"), "move it to a request");
+            }
+        }
+    }
+
+    // === name and method ===
+
+    /// What metrics call a request without a name of its own: its method and path. Nothing when that would vary.
+    pub(super) fn default_name(&self, keys: &RequestKeys<'_>) -> Option<(String, Range<usize>)> {
+        let (method, url) = keys.method_and_url()?;
+        let path = path_of(&url.value);
+        (!is_template(path)).then(|| (format!("{} {path}", method.value), url.range.clone()))
+    }
+
+    fn request_name(&mut self, keys: &RequestKeys<'_>) -> Option<String> {
+        if let Some(name) = keys.name.given() {
+            return self.check_name(name, "a request's name").then(|| name.value.clone());
+        }
+        if !keys.name.is_absent() {
+            return None;
+        }
+        let (method, url) = keys.method_and_url()?;
+        match self.default_name(keys) {
+            Some((name, range)) => self.check_name(&Placed { value: name.clone(), range }, "a request's name").then_some(name),
+            None => {
+                let name = format!("{} {}", method.value, worded(path_of(&url.value)));
+                let message = "this URL has a template, so the request needs a name that is always the same";
+                self.push(&url.range, message, format!("add `name: {}`; metrics carry it", yaml_text(&name)));
+                None
+            }
+        }
+    }
+
+    fn method(&mut self, method: &Placed<String>) -> Option<Method> {
+        match Method::from_bytes(method.value.as_bytes()) {
+            Ok(Method::CONNECT) => {
+                self.push(
+                    &method.range,
+                    "CONNECT is for proxies, and not a request of its own",
+                    "for a proxy there is `http.proxy`",
+                );
+                None
+            }
+            Ok(parsed) => {
+                let upper = method.value.to_uppercase();
+                if method.value != upper {
+                    self.warn(
+                        &method.range,
+                        "methods are usually written in capitals, and servers tell the difference",
+                        format!("write `{upper}`"),
+                    );
+                }
+                Some(parsed)
+            }
+            Err(_) => {
+                self.push(&method.range, format!("`{}` is not a method", method.value), "a method is one word, such as `PURGE`");
+                None
+            }
+        }
+    }
+
+    // === address ===
+
+    fn address_of(&mut self, url: &Placed<String>, after: After) -> Option<Address> {
+        let template = self.template(url, after)?;
+        let text = url.value.trim();
+        let relative = text.starts_with('/') && !text.starts_with("//");
+        let unknown = text.starts_with("{{") || text.starts_with("{%");
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| !scheme.contains(['/', '?', '{']));
+        match scheme {
+            Some("http" | "https") => {}
+            Some(other) => {
+                self.push(&url.range, format!("`{other}` is not a scheme that otload speaks"), "use http or https");
+                return None;
+            }
+            None if relative || unknown => {}
+            None if text.is_empty() => {
+                self.push(&url.range, "the URL is empty", "write a path such as `/cars`");
+                return None;
+            }
+            None => {
+                self.push(
+                    &url.range,
+                    "a URL begins with `/`, `http://` or `https://`",
+                    format!("write `/{}`", text.trim_start_matches('/')),
+                );
+                return None;
+            }
+        }
+        let base = match &self.host {
+            Host::Known(base) => Some(base.clone()),
+            Host::Wrong if relative => return None,
+            Host::Absent if relative => {
+                self.push(
+                    &url.range,
+                    "this URL is relative, and the scenario has no `host`",
+                    "add `host: http://127.0.0.1:5000` at the top, or give --host",
+                );
+                return None;
+            }
+            Host::Wrong | Host::Absent => None,
+        };
+        let Some(fixed) = template.as_literal() else { return Some(Address::Rendered { base, template }) };
+        let joined = match base {
+            Some(base) if relative => base.join(fixed.trim()),
+            _ => Url::parse(fixed.trim()),
+        };
+        match joined {
+            Ok(joined) => Some(Address::Fixed(joined)),
+            Err(error) => {
+                self.push(
+                    &url.range,
+                    format!("this is not a URL: {error}"),
+                    "write a path such as `/cars`, or `http://`, name and path",
+                );
+                None
+            }
+        }
+    }
+
+    /// `query` and `form`: a list repeats its name.
+    fn pairs(&mut self, pairs: &Pairs<List<String, true>>, after: After) -> Vec<(Template, Template)> {
+        let mut templates = Vec::new();
+        for (key, values) in &pairs.0 {
+            let name = self.template_at(&key.name, &key.range, after);
+            for value in &values.value.items {
+                let value = self.template(value, after);
+                templates.extend(name.clone().zip(value));
+            }
+        }
+        templates
+    }
+
+    fn when(&mut self, when: &Placed<String>, after: After) -> Option<crate::template::Expression> {
+        if matches!(when.value.trim(), "false" | "False" | "0" | "none") {
+            self.push(&when.range, "this step is never reached: its `when` is always false", "remove the step, or its `when`");
+            return None;
+        }
+        self.expression(when, after)
+    }
+
+    // === headers ===
+
+    pub(super) fn headers(&mut self, pairs: &Pairs<String>, after: After) -> Vec<(HeaderName, Template)> {
+        let mut headers: Vec<(HeaderName, Template)> = Vec::new();
+        for (key, value) in &pairs.0 {
+            let template = self.template(value, after);
+            let Some(name) = self.header_name(&key.name, &key.range) else { continue };
+            if matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
+                let hint = if name == header::CONNECTION { "use `http.keep_alive: false`" } else { "it follows from the body" };
+                self.push(&key.range, format!("the header `{name}` is written by otload itself"), hint);
+                continue;
+            }
+            if headers.iter().any(|(known, _)| *known == name) {
+                self.push(
+                    &key.range,
+                    format!("the header `{name}` is here twice"),
+                    "names of headers do not tell capitals from small letters; keep one",
+                );
+                continue;
+            }
+            let Some(template) = template else { continue };
+            if template.as_literal().is_some_and(|text| header_value(text).is_none()) {
+                self.push(
+                    &value.range,
+                    "a header's value is one line of visible characters",
+                    "remove line breaks and control characters",
+                );
+                continue;
+            }
+            headers.push((name, template));
+        }
+        headers
+    }
+
+    pub(super) fn header_name(&mut self, name: &str, range: &Range<usize>) -> Option<HeaderName> {
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => Some(name),
+            Err(_) => {
+                self.push(
+                    range,
+                    format!("`{name}` cannot be the name of a header"),
+                    "letters, digits and `-`, such as `content-type`",
+                );
+                None
+            }
+        }
+    }
+
+    /// The defaults, then the request's own, then what its body says if nobody did.
+    fn all_headers(&self, own: Vec<(HeaderName, Template)>, body: &Body) -> (HeaderMap, Vec<(HeaderName, Template)>) {
+        let mut fixed = HeaderMap::new();
+        let mut rendered: Vec<(HeaderName, Template)> = Vec::new();
+        let defaults = self.defaults.headers.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != name)).cloned();
+        for (name, template) in defaults.chain(own.iter().cloned()) {
+            match template.as_literal().and_then(header_value) {
+                Some(value) => drop(fixed.insert(name, value)),
+                None => rendered.push((name, template)),
+            }
+        }
+        let content_type = match body {
+            Body::Json(_) => Some("application/json"),
+            Body::Form(_) => Some("application/x-www-form-urlencoded"),
+            Body::None | Body::Text(_) => None,
+        };
+        if let Some(content_type) = content_type
+            && !fixed.contains_key(header::CONTENT_TYPE)
+            && rendered.iter().all(|(name, _)| name != header::CONTENT_TYPE)
+        {
+            fixed.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        (fixed, rendered)
+    }
+
+    // === body ===
+
+    fn body(&mut self, keys: &RequestKeys<'_>, after: After, method: Option<&Method>) -> Body {
+        let mut given: Vec<_> = [("json", keys.json.key()), ("form", keys.form.key()), ("body", keys.body.key())]
+            .into_iter()
+            .filter_map(|(name, key)| Some((name, key?.clone())))
+            .collect();
+        given.sort_by_key(|(_, key)| key.start);
+        match (given.as_slice(), method) {
+            ([(first, _), (second, place), ..], _) => {
+                self.push(place, format!("a request has one body, but here are `{first}` and `{second}`"), "keep one of them");
+            }
+            ([(name, place)], Some(method)) if matches!(*method, Method::GET | Method::HEAD) => {
+                let hint = format!("many servers ignore or refuse it; is `post` meant, or `query` instead of `{name}`?");
+                self.warn(place, format!("a {method} request with a body"), hint);
+            }
+            _ => {}
+        }
+        let json = given_body(keys.json).and_then(|node| self.json(&node.0, after)).map(Body::Json);
+        let form = given_body(keys.form).map(|pairs| Body::Form(self.pairs(pairs, after)));
+        let text = keys.body.given().and_then(|text| self.template(text, after)).map(Body::Text);
+        json.or(form).or(text).unwrap_or(Body::None)
+    }
+}
+
+fn given_body<T>(field: &Field<T>) -> Option<&T> {
+    field.value()
+}
+
+/// A value that a header may have: no line breaks, no control characters.
+pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(text).ok()
+}
+
+fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|open| text.contains(open))
+}
+
+/// The path as it is written: without scheme, host, query and fragment.
+fn path_of(url: &str) -> &str {
+    let url = url.trim();
+    let after_host = match url.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains(['/', '?', '{']) => match rest.find('/') {
+            // A host that varies does not matter to the name, as long as the path is there.
+            Some(slash) => &rest[slash..],
+            None => "/",
+        },
+        _ => url,
+    };
+    let mut depth = 0usize;
+    let end = after_host
+        .char_indices()
+        .find(|(_, c)| {
+            match c {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && matches!(c, '?' | '#')
+        })
+        .map_or(after_host.len(), |(at, _)| at);
+    if end == 0 { "/" } else { &after_host[..end] }
+}
+
+/// A text whose templates have become words: `/cars/{{ car.id }}` is `/cars/{id}`.
+pub(super) fn worded(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        out.push_str(&rest[..start]);
+        let Some(length) = rest[start..].find("}}") else {
+            rest = &rest[start..];
+            break;
+        };
+        let expression = rest[start + 2..start + length].trim();
+        let head = expression.split(['(', '|', ' ', '[']).next().unwrap_or_default();
+        let word = head.rsplit('.').next().unwrap_or_default().to_lowercase();
+        out.push_str(&format!("{{{}}}", if word.is_empty() { "value" } else { &word }));
+        rest = &rest[start + length + 2..];
+    }
+    out + rest
+}
+
+/// A text as YAML, in quotes where it needs them.
+fn yaml_text(text: &str) -> String {
+    if text.contains(": ") || text.contains(" #") || text.contains('"') {
+        format!("'{}'", text.replace('\'', "''"))
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_what_stands_between_host_and_query() {
+        for (url, path) in [
+            ("/cars", "/cars"),
+            ("/cars?x={{ id }}", "/cars"),
+            ("http://x:1/cars/7#top", "/cars/7"),
+            ("https://x", "/"),
+            ("http://x?y=1", "/"),
+            ("/cars/{{ id if id else '?' }}/x?y", "/cars/{{ id if id else '?' }}/x"),
+            ("{{ env.HOST }}/cars", "{{ env.HOST }}/cars"),
+            ("/go?to=http://x/y", "/go"),
+        ] {
+            assert_eq!(path_of(url), path, "{url}");
+        }
+    }
+
+    #[test]
+    fn templates_become_words() {
+        for (text, word) in [
+            ("/cars/{{ id }}", "/cars/{id}"),
+            ("/cars/{{ car.id | urlencode }}/{{ random_int(1, 5) }}", "/cars/{id}/{random_int}"),
+            ("{{ env.HOST }}/x", "{host}/x"),
+            ("/a{{ '' }}", "/a{''}"),
+            ("/a{{ ", "/a{{ "),
+        ] {
+            assert_eq!(worded(text), word);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `http`: what all requests share.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::text::After;
+use super::{Compiler, request};
+use crate::http::settings::{Settings, TlsSettings, Version};
+use crate::scenario::document::model::{Http, HttpVersion, Tls};
+use crate::scenario::document::read::{Field, Placed};
+use crate::scenario::document::values::{List, Pairs};
+
+impl Compiler<'_> {
+    pub(super) fn settings(&mut self, http: &Field<Http>) -> Settings {
+        let mut settings = Settings::default();
+        let Some(http) = http.value() else { return settings };
+        if let Some(timeout) = self.more_than_zero(&http.timeout, "timeout") {
+            self.defaults.timeout = timeout;
+        }
+        if let Some(timeout) = self.more_than_zero(&http.connect_timeout, "connect_timeout") {
+            settings.connect_timeout = timeout;
+        }
+        if let Some(redirects) = self.redirects(&http.redirects) {
+            settings.redirects = redirects;
+        }
+        self.defaults.redirects = settings.redirects;
+        if let Some(headers) = http.headers.value() {
+            self.defaults.headers = self.headers(headers, After::Nothing);
+        }
+        if let Some(size) = http.max_body.given() {
+            if size.value.0 == 0 {
+                self.push(&size.range, "`max_body` cannot be zero", "remove the key for the default of 64MiB");
+            }
+            settings.max_body = size.value.0;
+        }
+        settings.cookies = http.cookies.value().copied().unwrap_or(settings.cookies);
+        settings.keep_alive = http.keep_alive.value().copied().unwrap_or(settings.keep_alive);
+        settings.compression = http.compression.value().copied().unwrap_or(settings.compression);
+        if let Some(agent) = http.user_agent.given() {
+            if request::header_value(&agent.value).is_none() {
+                self.push(
+                    &agent.range,
+                    "a header's value is one line of visible characters",
+                    "remove line breaks and control characters",
+                );
+            }
+            settings.user_agent = agent.value.clone();
+        }
+        settings.version = match http.version.value() {
+            None | Some(HttpVersion::Auto) => Version::Auto,
+            Some(HttpVersion::Http1) => Version::Http1,
+            Some(HttpVersion::Http2) => Version::Http2,
+        };
+        settings.proxy = http.proxy.given().and_then(|proxy| self.proxy(proxy));
+        settings.resolve = http.resolve.value().map(|pairs| self.resolve(pairs)).unwrap_or_default();
+        for address in http.source_addresses.value().map(|list| list.items.as_slice()).unwrap_or_default() {
+            settings.source_addresses.extend(self.address(address));
+        }
+        settings.tls = http.tls.value().map(|tls| self.tls(tls)).unwrap_or_default();
+        settings
+    }
+
+    pub(super) fn redirects(&mut self, field: &Field<u32>) -> Option<u32> {
+        let redirects = field.given()?;
+        if redirects.value > 100 {
+            self.push(&redirects.range, "no request follows more than 100 redirects", "browsers follow 20; the default is 10");
+        }
+        Some(redirects.value)
+    }
+
+    fn proxy(&mut self, proxy: &Placed<String>) -> Option<Url> {
+        match Url::parse(&proxy.value) {
+            Ok(url) if matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host() => Some(url),
+            _ => {
+                let message = format!("`{}` is not the URL of a proxy", proxy.value);
+                self.push(&proxy.range, message, "write `http://`, `https://`, `socks5://` or `socks5h://`, then name and port");
+                None
+            }
+        }
+    }
+
+    fn resolve(&mut self, pairs: &Pairs<List<String, true>>) -> Vec<(String, IpAddr)> {
+        let mut resolved = Vec::new();
+        for (name, addresses) in &pairs.0 {
+            if name.name.contains([':', '/']) || name.name.trim().is_empty() {
+                self.push(
+                    &name.range,
+                    format!("`{}` is not the name of a host", name.name),
+                    "write the name alone, such as `example.com`",
+                );
+            }
+            for address in &addresses.value.items {
+                resolved.extend(self.address(address).map(|address| (name.name.to_lowercase(), address)));
+            }
+        }
+        resolved
+    }
+
+    fn address(&mut self, address: &Placed<String>) -> Option<IpAddr> {
+        match address.value.parse() {
+            Ok(parsed) => Some(parsed),
+            Err(_) => {
+                let message = format!("`{}` is not an IP address", address.value);
+                self.push(&address.range, message, "write one such as `127.0.0.1` or `\"::1\"`");
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self, tls: &Tls) -> TlsSettings {
+        let pair = [("cert", &tls.cert, "key", &tls.key), ("key", &tls.key, "cert", &tls.cert)];
+        for (given, field, missing, other) in pair {
+            if let (Some(key), true) = (field.key(), other.is_absent()) {
+                self.push(
+                    &key.clone(),
+                    format!("`{given}` without `{missing}`"),
+                    format!("a client's certificate needs its key: add `{missing}`"),
+                );
+            }
+        }
+        TlsSettings {
+            ca: self.file(&tls.ca),
+            cert: self.file(&tls.cert),
+            key: self.file(&tls.key),
+            insecure: tls.insecure.value().copied().unwrap_or(false),
+            server_name: tls.server_name.value().cloned(),
+        }
+    }
+
+    /// A file beside the scenario that can be read.
+    fn file(&mut self, field: &Field<String>) -> Option<PathBuf> {
+        let placed = field.given()?;
+        let path = Path::new(&self.source.name).parent().unwrap_or(Path::new("")).join(&placed.value);
+        let wrong = match std::fs::File::open(&path).and_then(|file| file.metadata()) {
+            Ok(metadata) if metadata.is_dir() => format!("`{}` is a folder", placed.value),
+            Ok(_) => return Some(path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("there is no file `{}`", placed.value),
+            Err(_) => format!("`{}` cannot be read", placed.value),
+        };
+        self.push(&placed.range, wrong, "file names are relative to the scenario's folder");
+        None
+    }
+}

@@ -1,0 +1,256 @@
+//! A plan as a text for people: what `otload check` prints.
+
+use std::fmt::Write as _;
+
+use super::plan::{Address, Body, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValueRule, Wait};
+use crate::load;
+use crate::template::{JsonTemplate, Template};
+use crate::units::format_duration;
+
+/// The whole plan: load, users with their tasks and steps, and how many series it makes.
+pub fn describe(plan: &Plan) -> String {
+    let mut out = Description { text: String::new(), plan };
+    out.head();
+    out.once("setup", &plan.setup);
+    plan.users.iter().for_each(|user| out.user(user));
+    out.once("teardown", &plan.teardown);
+    let _ = writeln!(out.text, "\nat most {} time series", plan.catalog.series());
+    out.text
+}
+
+struct Description<'a> {
+    text: String,
+    plan: &'a Plan,
+}
+
+impl Description<'_> {
+    fn line(&mut self, depth: usize, text: &str) {
+        let _ = writeln!(self.text, "{}{text}", "  ".repeat(depth));
+    }
+
+    fn head(&mut self) {
+        let plan = self.plan;
+        self.line(0, &plan.name);
+        if let Some(host) = &plan.host {
+            self.line(1, &format!("host      {}", host.as_str().trim_end_matches('/')));
+        }
+        self.line(1, &format!("load      {}", load_of(plan)));
+        if !plan.warm_up.is_zero() {
+            self.line(1, &format!("warm-up   {}, not in the summary", format_duration(plan.warm_up)));
+        }
+        self.line(1, &format!("stopping  a user may take {} to end its task", format_duration(plan.graceful_stop)));
+        self.text.push('\n');
+        for line in load::draw(&plan.load).lines() {
+            self.line(1, line.trim_end());
+        }
+    }
+
+    fn once(&mut self, name: &str, steps: &[Step]) {
+        if !steps.is_empty() {
+            self.line(0, "");
+            self.line(0, &format!("{name}, once"));
+            self.steps(1, steps);
+        }
+    }
+
+    fn user(&mut self, user: &UserType) {
+        self.line(0, "");
+        self.line(0, &format!("{}, {}", user.name, share_of(self.plan, user)));
+        self.line(1, &format!("wait      {}", wait_of(user.wait_time)));
+        self.line(
+            1,
+            match user.order {
+                Order::Weighted => "order     at random, by weight",
+                Order::Sequential => "order     one after the other",
+                Order::Shuffle => "order     shuffled",
+            },
+        );
+        for (name, steps) in [("on_start", &user.on_start), ("on_stop", &user.on_stop)] {
+            if !steps.is_empty() {
+                self.line(1, name);
+                self.steps(2, steps);
+            }
+        }
+        let total: u64 = user.tasks.iter().map(|task| u64::from(task.weight)).sum();
+        for task in &user.tasks {
+            self.task(user, task, total);
+        }
+    }
+
+    fn task(&mut self, user: &UserType, task: &Task, total: u64) {
+        let share = match user.order {
+            Order::Sequential => String::new(),
+            _ if task.weight == 0 => " (only after another)".to_owned(),
+            _ => format!(" ({})", percent(u64::from(task.weight), total)),
+        };
+        self.line(1, &format!("task `{}`{share}", task.name));
+        if !task.next.is_empty() {
+            let total: u64 = task.next.iter().map(|(_, weight)| u64::from(*weight)).sum();
+            let next = task.next.iter().filter_map(|(at, weight)| {
+                Some(format!("`{}` {}", user.tasks.get(*at)?.name, percent(u64::from(*weight), total)))
+            });
+            let next: Vec<_> = next.collect();
+            self.line(2, &format!("then {}", next.join(", ")));
+        }
+        self.steps(2, &task.steps);
+    }
+
+    fn steps(&mut self, depth: usize, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Request(request) => self.request(depth, request),
+                Step::Think(wait) => self.line(depth, &format!("think {}", wait_of(*wait))),
+                Step::Group { id, steps } => {
+                    let name = self.plan.catalog.groups.get(id.index()).map_or("", |group| &group.group);
+                    self.line(depth, &format!("group `{name}`"));
+                    self.steps(depth + 1, steps);
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, depth: usize, request: &RequestStep) {
+        let url = match &request.address {
+            Address::Fixed(url) => url.as_str(),
+            Address::Rendered { template, .. } => template.source(),
+        };
+        let plain = format!("{} {url}", request.method);
+        let name = if plain == request.name { plain } else { format!("{plain} as `{}`", request.name) };
+        self.line(depth, &name);
+        let depth = depth + 2;
+        if let Some(when) = &request.when {
+            self.line(depth, &format!("when {}", when.source()));
+        }
+        for (name, value) in &request.query {
+            self.line(depth, &format!("query {}={}", name.source(), value.source()));
+        }
+        for (name, value) in &request.headers {
+            self.line(depth, &format!("header {name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        }
+        for (name, value) in &request.rendered_headers {
+            self.line(depth, &format!("header {name}: {}", value.source()));
+        }
+        match &request.body {
+            Body::None => {}
+            Body::Text(text) => self.line(depth, &format!("body {}", one_line(text.source()))),
+            Body::Json(document) => self.line(depth, &format!("json {}", json(document))),
+            Body::Form(fields) => {
+                let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", name.source(), value.source())).collect();
+                self.line(depth, &format!("form {}", fields.join("&")));
+            }
+        }
+        let redirects = match request.redirects {
+            0 => "no redirects".to_owned(),
+            most => format!("at most {most} redirects"),
+        };
+        self.line(depth, &format!("within {}, {redirects}", format_duration(request.timeout)));
+        for expectation in &request.expect {
+            self.line(depth, &format!("expect {}", rule(&expectation.rule)));
+        }
+        if request.keep_body {
+            self.line(depth, "keeps the body");
+        }
+    }
+}
+
+fn load_of(plan: &Plan) -> String {
+    let users = &plan.load.users;
+    let count = |users: u32| format!("{users} user{}", if users == 1 { "" } else { "s" });
+    let settled = users.settled();
+    let mut text = format!("at most {}", count(users.peak()));
+    if !settled.is_zero() {
+        let _ = write!(text, ", steady after {}", format_duration(settled));
+    }
+    match (users.end(), plan.load.iterations) {
+        (Some(end), None) => drop(write!(text, ", ends after {}", format_duration(end))),
+        (Some(end), Some(tasks)) => drop(write!(text, ", ends after {tasks} tasks or {}", format_duration(end))),
+        (None, Some(tasks)) => drop(write!(text, ", ends after {tasks} tasks")),
+        (None, None) => text.push_str(", until stopped"),
+    }
+    text
+}
+
+fn share_of(plan: &Plan, user: &UserType) -> String {
+    match user.share {
+        Share::Fixed(count) => format!("always {count}"),
+        Share::Weight(weight) => {
+            let weight_of = |user: &UserType| if let Share::Weight(weight) = user.share { u64::from(weight) } else { 0 };
+            let others = plan.users.iter().any(|user| matches!(user.share, Share::Fixed(_)));
+            let total = plan.users.iter().map(weight_of).sum();
+            format!("{} of {}", percent(u64::from(weight), total), if others { "the other users" } else { "all users" })
+        }
+    }
+}
+
+fn percent(part: u64, total: u64) -> String {
+    let text = format!("{:.1}", part as f64 * 100.0 / total.max(1) as f64);
+    format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+fn wait_of(wait: Wait) -> String {
+    let d = format_duration;
+    match wait {
+        Wait::Constant(duration) if duration.is_zero() => "none".to_owned(),
+        Wait::Constant(duration) => d(duration),
+        Wait::Between(a, b) => format!("{} to {}", d(a), d(b)),
+        Wait::Exponential(mean) => format!("exponential, {} on average", d(mean)),
+        Wait::Normal { mean, std } => format!("normal, {} ± {}", d(mean), d(std)),
+        Wait::Pacing(duration) => format!("tasks start {} apart", d(duration)),
+    }
+}
+
+fn rule(rule: &Rule) -> String {
+    match rule {
+        Rule::Status(ranges) => {
+            let ranges: Vec<_> = ranges
+                .iter()
+                .map(|(least, most)| if least == most { least.to_string() } else { format!("{least} to {most}") })
+                .collect();
+            format!("status {}", ranges.join(" or "))
+        }
+        Rule::Header(name, rule) => format!("header {name} {}", text_rule(rule)),
+        Rule::Body(rule) => format!("body {}", text_rule(rule)),
+        Rule::Json { text, rule, .. } => format!("json {text} {}", value_rule(rule)),
+        Rule::MaxTime(limit) => format!("at most {}", format_duration(*limit)),
+        Rule::That(expression) => format!("that {}", expression.source()),
+    }
+}
+
+fn exists(exists: bool) -> String {
+    if exists { "exists" } else { "does not exist" }.to_owned()
+}
+
+fn text_rule(rule: &TextRule) -> String {
+    let shown = |what: &str, template: &Template| format!("{what} `{}`", one_line(template.source()));
+    let parts = [
+        rule.exists.map(exists),
+        rule.equals.as_ref().map(|template| shown("equals", template)),
+        rule.contains.as_ref().map(|template| shown("contains", template)),
+        rule.matches.as_ref().map(|regex| format!("matches `{regex}`")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn value_rule(rule: &ValueRule) -> String {
+    let number = |sign: &str, number: Option<f64>| number.map(|number| format!("{sign} {number}"));
+    let parts = [
+        rule.exists.map(exists),
+        rule.equals.as_ref().map(|value| format!("equals {}", json(value))),
+        rule.contains.as_ref().map(|value| format!("contains {}", json(value))),
+        rule.matches.as_ref().map(|regex| format!("matches `{regex}`")),
+        number(">", rule.gt),
+        number("≥", rule.gte),
+        number("<", rule.lt),
+        number("≤", rule.lte),
+        rule.length.map(|length| format!("has the length {length}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn json(document: &JsonTemplate) -> String {
+    document.as_constant().map_or_else(|| "with templates".to_owned(), one_line)
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,116 @@
+//! The scenario as written: from the bytes of a file to [`Scenario`], and the JSON Schema of such files.
+//!
+//! ```text
+//! bytes ── node.rs ──▶ Node ── read.rs ──▶ Scenario        every value knows its place
+//!            │                   │
+//!       syntax.rs            model.rs, wait.rs, rules.rs, values.rs     one definition: struct, reader, schema
+//!     no YAML: why          later.rs                                    keys to come, keys in the wrong place
+//! ```
+
+pub mod later;
+pub mod model;
+pub mod node;
+pub mod read;
+pub mod rules;
+mod syntax;
+pub mod values;
+pub mod wait;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+
+pub use model::Scenario;
+
+use crate::diagnostic::{Diagnostic, Problems, Source};
+use node::Node;
+use read::{Read, Reader};
+use syntax::LARGEST;
+
+/// Reads the file at `path` as text.
+///
+/// # Errors
+/// It does not exist, is a folder, cannot be read, is too large, or is not UTF-8.
+pub fn open(path: &Path) -> Result<Arc<Source>, Problems> {
+    let name = path.display().to_string();
+    let wrong = |message: String| Problems::from(Diagnostic::error(message));
+    let unreadable = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Problems::from(
+            Diagnostic::error(format!("there is no file `{name}`"))
+                .hint("give the path of a scenario, such as examples/cars.yaml"),
+        ),
+        std::io::ErrorKind::PermissionDenied => Problems::from(
+            Diagnostic::error(format!("`{name}` may not be read")).hint("check the permissions of the file and of its folder"),
+        ),
+        _ => wrong(format!("`{name}` cannot be read: {error}")),
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if metadata.is_dir() {
+        return Err(Diagnostic::error(format!("`{name}` is a folder, not a scenario"))
+            .hint("give the path of a YAML file in it")
+            .into());
+    }
+    if metadata.len() > LARGEST {
+        return Err(syntax::too_large(&name).into());
+    }
+    let bytes = read_bounded(path).map_err(|error| unreadable(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(&name, error))?;
+    Ok(Arc::new(Source { name, text }))
+}
+
+/// A pipe or device has no size beforehand; one byte beyond the limit is enough to know.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Problems {
+    let at = error.utf8_error().valid_up_to();
+    let bytes = error.into_bytes();
+    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let source = Arc::new(Source { name: name.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() });
+    // Everything before the first wrong byte is as long in the lossy text as in the file.
+    let problem = node::error_at(&source, &(at..at + 3), "the file is not UTF-8 from here on");
+    problem.hint(if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" }).into()
+}
+
+/// Reads a scenario; with it, everything that is wrong with single keys and values.
+///
+/// # Errors
+/// The text is not YAML, or not a map.
+pub fn parse(source: &Arc<Source>) -> Result<(Scenario, Problems), Problems> {
+    let node = Node::parse(source)?;
+    let mut reader = Reader { source: source.clone(), problems: Problems::default() };
+    match Scenario::read(&node, &mut reader) {
+        Some(scenario) => Ok((scenario, reader.problems)),
+        None => Err(reader.problems),
+    }
+}
+
+/// The JSON Schema of scenarios, in draft 7, which editors' YAML support understands best.
+pub fn schema() -> Json {
+    let mut definitions = Map::new();
+    Scenario::schema(&mut definitions);
+    let mut root = definitions.remove("Scenario").unwrap_or_default();
+    for name in ["Task", "Step"] {
+        let actions: &[&str] = if name == "Task" { &["flow"] } else { &["think", "group"] };
+        let methods = ["get", "post", "put", "patch", "delete", "head", "options", "request"];
+        let forms: Vec<_> = methods.iter().chain(actions).map(|key| json!({"required": [key]})).collect();
+        if let Some(definition) = definitions.get_mut(name) {
+            definition["oneOf"] = Json::Array(forms);
+        }
+    }
+    let mut schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "https://otload.dev/schema/scenario.json",
+        "title": "otload scenario",
+    });
+    if let (Some(schema), Some(root)) = (schema.as_object_mut(), root.as_object_mut()) {
+        schema.append(root);
+        schema.insert("definitions".to_owned(), Json::Object(definitions));
+    }
+    schema
+}

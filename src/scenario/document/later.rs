@@ -1,0 +1,75 @@
+//! Keys that the language has and this version does not: known, so that they are neither misspelt nor ignored in silence.
+//! One table; a feature that arrives takes its line out.
+
+/// Record, key, and what it stands for.
+const LATER: &[(&str, &str, &str)] = &[
+    ("Scenario", "data", "feeders (`data`)"),
+    ("Scenario", "thresholds", "thresholds"),
+    ("Scenario", "observe", "traces (`observe`)"),
+    ("Scenario", "on_failure", "`on_failure`"),
+    ("Http", "auth", "authentication (`auth`)"),
+    ("UserType", "load", "a user type's own `load`"),
+    ("UserType", "start_after", "`start_after`"),
+    ("UserType", "on_failure", "`on_failure`"),
+    ("Step", "capture", "captures"),
+    ("Step", "loop", "loops"),
+    ("Step", "if", "branches (`if`)"),
+    ("Step", "then", "branches (`if`)"),
+    ("Step", "else", "branches (`if`)"),
+    ("Step", "choose", "weighted branches (`choose`)"),
+    ("Step", "set", "`set`"),
+    ("Step", "rendezvous", "`rendezvous`"),
+    ("Step", "log", "`log`"),
+    ("Step", "fail", "`fail`"),
+    ("Step", "stop", "`stop`"),
+    ("Step", "auth", "authentication (`auth`)"),
+    ("Step", "multipart", "multipart bodies"),
+    ("Step", "graphql", "GraphQL bodies"),
+    ("Step", "body_file", "bodies from files (`body_file`)"),
+    ("Step", "on_failure", "`on_failure`"),
+    ("Load", "arrival_rate", "open loads (`arrival_rate`)"),
+    ("Load", "arrivals", "open loads (`arrivals`)"),
+    ("Load", "max_users", "open loads (`max_users`)"),
+    ("Load", "spike", "the shape `spike`"),
+    ("Load", "stress", "the shape `stress`"),
+    ("Load", "soak", "the shape `soak`"),
+    ("Stage", "arrival_rate", "open loads (`arrival_rate`)"),
+];
+
+/// Keys that people look for in the wrong record: record, key, where it belongs.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("Scenario", "tasks", "tasks belong to a user type: `users: [{name: …, tasks: […]}]`"),
+    ("Scenario", "wait_time", "it belongs to a user type, under `users`"),
+    ("Scenario", "stages", "it belongs under `load`"),
+    ("Scenario", "spawn_rate", "it belongs under `load`"),
+    ("Scenario", "run_time", "it belongs under `load`"),
+    ("Scenario", "iterations", "it belongs under `load`"),
+    ("Scenario", "headers", "it belongs under `http`"),
+    ("Scenario", "timeout", "it belongs under `http`"),
+    ("Scenario", "tls", "it belongs under `http`"),
+    ("Scenario", "env", "variables of the environment need no declaration: `{{ env.NAME }}`"),
+    ("UserType", "flow", "a flow belongs to a task: `tasks: [{name: …, flow: […]}]`"),
+    ("UserType", "get", "requests belong under `tasks`"),
+    ("UserType", "post", "requests belong under `tasks`"),
+    ("UserType", "next", "it belongs to a task"),
+    ("Task", "think", "a pause is a step of a `flow`; between tasks there is the user's `wait_time`"),
+    ("Task", "group", "a group is a step of a `flow`"),
+    ("Task", "wait_time", "it belongs to the user type; within a task there is `think`, a step of a `flow`"),
+    ("Task", "status", "it belongs under `expect`"),
+    ("Step", "weight", "tasks have weights, steps of a flow are all done"),
+    ("Step", "tags", "tasks and user types have tags, steps have none"),
+    ("Step", "next", "it belongs to a task"),
+    ("Step", "wait_time", "within a flow a pause is the step `think`"),
+    ("Step", "status", "it belongs under `expect`"),
+];
+
+/// Where `key` belongs, when it is none of `record`.
+pub fn elsewhere(record: &str, key: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(of, name, _)| *of == record && *name == key).map(|(_, _, hint)| *hint)
+}
+
+/// What `key` of `record` will be. Tasks are steps with more keys, so they have the same ones to come.
+pub fn find(record: &str, key: &str) -> Option<&'static str> {
+    let record = if record == "Task" { "Step" } else { record };
+    LATER.iter().find(|(of, name, _)| *of == record && *name == key).map(|(_, _, what)| *what)
+}

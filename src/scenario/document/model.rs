@@ -1,0 +1,304 @@
+//! The scenario as written: every key of the language, once. Doc comments become the descriptions that editors show.
+
+use std::time::Duration;
+
+use super::read::{Field, record};
+use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
+use super::values::{Any, List, Pairs, Size};
+use super::wait::WaitForm;
+use crate::units::Rate;
+
+record! {
+    /// One test of otload.
+    struct Scenario {
+        /// The label `test` of all metrics. Default: the file's name without extension.
+        name: String,
+        /// Base of relative URLs, such as `http://127.0.0.1:5000`. `--host` and OTLOAD_HOST override it.
+        host: String,
+        /// Constants for templates. `--set NAME=VALUE` overrides one.
+        variables: Pairs<Any>,
+        /// Names of environment variables whose values never appear in logs, reports or errors.
+        secrets: List<String>,
+        /// Defaults for every request.
+        http: Http,
+        /// Steps that run once, before the first user.
+        setup: List<Step>,
+        /// Steps that run once, after the last user.
+        teardown: List<Step>,
+        /// The kinds of users and what they do.
+        [required] users: List<UserType>,
+        /// How many users there are, and when.
+        load: Load,
+        /// The beginning of the run that is counted in the metrics and left out of summary and thresholds.
+        warm_up: Duration,
+        /// How long a stopping user may take to end its task; then its connection is cut. Default: 30s.
+        graceful_stop: Duration,
+    }
+}
+
+record! {
+    /// Defaults for every request.
+    struct Http {
+        /// Headers of every request; a request's own replace them.
+        headers: Pairs<String>,
+        /// For a whole exchange. Default: 30s.
+        timeout: Duration,
+        /// For resolving, connecting and the TLS handshake. Default: 5s.
+        connect_timeout: Duration,
+        /// How many redirects a request follows; 0 follows none. Default: 10.
+        redirects: u32,
+        /// Whether each user keeps cookies. Default: true.
+        cookies: bool,
+        /// Whether connections are used again; false makes a new one for each request. Default: true.
+        keep_alive: bool,
+        /// Whether compressed responses are asked for and unpacked. Default: true.
+        compression: bool,
+        /// A larger response body fails the request. Default: 64MiB.
+        max_body: Size,
+        /// The header `user-agent`. Default: otload and its version.
+        user_agent: String,
+        /// Which HTTP is spoken: `auto`, `1.1` or `2`.
+        version: HttpVersion,
+        /// A proxy, such as `http://proxy:3128` or `socks5://proxy:1080`. The environment's are never used.
+        proxy: String,
+        /// Addresses of names that are not to be looked up: `{example.com: 127.0.0.1}`.
+        resolve: Pairs<List<String, true>>,
+        /// Local addresses that the users take in turn.
+        source_addresses: List<String, true>,
+        /// Encryption and certificates.
+        tls: Tls,
+    }
+}
+
+record! {
+    /// Encryption and certificates. File names are relative to the scenario's folder.
+    struct Tls {
+        /// A PEM file of authorities to trust besides the known ones.
+        ca: String,
+        /// A PEM file with the client's certificate.
+        cert: String,
+        /// A PEM file with the client's private key.
+        key: String,
+        /// Accept any certificate. Default: false.
+        insecure: bool,
+        /// The name to ask for and to verify, instead of the URL's.
+        server_name: String,
+    }
+}
+
+record! {
+    /// One kind of user.
+    struct UserType {
+        /// The label `user` of its metrics.
+        [required] name: String,
+        /// Its share of all users, in proportion to the other types. Default: 1.
+        weight: u32,
+        /// Exactly so many users, before any weighted ones.
+        fixed_count: u32,
+        /// The pause after each task. Default: none.
+        wait_time: WaitForm,
+        /// How the next task is chosen. Default: weighted.
+        order: Order,
+        /// For `--tags` and `--exclude-tags`.
+        tags: List<String, true>,
+        /// Steps that each user of this type does once at its start.
+        on_start: List<Step>,
+        /// Steps that each user of this type does once at its end.
+        on_stop: List<Step>,
+        /// What such a user does, over and over.
+        [required] tasks: List<Task>,
+    }
+}
+
+/// Which HTTP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    Auto,
+    Http1,
+    Http2,
+}
+
+/// How a user chooses its next task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Weighted,
+    Sequential,
+    Shuffle,
+}
+
+/// Adds the keys of a request, which tasks and steps have in common.
+macro_rules! with_request {
+    ($(#[doc = $doc:literal])* struct $name:ident { $($own:tt)* }) => {
+        record! {
+            $(#[doc = $doc])*
+            struct $name {
+                $($own)*
+                /// The name of a task; of a request, the one that metrics carry. Needed when the URL has a template.
+                name: String,
+                /// A GET request to this URL.
+                get: String,
+                /// A POST request to this URL.
+                post: String,
+                /// A PUT request to this URL.
+                put: String,
+                /// A PATCH request to this URL.
+                patch: String,
+                /// A DELETE request to this URL.
+                delete: String,
+                /// A HEAD request to this URL.
+                head: String,
+                /// An OPTIONS request to this URL.
+                options: String,
+                /// A request of any method.
+                request: CustomRequest,
+                /// Appended to the URL, percent-encoded. A list repeats its name.
+                query: Pairs<List<String, true>>,
+                /// Headers of this request.
+                headers: Pairs<String>,
+                /// A JSON body: any value; its texts are templates, and a text that is one template keeps the type.
+                json: Any,
+                /// A form as body. A list repeats its name.
+                form: Pairs<List<String, true>>,
+                /// A text as body.
+                body: String,
+                /// For this whole exchange.
+                timeout: Duration,
+                /// How many redirects this request follows.
+                redirects: u32,
+                /// An expression; the request is skipped unless it is true.
+                when: String,
+                /// What the response must be. Without `status`, 400 and above fail the request.
+                expect: Expect,
+            }
+        }
+
+        impl $name {
+            /// The keys of a request.
+            pub fn request(&self) -> RequestKeys<'_> {
+                RequestKeys {
+                    name: &self.name,
+                    methods: [
+                        ("get", &self.get),
+                        ("post", &self.post),
+                        ("put", &self.put),
+                        ("patch", &self.patch),
+                        ("delete", &self.delete),
+                        ("head", &self.head),
+                        ("options", &self.options),
+                    ],
+                    request: &self.request,
+                    query: &self.query,
+                    headers: &self.headers,
+                    json: &self.json,
+                    form: &self.form,
+                    body: &self.body,
+                    timeout: &self.timeout,
+                    redirects: &self.redirects,
+                    when: &self.when,
+                    expect: &self.expect,
+                }
+            }
+        }
+    };
+}
+
+/// The keys of a request, of a task or a step.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestKeys<'a> {
+    pub name: &'a Field<String>,
+    pub methods: [(&'static str, &'a Field<String>); 7],
+    pub request: &'a Field<CustomRequest>,
+    pub query: &'a Field<Pairs<List<String, true>>>,
+    pub headers: &'a Field<Pairs<String>>,
+    pub json: &'a Field<Any>,
+    pub form: &'a Field<Pairs<List<String, true>>>,
+    pub body: &'a Field<String>,
+    pub timeout: &'a Field<Duration>,
+    pub redirects: &'a Field<u32>,
+    pub when: &'a Field<String>,
+    pub expect: &'a Field<Expect>,
+}
+
+with_request! {
+    /// What a user does: one request, or a `flow` of steps.
+    struct Task {
+        /// How often it is chosen, in proportion to the other tasks. Default: 1.
+        weight: u32,
+        /// For `--tags` and `--exclude-tags`.
+        tags: List<String, true>,
+        /// Which task comes next: names of tasks with their weights.
+        next: Pairs<u32>,
+        /// The task's steps.
+        flow: List<Step>,
+    }
+}
+
+with_request! {
+    /// One step: a request, a pause, or a group of steps.
+    struct Step {
+        /// A pause: a duration, or a form of `wait_time`.
+        think: WaitForm,
+        /// The name of a transaction: its `flow` is measured as a whole.
+        group: String,
+        /// The steps of a group.
+        flow: List<Step>,
+    }
+}
+
+record! {
+    /// A request of any method.
+    struct CustomRequest {
+        /// Such as `PURGE`.
+        [required] method: String,
+        /// Where it goes.
+        [required] url: String,
+    }
+}
+
+record! {
+    /// What a response must be; otherwise the request fails with the reason `check`.
+    struct Expect {
+        /// `200`, `2xx`, or a list of them.
+        status: List<StatusRange, true>,
+        /// Header names, each with its value or with `exists`, `equals`, `contains`, `matches`.
+        headers: Pairs<HeaderRule>,
+        /// JSONPaths, each with its value or with `exists`, `equals`, `contains`, `matches`, `gt`, `gte`, `lt`, `lte`, `length`.
+        json: Pairs<JsonRule>,
+        /// What the body must contain; or `contains`, `matches`, `equals`.
+        body: BodyRule,
+        /// The longest service time.
+        max_time: Duration,
+        /// Expressions that must be true.
+        that: List<String, true>,
+    }
+}
+
+record! {
+    /// How many users there are, and when: a number of users, or stages.
+    struct Load {
+        /// How many users there are at once.
+        users: u32,
+        /// How fast they come. Default: all at once.
+        spawn_rate: Rate,
+        /// How long the run lasts. Default: until stopped.
+        run_time: Duration,
+        /// Each goes evenly from the number of users before to its own.
+        stages: List<Stage>,
+        /// The run ends after so many tasks, over all users.
+        iterations: u64,
+        /// The beginning of the run that is counted in the metrics and left out of summary and thresholds.
+        warm_up: Duration,
+        /// How long a stopping user may take to end its task; then its connection is cut. Default: 30s.
+        graceful_stop: Duration,
+    }
+}
+
+record! {
+    /// A change of the number of users.
+    struct Stage {
+        /// How many users there are at the end of the stage.
+        [required] users: u32,
+        /// How long the stage lasts.
+        [required] over: Duration,
+    }
+}

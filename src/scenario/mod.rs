@@ -1,0 +1,15 @@
+//! A test as people write it, and as it is run.
+//!
+//! ```text
+//! file ── document ──▶ Scenario ── compile ──▶ Plan ── describe ──▶ text for people
+//!         as written               all problems    immutable, nothing
+//!         (and its JSON Schema)    at once         about the file can be wrong
+//! ```
+
+pub mod compile;
+pub mod describe;
+pub mod document;
+pub mod plan;
+
+pub use compile::{Overrides, compile, load};
+pub use document::schema;

@@ -1,0 +1,118 @@
+//! Every file of `examples/` is checked as it is, and run against the built-in API in a shortened form.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::kit::{Otload, free_address, root};
+
+/// The names of requests that each example must have made, without any failure.
+const REQUESTS: &[(&str, &[&str])] = &[
+    ("cars", &["GET /cars", "GET /planes"]),
+    ("load", &["DELETE /cars/{id}", "GET /cars", "GET /cars/{id}", "GET /planes", "POST /cars", "POST /login"]),
+    ("soak", &["GET /cars", "GET /planes"]),
+    ("spike", &["GET /cars", "GET /planes"]),
+    ("stress", &["GET /cars", "GET /flaky", "GET /planes", "GET /planes/{id}", "GET /slow"]),
+];
+
+fn examples() -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let mut all: Vec<_> = files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), path)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn every_example_is_valid_and_says_what_it_is_for() {
+    let names: Vec<_> = examples().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, REQUESTS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    for (name, path) in examples() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# yaml-language-server: $schema=otload.schema.json\n#\n# "), "{name}");
+        assert!(text.contains(&format!("#   cargo run --release -- run examples/{name}.yaml --demo")), "{name}");
+        let checked = Otload::command(&["check", path.to_str().unwrap()]).expect_code(0);
+        assert_eq!(checked.stderr, "", "{name}");
+    }
+}
+
+#[test]
+fn every_example_runs() {
+    let runs: Vec<_> = examples()
+        .into_iter()
+        .map(|(name, path)| {
+            let text = shortened(&std::fs::read_to_string(path).unwrap());
+            let host = format!("http://{}", free_address());
+            (name, largest_load(&text), Otload::run(&text, &["--demo", "--host", &host, "--linger", "0s", "--workers", "1"]))
+        })
+        .collect();
+    for ((name, peak, run), (_, requests)) in runs.into_iter().zip(REQUESTS) {
+        let finished = run.wait(Duration::from_secs(60)).expect_code(0);
+        let summary = finished.summary();
+        assert_eq!(summary["totals"]["failures"], 0, "{name}: {summary:#}");
+        assert_eq!(summary["peak_users"], peak, "{name}");
+        let made = summary["requests"].as_array().unwrap().iter().filter(|request| request["requests"].as_u64() > Some(0));
+        let mut made: Vec<_> = made.map(|request| request["request"].as_str().unwrap()).collect();
+        made.sort_unstable();
+        assert_eq!(made, *requests, "{name}");
+        let total: u64 = summary["requests"].as_array().unwrap().iter().filter_map(|request| request["requests"].as_u64()).sum();
+        assert_eq!(summary["totals"]["requests"], total, "{name}");
+    }
+}
+
+// === shortening ===
+
+/// The same scenario with a hundredth of the time, four seconds of one stage at most, and a twentieth of the users.
+fn shortened(text: &str) -> String {
+    let timed = ["over", "run_time", "warm_up", "think", "between", "exponential", "constant_pacing"];
+    text.lines().map(|line| shorten_line(line, &timed) + "\n").collect()
+}
+
+fn shorten_line(line: &str, timed: &[&str]) -> String {
+    let code = line.split(" #").next().unwrap_or_default();
+    let mut line = code.to_owned();
+    for key in timed {
+        if let Some((before, value)) = line.clone().split_once(&format!("{key}: ")) {
+            // A form such as `{between: …}` inside `think:` is found by its own key.
+            if value.starts_with('{') {
+                continue;
+            }
+            let end = value.find(if value.starts_with('[') { ']' } else { '}' }).unwrap_or(value.len());
+            let parts: Vec<_> = value[..end].trim_start_matches('[').split(", ").collect();
+            let short: Vec<_> = if value.starts_with('[') { parts } else { vec![parts[0]] }.into_iter().map(shorter).collect();
+            let (open, rest) = if value.starts_with('[') {
+                ("[", &value[end..])
+            } else {
+                ("", &value[value.find([',', '}']).unwrap_or(value.len())..])
+            };
+            line = format!("{before}{key}: {open}{}{rest}", short.join(", "));
+        }
+    }
+    match line.split_once("users: ") {
+        Some((before, value)) if value.starts_with(|c: char| c.is_ascii_digit()) => {
+            let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+            let users: u32 = value[..end].parse().unwrap();
+            format!("{before}users: {}{}", users.div_ceil(20), &value[end..])
+        }
+        _ => line,
+    }
+}
+
+fn shorter(duration: &str) -> String {
+    let whole = otload::units::parse_duration(duration.trim()).unwrap_or_else(|error| panic!("{error}"));
+    format!("{}ms", (whole / 100).min(Duration::from_secs(4)).as_millis())
+}
+
+/// The largest number behind `users:`.
+fn largest_load(text: &str) -> u64 {
+    let numbers = text.split("users: ").skip(1);
+    let numbers = numbers.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+    numbers.max().unwrap()
+}
+
+#[test]
+fn shortening_keeps_the_shape() {
+    let text = "a: {between: [5s, 10s]}  # far\nthink: 1s\nload: {users: 50, spawn_rate: 10/s, run_time: 10m}\n    - {users: 2000, over: 12h}\n";
+    let short = "a: {between: [50ms, 100ms]} \nthink: 10ms\nload: {users: 3, spawn_rate: 10/s, run_time: 4000ms}\n    - {users: 100, over: 4000ms}\n";
+    assert_eq!(shortened(text), short);
+    assert_eq!(largest_load(short), 100);
+}

@@ -1,0 +1,90 @@
+//! The Flask application of `examples/cars-api` under gunicorn, from the virtual environment that `tests/run.sh` makes.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Process, free_address, get, root, wait_for};
+
+/// A server that can be killed and come back on the same port.
+#[derive(Debug)]
+pub(crate) struct Gunicorn {
+    address: SocketAddr,
+    process: Process,
+}
+
+/// The programs of the virtual environment under the build folder.
+fn program(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv/bin").join(name)
+}
+
+// === impl Gunicorn ===
+
+impl Gunicorn {
+    pub(crate) fn start() -> Self {
+        let address = free_address();
+        Self { address, process: serve(address) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// As a scenario's `host`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends it at once, with its workers: open connections are cut, new ones refused.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+        // The workers hold the port too, and are gone a little later than their master.
+        wait_for("the port to be closed", Duration::from_secs(10), || {
+            TcpStream::connect(self.address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused).then_some(())
+        });
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.process = serve(self.address);
+    }
+}
+
+fn serve(address: SocketAddr) -> Process {
+    let mut command = Command::new(program("gunicorn"));
+    command.current_dir(root().join("examples/cars-api")).env("PYTHONDONTWRITEBYTECODE", "1").args([
+        "--worker-class=gthread",
+        "--workers=1",
+        "--threads=16",
+        "--keep-alive=75",
+        "--no-control-socket",
+        &format!("--bind={address}"),
+        "app:app",
+    ]);
+    let mut process = Process::spawn(&mut command);
+    wait_for("gunicorn to answer", Duration::from_secs(20), || {
+        let ended = process.ended();
+        assert!(ended.is_none(), "gunicorn ended: {}", process.stderr.text());
+        get(address, "/cars", &[]).ok().filter(|answer| answer.status == 200)
+    });
+    process
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kit::{Gunicorn, get};
+
+    #[test]
+    fn it_serves_dies_and_comes_back() {
+        let mut gunicorn = Gunicorn::start();
+        assert_eq!(gunicorn.url(), format!("http://{}", gunicorn.address()));
+        assert_eq!(get(gunicorn.address(), "/cars", &[]).unwrap().json()["cars"][0]["brand"], "Tesla");
+        gunicorn.kill();
+        assert_eq!(get(gunicorn.address(), "/cars", &[]).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        gunicorn.restart();
+        assert_eq!(get(gunicorn.address(), "/planes", &[]).unwrap().json()["planes"].as_array().unwrap().len(), 10);
+    }
+}

@@ -1,0 +1,52 @@
+//! What the tests stand on: real programs, started on free ports of 127.0.0.1 and ended when their value is dropped,
+//! also by a panic.
+//!
+//! | what | for |
+//! |---|---|
+//! | [`Otload`] | the binary under test: run it, wait for it, read its `summary.json` |
+//! | [`CountingTarget`] | a server whose totals and delays are known |
+//! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will |
+//! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
+//! | [`get`] | one HTTP request |
+//!
+//! A program that is not installed fails the test and says how to install it.
+
+mod client;
+mod gunicorn;
+mod process;
+mod program;
+mod prometheus;
+mod target;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use client::get;
+pub(crate) use gunicorn::Gunicorn;
+pub(crate) use process::{Process, Signal};
+pub(crate) use program::{Finished, Otload};
+pub(crate) use prometheus::{Form, Prometheus};
+pub(crate) use target::{CountingTarget, Delays};
+
+/// An address of 127.0.0.1 that nobody listened on a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Where the package lies.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Asks until there is an answer, every 10 ms; panics with `what` after `limit`.
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = otload::clock::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
