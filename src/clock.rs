@@ -24,6 +24,12 @@ pub fn timestamp() -> Timestamp {
     Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// The calendar's name for a moment of the monotonic clock that is not long ago.
+pub fn timestamp_of(instant: Instant) -> Timestamp {
+    let ago = now().saturating_duration_since(instant);
+    Timestamp(timestamp().0.saturating_sub(ago))
+}
+
 // === Timestamp ===
 
 impl Timestamp {

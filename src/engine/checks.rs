@@ -135,20 +135,16 @@ fn check_value(rule: &ValueRule, found: Option<&Value>, path: &str, scope: &Scop
 }
 
 fn check_size(rule: &ValueRule, found: &Value, path: &str) -> Result<(), String> {
-    let bounds: [(Option<f64>, &str, fn(f64, f64) -> bool); 4] = [
-        (rule.gt, "greater than", |a, b| a > b),
-        (rule.gte, "at least", |a, b| a >= b),
-        (rule.lt, "less than", |a, b| a < b),
-        (rule.lte, "at most", |a, b| a <= b),
-    ];
-    for (limit, words, holds) in bounds {
-        let Some(limit) = limit else { continue };
-        match found.as_f64() {
-            Some(number) if holds(number, limit) => {}
-            Some(_) => return Err(format!("{path} is {}, not {words} {limit}", shown(found))),
-            None => return Err(format!("{path} is {}, not a number", shown(found))),
-        }
-    }
+    let holds = |limit: Option<f64>, words: &str, holds: fn(&f64, &f64) -> bool| match (limit, found.as_f64()) {
+        (None, _) => Ok(()),
+        (Some(limit), Some(number)) if holds(&number, &limit) => Ok(()),
+        (Some(limit), Some(_)) => Err(format!("{path} is {}, not {words} {limit}", shown(found))),
+        (Some(_), None) => Err(format!("{path} is {}, not a number", shown(found))),
+    };
+    holds(rule.gt, "greater than", f64::gt)?;
+    holds(rule.gte, "at least", f64::ge)?;
+    holds(rule.lt, "less than", f64::lt)?;
+    holds(rule.lte, "at most", f64::le)?;
     let Some(wanted) = rule.length else { return Ok(()) };
     let length = match found {
         Value::String(text) => text.chars().count(),

@@ -2,6 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by failing, helpers included")]
 
 mod architecture;
+mod bad_targets;
+mod endings;
 mod examples;
+mod flask;
 mod kit;
 mod scenarios;
+mod truth;
+mod users;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Process, Signal};
+use super::{Company, Process, Signal};
 
 /// A running `otload run`, in a folder of its own, with its metrics on a free port.
 #[derive(Debug)]
 pub(crate) struct Otload {
     process: Process,
     dir: TempDir,
+    _company: Company,
 }
 
 /// What came of it.
@@ -31,19 +32,27 @@ pub(crate) struct Finished {
 impl Otload {
     /// `otload run` of this scenario, which is written as `scenario.yaml` into the run's folder.
     pub(crate) fn run(scenario: &str, args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("scenario.yaml"), scenario).unwrap();
-        let mut all = vec!["run", "scenario.yaml", "--listen", "127.0.0.1:0"];
+        Self::run_with_env(scenario, args, &[])
+    }
+
+    /// With variables in its environment.
+    pub(crate) fn run_with_env(scenario: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut all = vec!["--listen", "127.0.0.1:0"];
         all.extend(args);
-        Self::start(dir, &all)
+        Self::start(with_scenario(scenario), &[&["run", "scenario.yaml"], &all[..]].concat(), env)
+    }
+
+    /// Without an address for its metrics.
+    pub(crate) fn run_bare(scenario: &str, args: &[&str]) -> Self {
+        Self::start(with_scenario(scenario), &[&["run", "scenario.yaml"], args].concat(), &[])
     }
 
     /// Any command, to its end.
     pub(crate) fn command(args: &[&str]) -> Finished {
-        Self::start(tempfile::tempdir().unwrap(), args).wait(Duration::from_secs(30))
+        Self::start(tempfile::tempdir().unwrap(), args, &[]).wait(Duration::from_secs(30))
     }
 
-    fn start(dir: TempDir, args: &[&str]) -> Self {
+    fn start(dir: TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_otload"));
         command.args(args).current_dir(dir.path());
         for (name, _) in std::env::vars_os() {
@@ -51,7 +60,9 @@ impl Otload {
                 command.env_remove(name);
             }
         }
-        Self { process: Process::spawn(&mut command), dir }
+        command.envs(env.iter().copied());
+        let company = Company::join();
+        Self { process: Process::spawn(&mut command), dir, _company: company }
     }
 
     /// Where it serves `/metrics`; waits until it has said so.
@@ -78,6 +89,12 @@ impl Otload {
         let code = self.process.wait(limit);
         Finished { code, stdout: self.process.stdout.text(), stderr: self.process.stderr.text(), dir: self.dir }
     }
+}
+
+fn with_scenario(scenario: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("scenario.yaml"), scenario).unwrap();
+    dir
 }
 
 // === impl Finished ===

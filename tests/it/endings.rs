@@ -1,0 +1,145 @@
+//! How a run begins, is refused, and ends: messages and exit codes.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::kit::{CountingTarget, Delays, Otload, Signal, get, wait_for};
+
+const SCENARIO: &str = "users: [{name: U, wait_time: 20ms, tasks: [{get: /cars}]}]\nload: {users: 3}\n";
+
+#[test]
+fn a_port_that_is_taken_is_said_before_anything_runs() {
+    let target = CountingTarget::start(Delays::none());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    // The last --listen counts.
+    let run = Otload::run_bare(SCENARIO, &["--host", &target.url(), "--listen", &address]);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(4);
+    assert!(finished.stderr.contains(&format!("error: cannot listen on {address}")), "{}", finished.stderr);
+    assert!(finished.stderr.contains("hint: ") && finished.stderr.contains("--listen"), "{}", finished.stderr);
+    assert_eq!((target.requests(), finished.dir().join("results").exists()), (0, false), "nothing half done");
+}
+
+#[test]
+fn a_results_folder_that_cannot_be_written_is_said_before_anything_runs() {
+    let target = CountingTarget::start(Delays::none());
+    let run = Otload::run(SCENARIO, &["--host", &target.url(), "--out", "scenario.yaml/results"]);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(4);
+    assert!(finished.stderr.contains("error: cannot write results to scenario.yaml/results"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("--out"), "{}", finished.stderr);
+    assert_eq!(target.requests(), 0);
+}
+
+#[test]
+fn a_wrong_scenario_is_shown_with_its_place_and_nothing_runs() {
+    let target = CountingTarget::start(Delays::none());
+    let finished = Otload::run(&SCENARIO.replace("wait_time", "waittime"), &["--host", &target.url()])
+        .wait(Duration::from_secs(20))
+        .expect_code(2);
+    assert!(finished.stderr.contains(" --> scenario.yaml:1:"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("hint: did you mean `wait_time`?"), "{}", finished.stderr);
+    assert_eq!((finished.stdout.as_str(), target.requests(), finished.dir().join("results").exists()), ("", 0, false));
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for args in [&["run"][..], &["run", "x.yaml", "--user", "5"], &["fly"], &["run", "x.yaml", "--run-time", "soon"]] {
+        let finished = Otload::command(args).expect_code(2);
+        assert!(finished.stderr.contains("error:"), "{args:?}: {}", finished.stderr);
+    }
+    let missing = Otload::command(&["run", "no-such.yaml"]).expect_code(2);
+    assert!(missing.stderr.contains("no-such.yaml"), "{}", missing.stderr);
+}
+
+#[test]
+fn the_demo_needs_its_port_too() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", taken.local_addr().unwrap());
+    let finished = Otload::run(SCENARIO, &["--host", &host, "--demo"]).wait(Duration::from_secs(20)).expect_code(4);
+    assert!(finished.stderr.contains("error:") && finished.stderr.contains("hint:"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_setup_that_fails_starts_nobody() {
+    let target = CountingTarget::start(Delays::none());
+    let scenario = format!("setup: [{{post: /login, expect: {{status: 201}}}}]\n{SCENARIO}");
+    let finished = Otload::run(&scenario, &["--host", &target.url()]).wait(Duration::from_secs(20)).expect_code(4);
+    assert!(finished.stderr.contains("error: setup failed: check: status 201: the status is 200"), "{}", finished.stderr);
+    assert_eq!(target.by_request().keys().collect::<Vec<_>>(), ["POST /login"]);
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once_and_what_was_cut_off_is_counted() {
+    let target = CountingTarget::start(Delays::cycle(&[Duration::from_secs(60)]));
+    let mut run = Otload::run("users: [{name: U, tasks: [{get: /slow}]}]\nload: {users: 5}\n", &["--host", &target.url()]);
+    wait_for("all requests to be under way", Duration::from_secs(20), || (target.requests() == 5).then_some(()));
+    run.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(run.is_running(), "the first one lets tasks end");
+    run.signal(Signal::INT);
+    let finished = run.wait(Duration::from_secs(10)).expect_code(130);
+    let totals = &finished.summary()["totals"];
+    assert_eq!((&totals["requests"], &totals["failure_reasons"]["cancelled"]), (&5.into(), &5.into()));
+}
+
+#[test]
+fn progress_goes_on_and_quiet_is_quiet() {
+    let target = CountingTarget::start(Delays::none());
+    let run = |args: &[&str]| {
+        let mut all = vec!["--host", "", "--run-time", "6s"];
+        let url = target.url();
+        all[1] = &url;
+        all.extend(args);
+        Otload::run(SCENARIO, &all).wait(Duration::from_secs(30)).expect_code(0)
+    };
+    let (loud, quiet) = (run(&[]), run(&["--quiet"]));
+    assert!(loud.stdout.lines().any(|line| line.starts_with("00:00:05") && line.contains("users 3/3")), "{}", loud.stdout);
+    assert!(!quiet.stdout.contains("users 3/3") && quiet.stdout.contains("Aggregated"), "{}", quiet.stdout);
+    assert_eq!(quiet.stderr.lines().count(), 1, "only the address, which nobody could know: {}", quiet.stderr);
+}
+
+#[test]
+fn secrets_are_masked_wherever_a_failure_shows_them() {
+    let target = CountingTarget::start(Delays::none());
+    let scenario = "secrets: [TOKEN]\nusers: [{name: U, tasks: [{get: /cars, headers: {x-token: \"{{ env.TOKEN }}\"}, \
+                    expect: {body: {contains: \"{{ env.TOKEN }}\"}}}]}]\nload: {iterations: 2, users: 1}\n";
+    let run = Otload::run_with_env(scenario, &["--host", &target.url()], &[("TOKEN", "hunter2-secret")]);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(0);
+    assert!(finished.stdout.contains("***"), "{}", finished.stdout);
+    let summary = std::fs::read_to_string(finished.results().join("summary.json")).unwrap();
+    for text in [&finished.stdout, &finished.stderr, &summary] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn the_listener_answers_beside_metrics() {
+    let target = CountingTarget::start(Delays::none());
+    let run = Otload::run(SCENARIO, &["--host", &target.url(), "--run-id", "nightly-7"]);
+    let address = run.metrics();
+    assert_eq!(get(address, "/healthz", &[]).unwrap().text(), "ok\n");
+    let status = get(address, "/api/v1/status", &[]).unwrap().json();
+    assert_eq!((&status["run_id"], &status["users_target"]), (&"nightly-7".into(), &3.into()));
+    assert_eq!(get(address, "/nothing", &[]).unwrap().status, 404);
+    let metrics = get(address, "/metrics", &[("accept", "application/openmetrics-text;version=1.0.0")]).unwrap();
+    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(metrics.text().contains("run_id=\"nightly-7\"") && metrics.text().ends_with("# EOF\n"));
+}
+
+#[test]
+fn check_shows_the_plan_and_once_shows_the_exchanges() {
+    let target = CountingTarget::start(Delays::none());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.yaml");
+    let scenario = "secrets: [PW]\nvariables: {pw: x}\nusers: [{name: U, tasks: [{post: /cars, json: {brand: Tesla}, expect: {status: 200}}, \
+                    {get: /planes, expect: {json: {$.ok: false}}}]}]\nload: {users: 3, run_time: 10s}\n";
+    std::fs::write(&file, scenario.replace("secrets: [PW]\n", "")).unwrap();
+    let plan = Otload::command(&["check", file.to_str().unwrap(), "--host", &target.url()]).expect_code(0);
+    assert!(plan.stdout.contains("POST /cars") && plan.stdout.contains("time series"), "{}", plan.stdout);
+    assert_eq!(target.requests(), 0, "nothing is sent");
+    let once = Otload::command(&["check", file.to_str().unwrap(), "--host", &target.url(), "--once"]).expect_code(1);
+    for part in ["> {\"brand\":\"Tesla\"}", "< HTTP/1.1 200 OK", "< {\"ok\":true}", "✓ status 200", "✗ json $.ok: $.ok is `true`, not `false`", "1 of 2 requests failed"] {
+        assert!(once.stdout.contains(part), "`{part}` is not in\n{}", once.stdout);
+    }
+    assert_eq!(target.requests(), 2);
+}

@@ -1,0 +1,156 @@
+//! The numbers are true: what the target counted, what the summary says and what Prometheus holds are one number; and
+//! latencies that are known beforehand are the ones that are reported.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::kit::{CountingTarget, Delays, Finished, Form, Otload, Prometheus, Signal, alone};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// Runs `scenario` before a target and a Prometheus, ends it with SIGTERM after `terminate` if given, and compares the totals.
+fn totals_agree(scenario: &str, form: Form, terminate: Option<Duration>) -> (Finished, CountingTarget) {
+    let target = CountingTarget::start(Delays::cycle(&[MS(3), MS(15), MS(1)]));
+    // The long linger is for machines on which many tests run: it ends with the scrape that it waits for.
+    let mut run = Otload::run(scenario, &["--host", &target.url(), "--linger", "30s"]);
+    let prometheus = Prometheus::start(run.metrics(), form);
+    if let Some(after) = terminate {
+        std::thread::sleep(after);
+        run.signal(Signal::TERM);
+    }
+    let finished = run.wait(Duration::from_secs(90)).expect_code(0);
+    let summary = finished.summary();
+    let requests = summary["totals"]["requests"].as_u64().unwrap();
+    assert_eq!(requests, target.requests(), "summary and target");
+    assert_eq!(requests, target.answers());
+    let in_prometheus = prometheus.wait_for("sum(last_over_time(otload_requests_total[1h]))", |_| true);
+    assert_eq!(in_prometheus, requests as f64, "Prometheus and summary");
+    let of_requests: u64 = summary["requests"].as_array().unwrap().iter().map(|one| one["requests"].as_u64().unwrap()).sum();
+    assert_eq!(of_requests, requests);
+    for (name, count) in target.by_request() {
+        assert_eq!(finished.request(&name)["requests"], count, "{name}");
+    }
+    assert_eq!(prometheus.warnings(), Vec::<String>::new());
+    (finished, target)
+}
+
+const TWO_REQUESTS: &str = "\
+users:
+  - name: U
+    wait_time: {between: [1ms, 30ms]}
+    on_start: [{get: /hello}]
+    on_stop: [{get: /bye}]
+    tasks:
+      - get: /cars
+        weight: 2
+      - name: order
+        flow:
+          - post: /orders
+            json: {id: \"{{ random_int(1, 9) }}\"}
+          - think: 5ms
+          - get: /orders
+setup: [{post: /setup}]
+teardown: [{post: /teardown}]
+";
+
+#[test]
+fn target_summary_and_prometheus_count_the_same_after_a_run() {
+    let (finished, target) = totals_agree(&format!("{TWO_REQUESTS}load: {{users: 20, spawn_rate: 40/s, run_time: 8s}}\n"), Form::Protobuf, None);
+    let by_request = target.by_request();
+    assert_eq!((by_request["GET /hello"], by_request["GET /bye"]), (20, 20), "each user once");
+    assert_eq!((by_request["POST /setup"], by_request["POST /teardown"]), (1, 1));
+    assert_eq!(finished.summary()["totals"]["failures"], 0);
+    assert_eq!(finished.summary()["requests"].as_array().unwrap().len(), by_request.len());
+}
+
+#[test]
+fn target_summary_and_prometheus_count_the_same_when_terminated() {
+    let (finished, target) = totals_agree(&format!("{TWO_REQUESTS}load: {{users: 30}}\n"), Form::OpenMetrics, Some(MS(7000)));
+    assert_eq!(target.by_request()["GET /bye"], 30, "users end properly");
+    assert_eq!(finished.summary()["totals"]["failures"], 0);
+    assert!(finished.stderr.contains("stopping: users end their tasks"), "{}", finished.stderr);
+}
+
+#[test]
+fn target_summary_and_prometheus_count_the_same_with_text() {
+    totals_agree(&format!("{TWO_REQUESTS}load: {{iterations: 3000, users: 10}}\n"), Form::Text, None);
+}
+
+#[test]
+fn the_warm_up_is_in_prometheus_and_not_in_the_summary() {
+    let target = CountingTarget::start(Delays::none());
+    let scenario = "warm_up: 2s\nusers: [{name: U, wait_time: 20ms, tasks: [{get: /cars}]}]\nload: {users: 10, run_time: 4s}\n";
+    let run = Otload::run(scenario, &["--host", &target.url(), "--linger", "30s"]);
+    let prometheus = Prometheus::start(run.metrics(), Form::Protobuf);
+    let finished = run.wait(Duration::from_secs(60)).expect_code(0);
+    let measured = finished.summary()["totals"]["requests"].as_u64().unwrap();
+    let all = target.requests();
+    assert!(measured > all / 3 && measured < all * 2 / 3, "{measured} of {all} came after half of the time");
+    assert_eq!(prometheus.wait_for("sum(last_over_time(otload_requests_total[1h]))", |_| true), all as f64);
+    assert!((finished.summary()["measured_seconds"].as_f64().unwrap() - 2.0).abs() < 0.5);
+}
+
+#[test]
+fn known_delays_are_the_reported_quantiles() {
+    let _alone = alone();
+    // 55 % 10 ms, 37 % 50 ms, 7 % 200 ms, 1 % 1 s: the middle of each step is a quantile that is known.
+    let target = CountingTarget::start(Delays::shares(&[(55, MS(10)), (37, MS(50)), (7, MS(200)), (1, MS(1000))]));
+    let scenario = "users: [{name: U, tasks: [{get: /cars}]}]\nload: {iterations: 6000, users: 40}\n";
+    let run = Otload::run(scenario, &["--host", &target.url(), "--linger", "30s"]);
+    let prometheus = Prometheus::start(run.metrics(), Form::Protobuf);
+    let finished = run.wait(Duration::from_secs(90)).expect_code(0);
+    let totals = &finished.summary()["totals"];
+    for times in ["response_time_seconds", "service_time_seconds"] {
+        for (quantile, known) in [("min", 0.010), ("p50", 0.010), ("p90", 0.050), ("p95", 0.200), ("p999", 1.0), ("max", 1.0)] {
+            let seconds = totals[times][quantile].as_f64().unwrap();
+            assert!((seconds - known).abs() <= known * 0.01 + 0.001, "{times}: {quantile} is {seconds}, not {known}");
+        }
+    }
+    let mean = totals["response_time_seconds"]["mean"].as_f64().unwrap();
+    let known = 0.55 * 0.010 + 0.37 * 0.050 + 0.07 * 0.200 + 0.01 * 1.0;
+    assert!((mean - known).abs() <= known * 0.01 + 0.001, "the mean is {mean}, not {known}");
+
+    // The three forms of the histogram have equal counts.
+    let requests = totals["requests"].as_u64().unwrap() as f64;
+    let native = prometheus.wait_for("sum(histogram_count(last_over_time(otload_request_duration_seconds[1h])))", |_| true);
+    assert_eq!((native, requests), (6000.0, 6000.0));
+    // And the native one has the quantiles too, to the width of a bucket.
+    for (quantile, known) in [(0.5, 0.010), (0.9, 0.050), (0.95, 0.200), (0.999, 1.0)] {
+        let query = format!("histogram_quantile({quantile}, sum(last_over_time(otload_request_duration_seconds[1h])))");
+        let seconds = prometheus.value(&query).unwrap();
+        let width = 2f64.powf(0.125);
+        assert!(seconds >= known / width && seconds <= known * width * 1.02, "{query} is {seconds}, not {known}");
+    }
+}
+
+#[test]
+fn classic_buckets_count_what_the_summary_counts() {
+    let target = CountingTarget::start(Delays::cycle(&[MS(2), MS(30)]));
+    let scenario = "users: [{name: U, wait_time: 5ms, tasks: [{get: /cars}]}]\nload: {users: 10, run_time: 7s}\n";
+    let run = Otload::run(scenario, &["--host", &target.url(), "--linger", "30s"]);
+    let metrics = run.metrics();
+    let all = [Form::Protobuf, Form::OpenMetrics, Form::Text].map(|form| Prometheus::start(metrics, form));
+    // All three must have the last figures, so somebody has to wait for more than one scrape.
+    let finished = run.wait(Duration::from_secs(60)).expect_code(0);
+    let totals: Value = finished.summary()["totals"].clone();
+    let p95 = totals["response_time_seconds"]["p95"].as_f64().unwrap();
+    let [native, open_metrics, text] = all;
+    for classic in [&open_metrics, &text] {
+        let count = "sum(last_over_time(otload_request_duration_seconds_count[1h]))";
+        let infinite = "sum(last_over_time(otload_request_duration_seconds_bucket{le='+Inf'}[1h]))";
+        let requests = classic.value("sum(last_over_time(otload_requests_total[1h]))");
+        assert!(requests.unwrap() > 100.0);
+        assert_eq!((classic.value(count), classic.value(infinite)), (requests, requests));
+        // Within the bucket of 25 to 50 ms.
+        let quantile = "histogram_quantile(0.95, sum by (le) (last_over_time(otload_request_duration_seconds_bucket[1h])))";
+        let seconds = classic.value(quantile).unwrap();
+        assert!((0.025..=0.05).contains(&seconds) && (0.025..=0.05).contains(&p95), "{seconds} and {p95}");
+        assert_eq!((classic.scrape_error().contains("refused") || classic.scrape_error().is_empty(), classic.warnings()), (true, vec![]));
+    }
+    let quantile = "histogram_quantile(0.95, sum(last_over_time(otload_request_duration_seconds[1h])))";
+    let seconds = native.value(quantile).unwrap();
+    let width = 2f64.powf(0.125);
+    assert!(seconds / p95 < width * 1.01 && p95 / seconds < width * 1.01, "{seconds} and {p95}");
+    assert_eq!(native.warnings(), Vec::<String>::new());
+}
