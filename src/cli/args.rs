@@ -11,13 +11,13 @@ use crate::units::{Rate, parse_duration};
 /// Load generator whose interface is Prometheus, Grafana and OpenTelemetry.
 #[derive(Debug, Parser)]
 #[command(name = "otload", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
-pub struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Run a scenario; serves metrics while it runs
     Run(Box<RunArgs>),
     /// Validate a scenario and print what it would do
@@ -32,7 +32,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     /// Address of /metrics; port 0 picks a free one and prints it
@@ -60,7 +60,7 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     /// Also run every task once and print each request and response
@@ -73,7 +73,7 @@ pub struct CheckArgs {
 
 /// Which scenario, and what of it is overridden.
 #[derive(Debug, Args)]
-pub struct ScenarioArgs {
+pub(super) struct ScenarioArgs {
     /// The scenario
     #[arg(value_name = "FILE")]
     pub file: PathBuf,

@@ -149,16 +149,16 @@ impl Drop for Alive {
 
 impl Handle {
     /// Of a user that nothing stops: for setup, teardown and single runs.
-    pub fn detached(user: UserId) -> Rc<Self> {
+    pub(super) fn detached(user: UserId) -> Rc<Self> {
         Rc::new(Self { user, state: Cell::new(UserState::Running), stop: Notify::new() })
     }
 
-    pub fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.state.get() == UserState::Stopping
     }
 
     /// Changes the state; a stopping user stays one.
-    pub fn enter(&self, context: &Context, state: UserState) {
+    pub(super) fn enter(&self, context: &Context, state: UserState) {
         let before = self.state.get();
         if before != UserState::Stopping && before != state {
             self.state.set(state);
@@ -167,7 +167,7 @@ impl Handle {
     }
 
     /// Returns when the user is told to stop.
-    pub async fn stopped(&self) {
+    pub(super) async fn stopped(&self) {
         while !self.is_stopping() {
             self.stop.notified().await;
         }

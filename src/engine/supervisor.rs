@@ -201,7 +201,7 @@ impl RunFacts {
     }
 
     /// The text without secrets.
-    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(super) fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         mask(&self.secrets, text)
     }
 }

@@ -37,7 +37,7 @@ const BREATHER: Duration = Duration::from_millis(1);
 
 impl User {
     /// The user of slot `slot`, of the type with index `kind`.
-    pub fn new(context: Rc<Context>, handle: Rc<Handle>, kind: usize, slot: u32, due: Instant) -> Self {
+    pub(super) fn new(context: Rc<Context>, handle: Rc<Handle>, kind: usize, slot: u32, due: Instant) -> Self {
         let session = context.client.session();
         let random = Random::new(context.run.seed, u64::from(slot));
         let scope = Scope::new(context.run.shared.clone(), u64::from(slot) + 1);
@@ -57,7 +57,7 @@ impl User {
     }
 
     /// How many more connections are open than were counted before.
-    pub fn new_connections(&mut self) -> i32 {
+    pub(super) fn new_connections(&mut self) -> i32 {
         let open = self.session.open_connections();
         let more = i64::from(open) - i64::from(self.connections);
         self.connections = open;
@@ -65,7 +65,7 @@ impl User {
     }
 
     /// The whole life, until it is told to stop or there are no more iterations.
-    pub async fn live(mut self) {
+    pub(super) async fn live(mut self) {
         let plan = self.context.plan.clone();
         let user = &plan.users[self.kind];
         if !user.on_start.is_empty() {
@@ -86,7 +86,7 @@ impl User {
     }
 
     /// The steps of one task, measured as a whole.
-    pub async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
+    pub(super) async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
         let (began, thought) = (self.due, self.thought);
         let ok = self.steps(steps).await;
         self.scope.clear_response();
@@ -100,7 +100,7 @@ impl User {
     }
 
     /// Steps one after the other; a failed one does not keep the others from happening. Says whether all went well.
-    pub async fn steps(&mut self, steps: &[Step]) -> bool {
+    pub(super) async fn steps(&mut self, steps: &[Step]) -> bool {
         let mut ok = true;
         for step in steps {
             match step {

@@ -80,7 +80,7 @@ pub(super) fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 // === impl Context ===
 
 impl Context {
-    pub fn new(plan: Arc<Plan>, run: Arc<RunFacts>, client: Client, shard: Arc<Mutex<Shard>>, part: Part, timer: Timer) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, run: Arc<RunFacts>, client: Client, shard: Arc<Mutex<Shard>>, part: Part, timer: Timer) -> Self {
         let iterations = plan.load.iterations.map(|all| part.iterations(all, plan.load.users.peak()));
         let choosers = plan.users.iter().map(Chooser::new).collect();
         Self {
@@ -98,7 +98,7 @@ impl Context {
     }
 
     /// Takes one of the tasks that may be started; `false` when there are none left.
-    pub fn take_iteration(&self) -> bool {
+    pub(super) fn take_iteration(&self) -> bool {
         match self.iterations.get() {
             None => true,
             Some(0) => false,
@@ -110,7 +110,7 @@ impl Context {
     }
 
     /// The index of a user's next task.
-    pub fn next_task(&self, user: &UserType, position: &mut Position, random: &mut Random) -> usize {
+    pub(super) fn next_task(&self, user: &UserType, position: &mut Position, random: &mut Random) -> usize {
         let chooser = &self.choosers[user.id.index()];
         let next = match position.last.map(|last| &user.tasks[last].next) {
             Some(next) if !next.is_empty() => weighted(next, random),
@@ -132,16 +132,16 @@ impl Context {
     }
 
     /// Moves a user from one state to another, or in and out of being.
-    pub fn user_state(&self, user: UserId, from: Option<UserState>, to: Option<UserState>) {
+    pub(super) fn user_state(&self, user: UserId, from: Option<UserState>, to: Option<UserState>) {
         lock(&self.shard).user(user, from, to);
     }
 
-    pub fn task_done(&self, task: TaskId, ok: bool, duration: Duration) {
+    pub(super) fn task_done(&self, task: TaskId, ok: bool, duration: Duration) {
         lock(&self.shard).task(task, ok, duration);
     }
 
     /// Time since the run's start.
-    pub fn elapsed(&self, now: Instant) -> Duration {
+    pub(super) fn elapsed(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.run.started)
     }
 }

@@ -112,6 +112,8 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
     raise_descriptor_limit();
+    // Outside of the event loop: it has one of its own, which ends with it.
+    let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
     runtime.block_on(conduct(job, client, print))
 }
 
@@ -120,7 +122,6 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
     let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
     let address = listener.local_addr().unwrap_or(job.listen);
     let folder = ResultFolder::create(&job.out).map_err(Failed::Broken)?;
-    let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
     let live = Arc::new(Live::new(job, extra.clone(), SERIES_LIMIT));

@@ -6,17 +6,21 @@
 //! | `text.rs` | templates and expressions, and what they refer to |
 //! | `constants.rs` | `variables`, `env`, `secrets` |
 //! | `settings.rs` | `http` |
-//! | `users.rs` | user types, their tasks and which of them are chosen |
+//! | `users.rs` | user types, their tasks, and which of them are reached |
 //! | `steps.rs` | flows, groups, pauses |
 //! | `request.rs`, `expect.rs` | requests and what their responses must be |
+//! | `naming.rs` | what metrics call tests, tasks and requests |
+//! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the load, warm-up and graceful stop |
 
 mod constants;
 mod expect;
 mod load;
+mod naming;
 mod request;
 mod settings;
 mod steps;
+mod tags;
 mod text;
 mod users;
 
@@ -29,8 +33,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::document::node::error_at;
-use super::document::read::{Field, Placed};
+use super::document::place::error_at;
+use super::document::read::Field;
 use super::document::{self, Scenario};
 use super::plan::Plan;
 use crate::diagnostic::{Diagnostic, Problems, Source};
@@ -105,9 +109,6 @@ struct Defaults {
     headers: Vec<(http::HeaderName, Template)>,
 }
 
-/// Longer names are a mistake, and expensive in every series.
-const LONGEST_NAME: usize = 200;
-
 impl<'a> Compiler<'a> {
     fn new(source: Arc<Source>, overrides: &'a Overrides, problems: Problems) -> Self {
         Self {
@@ -130,7 +131,7 @@ impl<'a> Compiler<'a> {
         let setup = self.once(&scenario.setup, "setup");
         let teardown = self.once(&scenario.teardown, "teardown");
         let users = self.users(&scenario.users);
-        let load = self.load(scenario, &users);
+        let load = self.load(scenario);
         let secrets = self.secrets(scenario);
         let load = load?;
         self.shares(scenario, &users, &load);
@@ -166,25 +167,6 @@ impl<'a> Compiler<'a> {
         }
         let stem = Path::new(&self.source.name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         stem.unwrap_or_else(|| "scenario".to_owned())
-    }
-
-    /// Names become labels: not empty, not endless, the same each time.
-    fn check_name(&mut self, name: &Placed<String>, what: &str) -> bool {
-        let length = name.value.chars().count();
-        let problem = if name.value.trim().is_empty() {
-            self.error(&name.range, format!("{what} cannot be empty"))
-        } else if name.value.chars().any(char::is_control) {
-            self.error(&name.range, format!("{what} is one line without control characters"))
-        } else if ["{{", "{%", "{#"].iter().any(|open| name.value.contains(open)) {
-            self.error(&name.range, format!("{what} must always be the same, but here is a template"))
-                .hint(format!("write what varies as a word: `{}`", request::worded(&name.value)))
-        } else if length > LONGEST_NAME {
-            self.error(&name.range, format!("{what} has at most {LONGEST_NAME} characters, and this has {length}"))
-        } else {
-            return true;
-        };
-        self.problems.push(problem);
-        false
     }
 
     fn host(&mut self, scenario: &Scenario) {

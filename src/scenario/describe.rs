@@ -1,6 +1,8 @@
 //! A plan as a text for people: what `otload check` prints.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::plan::{Address, Body, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValueRule, Wait};
 use crate::load;
@@ -9,7 +11,7 @@ use crate::units::format_duration;
 
 /// The whole plan: load, users with their tasks and steps, and how many series it makes.
 pub fn describe(plan: &Plan) -> String {
-    let mut out = Description { text: String::new(), plan };
+    let mut out = Description { text: String::new(), plan, common: Common::new(plan) };
     out.head();
     out.once("setup", &plan.setup);
     plan.users.iter().for_each(|user| out.user(user));
@@ -21,11 +23,65 @@ pub fn describe(plan: &Plan) -> String {
 struct Description<'a> {
     text: String,
     plan: &'a Plan,
+    common: Common,
+}
+
+/// What is the same for most requests, said once.
+struct Common {
+    bounds: Option<(Duration, u32)>,
+    /// Of all requests.
+    headers: Vec<(String, String)>,
+}
+
+impl Common {
+    fn new(plan: &Plan) -> Self {
+        let users = plan.users.iter().flat_map(|user| {
+            [&user.on_start, &user.on_stop]
+                .into_iter()
+                .chain(user.tasks.iter().map(|task| &task.steps))
+                .flat_map(|steps| requests(steps))
+        });
+        let all: Vec<&RequestStep> = requests(&plan.setup).into_iter().chain(users).chain(requests(&plan.teardown)).collect();
+        let mut counts: BTreeMap<(Duration, u32), usize> = BTreeMap::new();
+        all.iter().for_each(|request| *counts.entry((request.timeout, request.redirects)).or_default() += 1);
+        let bounds = counts.into_iter().max_by_key(|(_, count)| *count).map(|(bounds, _)| bounds);
+        let mut headers =
+            if all.len() > 1 { all.first().map(|request| headers(request)).unwrap_or_default() } else { Vec::new() };
+        headers.retain(|header| all.iter().all(|request| self::headers(request).contains(header)));
+        Self { bounds, headers }
+    }
+}
+
+fn requests(steps: &[Step]) -> Vec<&RequestStep> {
+    let mut found = Vec::new();
+    for step in steps {
+        match step {
+            Step::Request(request) => found.push(&**request),
+            Step::Group { steps, .. } => found.extend(requests(steps)),
+            Step::Think(_) => {}
+        }
+    }
+    found
+}
+
+/// Names and values, as written.
+fn headers(request: &RequestStep) -> Vec<(String, String)> {
+    let fixed =
+        request.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let rendered = request.rendered_headers.iter().map(|(name, value)| (name.to_string(), value.source().to_owned()));
+    fixed.chain(rendered).collect()
+}
+
+fn bounds(timeout: Duration, redirects: u32) -> String {
+    match redirects {
+        0 => format!("within {}, no redirects", format_duration(timeout)),
+        most => format!("within {}, at most {most} redirects", format_duration(timeout)),
+    }
 }
 
 impl Description<'_> {
     fn line(&mut self, depth: usize, text: &str) {
-        let _ = writeln!(self.text, "{}{text}", "  ".repeat(depth));
+        let _ = writeln!(self.text, "{}", format!("{}{text}", "  ".repeat(depth)).trim_end());
     }
 
     fn head(&mut self) {
@@ -39,6 +95,11 @@ impl Description<'_> {
             self.line(1, &format!("warm-up   {}, not in the summary", format_duration(plan.warm_up)));
         }
         self.line(1, &format!("stopping  a user may take {} to end its task", format_duration(plan.graceful_stop)));
+        if let Some((timeout, redirects)) = self.common.bounds {
+            self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
+        }
+        let headers: Vec<_> = self.common.headers.iter().map(|(name, value)| format!("header    {name}: {value}")).collect();
+        headers.iter().for_each(|header| self.line(1, header));
         self.text.push('\n');
         for line in load::draw(&plan.load).lines() {
             self.line(1, line.trim_end());
@@ -110,8 +171,9 @@ impl Description<'_> {
     }
 
     fn request(&mut self, depth: usize, request: &RequestStep) {
+        let host = self.plan.host.as_ref().map(|host| host.as_str().trim_end_matches('/')).unwrap_or_default();
         let url = match &request.address {
-            Address::Fixed(url) => url.as_str(),
+            Address::Fixed(url) => url.as_str().strip_prefix(host).filter(|path| path.starts_with('/')).unwrap_or(url.as_str()),
             Address::Rendered { template, .. } => template.source(),
         };
         let plain = format!("{} {url}", request.method);
@@ -124,11 +186,10 @@ impl Description<'_> {
         for (name, value) in &request.query {
             self.line(depth, &format!("query {}={}", name.source(), value.source()));
         }
-        for (name, value) in &request.headers {
-            self.line(depth, &format!("header {name}: {}", String::from_utf8_lossy(value.as_bytes())));
-        }
-        for (name, value) in &request.rendered_headers {
-            self.line(depth, &format!("header {name}: {}", value.source()));
+        for (name, value) in headers(request) {
+            if !self.common.headers.contains(&(name.clone(), value.clone())) {
+                self.line(depth, &format!("header {name}: {value}"));
+            }
         }
         match &request.body {
             Body::None => {}
@@ -139,11 +200,9 @@ impl Description<'_> {
                 self.line(depth, &format!("form {}", fields.join("&")));
             }
         }
-        let redirects = match request.redirects {
-            0 => "no redirects".to_owned(),
-            most => format!("at most {most} redirects"),
-        };
-        self.line(depth, &format!("within {}, {redirects}", format_duration(request.timeout)));
+        if self.common.bounds != Some((request.timeout, request.redirects)) {
+            self.line(depth, &bounds(request.timeout, request.redirects));
+        }
         for expectation in &request.expect {
             self.line(depth, &format!("expect {}", rule(&expectation.rule)));
         }
@@ -158,7 +217,7 @@ fn load_of(plan: &Plan) -> String {
     let count = |users: u32| format!("{users} user{}", if users == 1 { "" } else { "s" });
     let settled = users.settled();
     let mut text = format!("at most {}", count(users.peak()));
-    if !settled.is_zero() {
+    if !settled.is_zero() && users.end().is_none_or(|end| settled < end) {
         let _ = write!(text, ", steady after {}", format_duration(settled));
     }
     match (users.end(), plan.load.iterations) {
@@ -177,7 +236,12 @@ fn share_of(plan: &Plan, user: &UserType) -> String {
             let weight_of = |user: &UserType| if let Share::Weight(weight) = user.share { u64::from(weight) } else { 0 };
             let others = plan.users.iter().any(|user| matches!(user.share, Share::Fixed(_)));
             let total = plan.users.iter().map(weight_of).sum();
-            format!("{} of {}", percent(u64::from(weight), total), if others { "the other users" } else { "all users" })
+            match (u64::from(weight) == total, others) {
+                (true, false) => "all users".to_owned(),
+                (true, true) => "all other users".to_owned(),
+                (false, false) => format!("{} of all users", percent(u64::from(weight), total)),
+                (false, true) => format!("{} of the other users", percent(u64::from(weight), total)),
+            }
         }
     }
 }
@@ -248,7 +312,7 @@ fn value_rule(rule: &ValueRule) -> String {
 }
 
 fn json(document: &JsonTemplate) -> String {
-    document.as_constant().map_or_else(|| "with templates".to_owned(), one_line)
+    document.as_constant().map_or_else(|| "(with templates)".to_owned(), one_line)
 }
 
 fn one_line(text: &str) -> String {

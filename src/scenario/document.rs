@@ -10,6 +10,7 @@
 pub mod later;
 pub mod model;
 pub mod node;
+pub mod place;
 pub mod read;
 pub mod rules;
 mod syntax;
@@ -73,7 +74,7 @@ fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Problems {
     let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let source = Arc::new(Source { name: name.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() });
     // Everything before the first wrong byte is as long in the lossy text as in the file.
-    let problem = node::error_at(&source, &(at..at + 3), "the file is not UTF-8 from here on");
+    let problem = place::error_at(&source, &(at..at + 3), "the file is not UTF-8 from here on");
     problem.hint(if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" }).into()
 }
 
@@ -83,7 +84,7 @@ fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Problems {
 /// The text is not YAML, or not a map.
 pub fn parse(source: &Arc<Source>) -> Result<(Scenario, Problems), Problems> {
     let node = Node::parse(source)?;
-    let mut reader = Reader { source: source.clone(), problems: Problems::default() };
+    let mut reader = Reader { source: source.clone(), problems: Problems::default(), key: String::new() };
     match Scenario::read(&node, &mut reader) {
         Some(scenario) => Ok((scenario, reader.problems)),
         None => Err(reader.problems),
@@ -105,7 +106,6 @@ pub fn schema() -> Json {
     }
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": "https://otload.dev/schema/scenario.json",
         "title": "otload scenario",
     });
     if let (Some(schema), Some(root)) = (schema.as_object_mut(), root.as_object_mut()) {

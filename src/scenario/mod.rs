@@ -12,4 +12,5 @@ pub mod document;
 pub mod plan;
 
 pub use compile::{Overrides, compile, load};
+pub use describe::describe;
 pub use document::schema;

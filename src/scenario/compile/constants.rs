@@ -6,7 +6,7 @@ use super::Compiler;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::scenario::document::Scenario;
 use crate::scenario::document::node::{Node, Value as Yaml};
-use crate::template::{Shared, Value};
+use crate::template::{Shared, from_json};
 
 /// Names that templates know already, or that are words of their language.
 const TAKEN: &[&str] = &[
@@ -47,7 +47,9 @@ impl Compiler<'_> {
                 continue;
             }
             if !is_identifier(name) {
-                let fixed: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+                let first = if name.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+                let rest: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+                let fixed = format!("{first}{rest}");
                 self.push(
                     &key.range,
                     format!("`{name}` cannot be a name in templates"),
@@ -97,10 +99,10 @@ impl Compiler<'_> {
     pub(super) fn constants(&self, variables: BTreeMap<String, serde_json::Value>) -> Shared {
         let mut constants = Shared::default();
         for (name, value) in variables {
-            constants.set(&name, to_value(value));
+            constants.set(&name, from_json(&value));
         }
         let env = self.used_env.iter().filter_map(|name| Some((name.clone(), self.overrides.env.get(name)?.as_str().into())));
-        constants.set("env", to_value(serde_json::Value::Object(env.collect())));
+        constants.set("env", from_json(&serde_json::Value::Object(env.collect())));
         constants
     }
 
@@ -141,11 +143,6 @@ fn to_json(node: &Node) -> serde_json::Value {
             serde_json::Value::Object(entries.iter().map(|(key, value)| (key.name.clone(), to_json(value))).collect())
         }
     }
-}
-
-/// JSON as templates see it. Every JSON value is one of theirs, so this does not fail.
-fn to_value(value: serde_json::Value) -> Value {
-    serde_json::from_value(value).unwrap_or_default()
 }
 
 /// `text` of the command line as the type that the variable has in the file, if it can be that.

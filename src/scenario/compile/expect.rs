@@ -6,7 +6,8 @@ use super::Compiler;
 use super::text::After;
 use crate::measure::catalog::RequestId;
 use crate::scenario::document::model::Expect;
-use crate::scenario::document::node::{inside, shorten};
+use crate::scenario::document::node::{Key, shorten};
+use crate::scenario::document::place::inside;
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::rules::{BodyRule, HeaderOperators, HeaderRule, JsonOperators, JsonRule, Pattern, StatusRange};
 use crate::scenario::document::values::{Any, List};
@@ -25,20 +26,7 @@ impl Compiler<'_> {
         }
         for (path, rule) in expect.json.value().map(|pairs| pairs.0.as_slice()).unwrap_or_default() {
             let value = self.value_rule(rule);
-            let parsed = match JsonPath::parse(&path.name) {
-                Ok(parsed) => Some(parsed),
-                Err(error) => {
-                    let at = error.position().min(path.name.len());
-                    let place = inside(&self.source, &path.range, &path.name, at..at + 1);
-                    let hint = if path.name.starts_with('$') {
-                        "write it like `$.cars[0].brand`"
-                    } else {
-                        "a JSONPath begins with `$`, as in `$.cars[0].brand`"
-                    };
-                    self.push(&place, format!("this is not a JSONPath: {}", error.message()), hint);
-                    None
-                }
-            };
+            let parsed = self.json_path(path);
             let text = path.name.clone();
             rules.extend(
                 parsed.zip(value).map(|(path, rule)| (format!("json {}", label(&text)), Rule::Json { text, path, rule })),
@@ -85,6 +73,26 @@ impl Compiler<'_> {
         ))
     }
 
+    fn json_path(&mut self, path: &Key) -> Option<JsonPath> {
+        let error = match JsonPath::parse(&path.name) {
+            Ok(parsed) => return Some(parsed),
+            Err(error) => error,
+        };
+        if !path.name.starts_with('$') {
+            let hint = format!("write `{}`", quoted(&format!("$.{}", path.name.trim_start_matches('.'))));
+            self.push(&path.range, "a JSONPath begins with `$`", hint);
+            return None;
+        }
+        let at = (0..=error.position().min(path.name.len())).rev().find(|at| path.name.is_char_boundary(*at)).unwrap_or(0);
+        let place = inside(&self.source, &path.range, &path.name, at..path.name.len().max(at + 1));
+        let message = match error.message() {
+            "parser error" => "this JSONPath is wrong from here on".to_owned(),
+            message => format!("this JSONPath is wrong: {message}"),
+        };
+        self.push(&place, message, "write it like `$.cars[0].brand` or `$.cars[*].id`");
+        None
+    }
+
     fn text(&mut self, field: &Field<String>) -> Option<Template> {
         field.given().and_then(|text| self.template(text, After::Request))
     }
@@ -99,11 +107,12 @@ impl Compiler<'_> {
                 let equals = self.template_at(text, &rule.range, After::Request)?;
                 Some(TextRule { equals: Some(equals), ..TextRule::default() })
             }
-            HeaderRule::Operators(HeaderOperators { exists, equals, contains, matches }) => {
+            HeaderRule::Operators(operators) => {
+                let HeaderOperators { exists, equals, contains, matches, .. } = &**operators;
                 let others = [equals.key(), contains.key(), matches.key()];
-                self.something_expected(&rule.range, exists, &others);
+                let exists = self.exists(exists, &others);
                 let (equals, contains) = (self.text(equals), self.text(contains));
-                Some(TextRule { exists: exists.value().copied(), equals, contains, matches: regex(matches) })
+                Some(TextRule { exists, equals, contains, matches: regex(matches) })
             }
         }
     }
@@ -115,8 +124,6 @@ impl Compiler<'_> {
                 Some(TextRule { contains: Some(contains), ..TextRule::default() })
             }
             BodyRule::Operators(operators) => {
-                let others = [operators.equals.key(), operators.contains.key(), operators.matches.key()];
-                self.something_expected(&rule.range, &Field::Absent, &others);
                 let (equals, contains) = (self.text(&operators.equals), self.text(&operators.contains));
                 Some(TextRule { exists: None, equals, contains, matches: regex(&operators.matches) })
             }
@@ -130,13 +137,13 @@ impl Compiler<'_> {
                 Some(ValueRule { equals: Some(equals), ..ValueRule::default() })
             }
             JsonRule::Operators(operators) => {
-                let JsonOperators { exists, equals, contains, matches, gt, gte, lt, lte, length } = operators;
+                let JsonOperators { exists, equals, contains, matches, gt, gte, lt, lte, length, .. } = &**operators;
                 let others =
                     [equals.key(), contains.key(), matches.key(), gt.key(), gte.key(), lt.key(), lte.key(), length.key()];
-                self.something_expected(&rule.range, exists, &others);
+                let exists = self.exists(exists, &others);
                 let (equals, contains) = (self.any(equals), self.any(contains));
                 Some(ValueRule {
-                    exists: exists.value().copied(),
+                    exists,
                     equals,
                     contains,
                     matches: regex(matches),
@@ -150,28 +157,22 @@ impl Compiler<'_> {
         }
     }
 
-    /// Operators without any, and those that contradict `exists: false`.
-    fn something_expected(
-        &mut self,
-        range: &std::ops::Range<usize>,
-        exists: &Field<bool>,
-        others: &[Option<&std::ops::Range<usize>>],
-    ) {
-        let other = others.iter().flatten().next();
-        match (exists.value(), other) {
-            (None, None) if exists.is_absent() => {
-                self.push(range, "nothing is expected here", "write the value, or an operator such as `contains`")
-            }
-            (Some(false), Some(other)) => {
-                self.push(other, "what does not exist can be nothing else", "keep `exists: false`, or the other");
-            }
-            _ => {}
+    /// `exists: false` beside something that the value must be.
+    fn exists(&mut self, exists: &Field<bool>, others: &[Option<&std::ops::Range<usize>>]) -> Option<bool> {
+        if let (Some(false), Some(other)) = (exists.value(), others.iter().flatten().next()) {
+            self.push(other, "what does not exist can be nothing else", "keep `exists: false`, or the other");
         }
+        exists.value().copied()
     }
 }
 
 fn regex(field: &Field<Pattern>) -> Option<regex::Regex> {
     field.value().map(|pattern| pattern.0.clone())
+}
+
+/// A key in quotes, which those with brackets need inside `{ }`.
+fn quoted(path: &str) -> String {
+    if path.contains('[') { format!("\"{path}\"") } else { path.to_owned() }
 }
 
 /// A part of a label: on one line, and not endless.

@@ -6,7 +6,7 @@ use super::Compiler;
 use crate::diagnostic::Diagnostic;
 use crate::load::{Closed, Profile, Stage};
 use crate::scenario::document::Scenario;
-use crate::scenario::document::model::{Load, Stage as StageForm};
+use crate::scenario::document::model::{Load, Stage as StageForm, UserType as UserForm};
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::List;
 use crate::scenario::plan::{Share, UserType};
@@ -21,9 +21,10 @@ pub(super) struct Compiled {
 
 /// More users than one machine can hold.
 const MOST_USERS: u32 = 1_000_000;
+const SPREAD: &str = "spread such a load over several machines";
 
 impl Compiler<'_> {
-    pub(super) fn load(&mut self, scenario: &Scenario, users: &[UserType]) -> Option<Compiled> {
+    pub(super) fn load(&mut self, scenario: &Scenario) -> Option<Compiled> {
         let absent = Load::default();
         let load = match &scenario.load {
             Field::Given { value, .. } => &value.value,
@@ -31,11 +32,8 @@ impl Compiler<'_> {
             Field::Wrong { .. } => return None,
             Field::Absent => &absent,
         };
-        let closed = if let Some(key) = load.stages.key() {
-            self.stages(load, &key.clone())
-        } else {
-            self.constant(scenario, load, users)
-        };
+        let closed =
+            if let Some(key) = load.stages.key() { self.stages(load, &key.clone()) } else { self.constant(scenario, load) };
         let iterations = load.iterations.given().map(|iterations| {
             if iterations.value == 0 {
                 self.push(
@@ -62,7 +60,7 @@ impl Compiler<'_> {
         top.given().or_else(|| below.given())
     }
 
-    fn constant(&mut self, scenario: &Scenario, load: &Load, _: &[UserType]) -> Option<Closed> {
+    fn constant(&mut self, scenario: &Scenario, load: &Load) -> Option<Closed> {
         let users = match (self.overrides.users, load.users.given()) {
             (Some(users), _) => {
                 if let Some(problem) = wrong_number(users) {
@@ -73,7 +71,8 @@ impl Compiler<'_> {
             }
             (None, Some(placed)) => {
                 if let Some(problem) = wrong_number(placed.value) {
-                    self.push(&placed.range, problem, "give the number of users that run at the same time");
+                    let hint = if placed.value == 0 { "give the number of users that run at the same time" } else { SPREAD };
+                    self.push(&placed.range, problem, hint);
                     return None;
                 }
                 Some(placed.value)
@@ -94,7 +93,7 @@ impl Compiler<'_> {
             if rate.per_second() > 0.0 && takes >= run_time.as_secs_f64() {
                 let message = format!("not all users come before the end: at {rate} there are {users} after {}", spell(takes));
                 let hint = format!("the run ends after {}; raise `spawn_rate` or `run_time`", format_duration(run_time));
-                match load.spawn_rate.given().or_else(|| None) {
+                match load.spawn_rate.given() {
                     Some(placed) if self.overrides.spawn_rate.is_none() => self.warn(&placed.range.clone(), message, hint),
                     _ => self.problems.push(Diagnostic::warning(message).hint(hint)),
                 }
@@ -125,7 +124,7 @@ impl Compiler<'_> {
     }
 
     fn no_users(&mut self, scenario: &Scenario, load: &Load) {
-        if matches!(load.users, Field::Wrong { .. }) {
+        if load.has_odd_keys || matches!(load.users, Field::Wrong { .. }) {
             return;
         }
         let hint = "write `load: {users: 10, spawn_rate: 2/s, run_time: 1m}`, or give --users";
@@ -189,11 +188,7 @@ impl Compiler<'_> {
         }
         for stage in stages {
             if let Some(users) = stage.value.users.given().filter(|users| users.value > MOST_USERS) {
-                self.push(
-                    &users.range,
-                    wrong_number(users.value).unwrap_or_default(),
-                    "spread such a load over several machines",
-                );
+                self.push(&users.range, wrong_number(users.value).unwrap_or_default(), SPREAD);
             }
         }
     }
@@ -221,7 +216,9 @@ impl Compiler<'_> {
                 list.items.iter().filter_map(|user| user.value.fixed_count.given()).map(|placed| placed.range.clone()).collect()
             })
             .unwrap_or_default();
-        let Some(last) = places.last() else { return };
+        let both = |user: &UserForm| !user.weight.is_absent() && !user.fixed_count.is_absent();
+        let forms = scenario.users.value().map(|list| list.items.as_slice()).unwrap_or_default();
+        let Some(last) = places.last().filter(|_| !forms.iter().any(|form| both(&form.value))) else { return };
         if fixed > u64::from(peak) {
             self.push(
                 last,

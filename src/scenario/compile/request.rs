@@ -1,4 +1,4 @@
-//! One request: where it goes, what it carries, and the name that metrics have for it.
+//! One request: where it goes and what it carries.
 
 use std::ops::Range;
 
@@ -8,8 +8,9 @@ use url::Url;
 use super::steps::Around;
 use super::text::After;
 use super::{Compiler, Host};
+use crate::measure::catalog::RequestId;
 use crate::scenario::document::model::RequestKeys;
-use crate::scenario::document::read::{Field, Placed};
+use crate::scenario::document::read::Placed;
 use crate::scenario::document::values::{List, Pairs};
 use crate::scenario::plan::{Address, Body, RequestStep};
 use crate::template::Template;
@@ -24,7 +25,7 @@ impl RequestKeys<'_> {
         actions
     }
 
-    fn method_and_url(&self) -> Option<(Placed<String>, &Placed<String>)> {
+    pub(super) fn method_and_url(&self) -> Option<(Placed<String>, &Placed<String>)> {
         let plain = self.methods.iter().find_map(|(name, field)| {
             let method = Placed { value: name.to_uppercase(), range: field.key()?.clone() };
             Some((method, field.given()?))
@@ -56,14 +57,17 @@ impl Compiler<'_> {
         let timeout = self.more_than_zero(keys.timeout, "timeout").unwrap_or(self.defaults.timeout);
         let redirects = self.redirects(keys.redirects).unwrap_or(self.defaults.redirects);
         let when = keys.when.given().and_then(|when| self.when(when, before));
-        let (name, method) = (name?, method?);
-        let id = self.catalog.add_request(around.user, around.task, &name, method.as_str());
+        let id = match (&name, &method) {
+            (Some(name), Some(method)) => self.catalog.add_request(around.user, around.task, name, method.as_str()),
+            // There will be no plan; what is wrong with the expectations is still to be found.
+            _ => RequestId(0),
+        };
         let expect = keys.expect.value().map(|expect| self.expect(expect, id)).unwrap_or_default();
         let (headers, rendered_headers) = self.all_headers(own, &body);
         Some(RequestStep {
             id,
-            name,
-            method,
+            name: name?,
+            method: method?,
             address: address?,
             query,
             headers,
@@ -97,33 +101,7 @@ impl Compiler<'_> {
         }
     }
 
-    // === name and method ===
-
-    /// What metrics call a request without a name of its own: its method and path. Nothing when that would vary.
-    pub(super) fn default_name(&self, keys: &RequestKeys<'_>) -> Option<(String, Range<usize>)> {
-        let (method, url) = keys.method_and_url()?;
-        let path = path_of(&url.value);
-        (!is_template(path)).then(|| (format!("{} {path}", method.value), url.range.clone()))
-    }
-
-    fn request_name(&mut self, keys: &RequestKeys<'_>) -> Option<String> {
-        if let Some(name) = keys.name.given() {
-            return self.check_name(name, "a request's name").then(|| name.value.clone());
-        }
-        if !keys.name.is_absent() {
-            return None;
-        }
-        let (method, url) = keys.method_and_url()?;
-        match self.default_name(keys) {
-            Some((name, range)) => self.check_name(&Placed { value: name.clone(), range }, "a request's name").then_some(name),
-            None => {
-                let name = format!("{} {}", method.value, worded(path_of(&url.value)));
-                let message = "this URL has a template, so the request needs a name that is always the same";
-                self.push(&url.range, message, format!("add `name: {}`; metrics carry it", yaml_text(&name)));
-                None
-            }
-        }
-    }
+    // === method and address ===
 
     fn method(&mut self, method: &Placed<String>) -> Option<Method> {
         match Method::from_bytes(method.value.as_bytes()) {
@@ -152,8 +130,6 @@ impl Compiler<'_> {
             }
         }
     }
-
-    // === address ===
 
     fn address_of(&mut self, url: &Placed<String>, after: After) -> Option<Address> {
         let template = self.template(url, after)?;
@@ -190,6 +166,8 @@ impl Compiler<'_> {
                     "this URL is relative, and the scenario has no `host`",
                     "add `host: http://127.0.0.1:5000` at the top, or give --host",
                 );
+                // Said once.
+                self.host = Host::Wrong;
                 return None;
             }
             Host::Wrong | Host::Absent => None,
@@ -324,110 +302,14 @@ impl Compiler<'_> {
             }
             _ => {}
         }
-        let json = given_body(keys.json).and_then(|node| self.json(&node.0, after)).map(Body::Json);
-        let form = given_body(keys.form).map(|pairs| Body::Form(self.pairs(pairs, after)));
+        let json = keys.json.value().and_then(|node| self.json(&node.0, after)).map(Body::Json);
+        let form = keys.form.value().map(|pairs| Body::Form(self.pairs(pairs, after)));
         let text = keys.body.given().and_then(|text| self.template(text, after)).map(Body::Text);
         json.or(form).or(text).unwrap_or(Body::None)
     }
 }
 
-fn given_body<T>(field: &Field<T>) -> Option<&T> {
-    field.value()
-}
-
 /// A value that a header may have: no line breaks, no control characters.
 pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
-}
-
-fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|open| text.contains(open))
-}
-
-/// The path as it is written: without scheme, host, query and fragment.
-fn path_of(url: &str) -> &str {
-    let url = url.trim();
-    let after_host = match url.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains(['/', '?', '{']) => match rest.find('/') {
-            // A host that varies does not matter to the name, as long as the path is there.
-            Some(slash) => &rest[slash..],
-            None => "/",
-        },
-        _ => url,
-    };
-    let mut depth = 0usize;
-    let end = after_host
-        .char_indices()
-        .find(|(_, c)| {
-            match c {
-                '{' => depth += 1,
-                '}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            depth == 0 && matches!(c, '?' | '#')
-        })
-        .map_or(after_host.len(), |(at, _)| at);
-    if end == 0 { "/" } else { &after_host[..end] }
-}
-
-/// A text whose templates have become words: `/cars/{{ car.id }}` is `/cars/{id}`.
-pub(super) fn worded(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("{{") {
-        out.push_str(&rest[..start]);
-        let Some(length) = rest[start..].find("}}") else {
-            rest = &rest[start..];
-            break;
-        };
-        let expression = rest[start + 2..start + length].trim();
-        let head = expression.split(['(', '|', ' ', '[']).next().unwrap_or_default();
-        let word = head.rsplit('.').next().unwrap_or_default().to_lowercase();
-        out.push_str(&format!("{{{}}}", if word.is_empty() { "value" } else { &word }));
-        rest = &rest[start + length + 2..];
-    }
-    out + rest
-}
-
-/// A text as YAML, in quotes where it needs them.
-fn yaml_text(text: &str) -> String {
-    if text.contains(": ") || text.contains(" #") || text.contains('"') {
-        format!("'{}'", text.replace('\'', "''"))
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_what_stands_between_host_and_query() {
-        for (url, path) in [
-            ("/cars", "/cars"),
-            ("/cars?x={{ id }}", "/cars"),
-            ("http://x:1/cars/7#top", "/cars/7"),
-            ("https://x", "/"),
-            ("http://x?y=1", "/"),
-            ("/cars/{{ id if id else '?' }}/x?y", "/cars/{{ id if id else '?' }}/x"),
-            ("{{ env.HOST }}/cars", "{{ env.HOST }}/cars"),
-            ("/go?to=http://x/y", "/go"),
-        ] {
-            assert_eq!(path_of(url), path, "{url}");
-        }
-    }
-
-    #[test]
-    fn templates_become_words() {
-        for (text, word) in [
-            ("/cars/{{ id }}", "/cars/{id}"),
-            ("/cars/{{ car.id | urlencode }}/{{ random_int(1, 5) }}", "/cars/{id}/{random_int}"),
-            ("{{ env.HOST }}/x", "{host}/x"),
-            ("/a{{ '' }}", "/a{''}"),
-            ("/a{{ ", "/a{{ "),
-        ] {
-            assert_eq!(worded(text), word);
-        }
-    }
 }

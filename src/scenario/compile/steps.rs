@@ -58,7 +58,7 @@ impl Compiler<'_> {
                 None => Vec::new(),
             },
         };
-        if task.flow.is_absent() && actions.is_empty() {
+        if task.flow.is_absent() && actions.is_empty() && !task.has_odd_keys {
             let known = self.place_of_task(task);
             self.push(&known, "this task does nothing", "give it a request, such as `get: /cars`, or a `flow` of steps");
         }
@@ -93,6 +93,9 @@ impl Compiler<'_> {
                 format!("a step does one thing, but here are `{first}` and `{second}`"),
                 "begin a step of its own with `- `",
             );
+            return None;
+        }
+        if actions.is_empty() && form.has_odd_keys {
             return None;
         }
         if let (Some(flow), true) = (form.flow.key(), form.group.is_absent()) {

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::Compiler;
-use crate::scenario::document::node::{Node, Value, inside};
+use crate::scenario::document::node::{Node, Value};
+use crate::scenario::document::place::inside;
 use crate::scenario::document::read::Placed;
 use crate::template::{Expression, JsonTemplate, ParseError, Reference, Template};
 

@@ -9,15 +9,13 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::measure::catalog::TaskId;
 use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Order as OrderForm, Task as TaskForm, UserType as UserForm};
-use crate::scenario::document::read::{Field, Placed};
+use crate::scenario::document::read::Field;
 use crate::scenario::document::values::List;
 use crate::scenario::plan::{Order, Plan, Share, Task, UserType, Wait};
 
 /// Names under which other things than tasks are measured.
 const TASKS_OF_OURS: [&str; 2] = ["on_start", "on_stop"];
 const USERS_OF_OURS: [&str; 2] = ["setup", "teardown"];
-
-type Tags = Field<List<String, true>>;
 
 impl Compiler<'_> {
     pub(super) fn users(&mut self, field: &Field<List<UserForm>>) -> Vec<UserType> {
@@ -30,6 +28,14 @@ impl Compiler<'_> {
         let mut users = Vec::new();
         for form in &list.value.items {
             self.user_name(&form.value, &mut seen);
+            if form.value.name.is_absent() && list.value.items.len() > 1 {
+                let start = form.range.start..form.range.start + 1;
+                self.push(
+                    &start,
+                    "with several user types each needs a `name`",
+                    "add one, such as `name: Visitor`; metrics carry it",
+                );
+            }
             users.extend(self.user(&form.value));
         }
         let weightless = |user: &UserForm| user.weight.value() == Some(&0);
@@ -75,7 +81,7 @@ impl Compiler<'_> {
         // What is chosen is known before, so that what is not gets no names in the catalog; its mistakes count all the same.
         let tasks = form.tasks.value().map(|list| list.items.as_slice()).unwrap_or_default();
         let chosen: Vec<bool> = tasks.iter().map(|task| self.chosen(&form.tags, &task.value.tags)).collect();
-        let name = form.name.value().cloned().unwrap_or_default();
+        let name = form.name.value().cloned().unwrap_or_else(|| "User".to_owned());
         let catalog = self.catalog.clone();
         let user = self.chosen_user(form, &name, &chosen);
         if user.is_none() {
@@ -152,7 +158,9 @@ impl Compiler<'_> {
                 let line = self.line(&first);
                 let hint = match given || first_given {
                     true => format!("the first is in line {line}; give this one another name"),
-                    false => format!("the first is in line {line}; give one of them a `name`, or one of them a higher `weight`"),
+                    false => {
+                        format!("the first is in line {line}; give one of them a `name`, or write it once with a higher `weight`")
+                    }
                 };
                 self.push(&place, format!("two tasks of `{user}` are named `{name}`"), hint);
             } else {
@@ -180,7 +188,8 @@ impl Compiler<'_> {
     /// A task of one request is named after it, a flow by its `name`.
     fn task_name(&mut self, task: &TaskForm, range: &Range<usize>) -> (String, Range<usize>) {
         if let Some(name) = task.name.given() {
-            if self.check_name(name, "a task's name") && TASKS_OF_OURS.contains(&name.value.as_str()) {
+            // Without a flow it is the request's name too, and looked at there.
+            if (task.flow.is_absent() || self.check_name(name, "a task's name")) && TASKS_OF_OURS.contains(&name.value.as_str()) {
                 let message = format!("`{}` is the name under which the steps of `{}` are measured", name.value, name.value);
                 self.push(&name.range, message, "choose another name");
             }
@@ -283,55 +292,6 @@ impl Compiler<'_> {
                 "with `order: sequential` weights mean nothing",
                 "remove it, or choose `weighted` or `shuffle`",
             );
-        }
-    }
-
-    // === tags ===
-
-    fn chosen(&self, user: &Tags, task: &Tags) -> bool {
-        let has = |wanted: &[String]| {
-            let tags = [user, task].into_iter().filter_map(Field::value).flat_map(|list| &list.items);
-            tags.into_iter().any(|tag| wanted.contains(&tag.value))
-        };
-        (self.overrides.tags.is_empty() || has(&self.overrides.tags)) && !has(&self.overrides.exclude_tags)
-    }
-
-    /// Only the chosen tasks, `next` adapted.
-    fn choose(&self, tasks: Vec<Task>, chosen: &[bool]) -> Vec<Task> {
-        let mut place = 0;
-        let places: Vec<Option<usize>> = chosen
-            .iter()
-            .map(|chosen| {
-                place += usize::from(*chosen);
-                chosen.then(|| place - 1)
-            })
-            .collect();
-        let kept = tasks.into_iter().zip(chosen).filter(|(_, chosen)| **chosen);
-        kept.map(|(mut task, _)| {
-            task.next = task.next.iter().filter_map(|(target, weight)| Some((places[*target]?, *weight))).collect();
-            task
-        })
-        .collect()
-    }
-
-    fn unknown_tags(&mut self, users: &List<UserForm>) {
-        let tasks =
-            users.items.iter().flat_map(|user| user.value.tasks.value().map(|list| list.items.as_slice()).unwrap_or_default());
-        let fields = users.items.iter().map(|user| &user.value.tags).chain(tasks.map(|task| &task.value.tags));
-        let known: Vec<&Placed<String>> = fields.filter_map(Field::value).flat_map(|list| &list.items).collect();
-        for (option, tags) in [("--tags", &self.overrides.tags), ("--exclude-tags", &self.overrides.exclude_tags)] {
-            for tag in tags.iter().filter(|tag| known.iter().all(|known| known.value != **tag)) {
-                let problem = Diagnostic::error(format!("{option}: nothing in the scenario has the tag `{tag}`"));
-                let hint = match nearest(tag, known.iter().map(|known| known.value.as_str())) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if known.is_empty() => "nothing in it has `tags`".to_owned(),
-                    None => {
-                        let all: std::collections::BTreeSet<_> = known.iter().map(|known| known.value.as_str()).collect();
-                        format!("it has {}", all.into_iter().collect::<Vec<_>>().join(", "))
-                    }
-                };
-                self.problems.push(problem.hint(hint));
-            }
         }
     }
 

@@ -89,8 +89,8 @@ record! {
 record! {
     /// One kind of user.
     struct UserType {
-        /// The label `user` of its metrics.
-        [required] name: String,
+        /// The label `user` of its metrics. Needed when there are several types. Default: User.
+        name: String,
         /// Its share of all users, in proportion to the other types. Default: 1.
         weight: u32,
         /// Exactly so many users, before any weighted ones.

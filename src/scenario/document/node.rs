@@ -3,6 +3,7 @@
 //! The library resolves aliases and `<<`, counts what they cost, and hands us scalars by their YAML 1.2 type. Numbers and
 //! booleans keep their spelling beside the value, so that `x-retry: 5` can still be the text `5`.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
 
+use super::place::closed;
 use super::syntax;
-use crate::diagnostic::{Diagnostic, Place, Problems, Source};
+use crate::diagnostic::{Diagnostic, Problems, Source};
 
 /// A value and where it is written, in bytes of the source.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +41,10 @@ pub struct Key {
 }
 
 /// Nesting beyond this is refused; a scenario needs about ten.
-const DEEPEST: usize = 60;
+pub(super) const DEEPEST: usize = 50;
+
+/// The library recurses, and an unoptimised build takes some 60 KiB for each level: more in all than a thread usually has.
+const STACK_BYTES: usize = 16 << 20;
 
 /// Values that aliases may add at most; a scenario of 4 MiB has fewer.
 const MOST_REPLAYED: usize = 200_000;
@@ -52,13 +57,25 @@ impl Node {
     /// # Errors
     /// The one mistake at which the text stops being YAML, or all keys that are no texts.
     pub fn parse(source: &Arc<Source>) -> Result<Self, Problems> {
+        std::thread::scope(|scope| {
+            let parser = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || Self::parse_here(source));
+            match parser.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(parsed)) => parsed,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(error) => {
+                    Err(Diagnostic::error(format!("no thread can be started to read `{}`: {error}", source.name)).into())
+                }
+            }
+        })
+    }
+
+    fn parse_here(source: &Arc<Source>) -> Result<Self, Problems> {
         if let Some(problem) = syntax::screen(source) {
             return Err(problem.into());
         }
         let options = serde_yaml::options! {
             budget: serde_yaml::budget! {
                 max_depth: DEEPEST,
-                flow_nesting_limit: DEEPEST,
                 max_documents: 1,
                 enforce_alias_anchor_ratio: false,
             },
@@ -92,6 +109,7 @@ impl Node {
                 if let Some(last) = items.last() {
                     range = range.start..last.range.end.max(range.end);
                 }
+                range = closed(source, range);
                 Value::List(items)
             }
             Raw::Map(entries) => {
@@ -104,6 +122,7 @@ impl Node {
                 if let (Some((first, _)), Some((_, last))) = (map.first(), map.last()) {
                     range = range.start.min(first.range.start)..last.range.end.max(range.end);
                 }
+                range = closed(source, range);
                 Value::Map(map)
             }
         };
@@ -182,6 +201,26 @@ impl<'de> Deserialize<'de> for Raw {
 
 struct RawVisitor;
 
+thread_local! {
+    /// How deep the value that is being read is. The library's budget counts what is written, aliases nest what they repeat.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The error of a value that aliases have nested too deeply.
+pub(super) const TOO_DEEP: &str = "nested too deeply";
+
+/// Reads the parts of a list or map, one level down.
+fn deeper<T, E: serde::de::Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let depth = DEPTH.get();
+    if depth >= DEEPEST {
+        return Err(E::custom(TOO_DEEP));
+    }
+    DEPTH.set(depth + 1);
+    let result = read();
+    DEPTH.set(depth);
+    result
+}
+
 impl<'de> Visitor<'de> for RawVisitor {
     type Value = Raw;
 
@@ -218,59 +257,29 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Raw::List(items))
+        deeper(|| {
+            let mut items = Vec::new();
+            while let Some(item) = access.next_element()? {
+                items.push(item);
+            }
+            Ok(Raw::List(items))
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw::Map(entries))
+        deeper(|| {
+            let mut entries = Vec::new();
+            while let Some(entry) = access.next_entry()? {
+                entries.push(entry);
+            }
+            Ok(Raw::Map(entries))
+        })
     }
-}
-
-// === places inside scalars ===
-
-/// Where the bytes `inner` of a scalar's value are written, the scalar being at `range`. Exact for plain and quoted scalars
-/// without escapes and for literal blocks; the whole scalar otherwise.
-pub fn inside(source: &Source, range: &Range<usize>, value: &str, inner: Range<usize>) -> Range<usize> {
-    let written = source.text.get(range.clone()).unwrap_or_default();
-    let inner = inner.start.min(value.len())..inner.end.clamp(inner.start.min(value.len()), value.len());
-    if written == value {
-        return range.start + inner.start..range.start + inner.end;
-    }
-    let unquoted =
-        written.strip_prefix(['"', '\'']).and_then(|rest| rest.strip_suffix(['"', '\''])).filter(|unquoted| *unquoted == value);
-    if unquoted.is_some() {
-        return range.start + 1 + inner.start..range.start + 1 + inner.end;
-    }
-    in_block(written, value, &inner).map_or_else(|| range.clone(), |at| range.start + at.start..range.start + at.end)
-}
-
-/// The same line of a literal block, whose lines differ from the value's by their indentation only.
-fn in_block(written: &str, value: &str, inner: &Range<usize>) -> Option<Range<usize>> {
-    let number = value.get(..inner.start)?.matches('\n').count();
-    let value_line_start = value[..inner.start].rfind('\n').map_or(0, |at| at + 1);
-    let value_line = value[value_line_start..].lines().next()?;
-    let written_line = written.split('\n').nth(number)?;
-    let written_start: usize = written.split('\n').take(number).map(|line| line.len() + 1).sum();
-    let indent = written_line.trim_end_matches('\r').strip_suffix(value_line)?;
-    let start = written_start + indent.len() + inner.start - value_line_start;
-    indent.trim().is_empty().then(|| start..start + inner.len().min(value_line.len()))
-}
-
-/// A problem at `range` of `source`.
-pub fn error_at(source: &Arc<Source>, range: &Range<usize>, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error(message).at(Place { source: source.clone(), range: range.clone() })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::inside;
     use super::*;
 
     fn source(text: &str) -> Arc<Source> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::later;
-use super::node::{Key, Node, Value, error_at};
+use super::node::{Key, Node, Value};
+use super::place::error_at;
 use crate::diagnostic::{Diagnostic, Problems, Source, nearest};
 
 /// What a value of the file is read into.
@@ -56,6 +57,8 @@ pub enum Field<T> {
 pub struct Reader {
     pub source: Arc<Source>,
     pub problems: Problems,
+    /// The key whose value is being read, for messages.
+    pub key: String,
 }
 
 /// One key of a record, as the macro describes it.
@@ -120,24 +123,29 @@ impl Reader {
             self.push(problem);
             return Field::Wrong { key: key.range.clone() };
         }
+        self.key.clone_from(&key.name);
         match self.read(node) {
             Some(value) => Field::Given { key: key.range.clone(), value },
             None => Field::Wrong { key: key.range.clone() },
         }
     }
 
-    /// The entries of a record whose keys are known and there for the first time; all others are reported.
-    pub fn entries<'a>(&mut self, record: &str, keys: &[KeySpec], node: &'a Node) -> Option<Vec<(&'a Key, &'a Node)>> {
+    /// The entries of a record whose keys are known and there for the first time; all others are reported. And whether
+    /// there were others.
+    pub fn entries<'a>(&mut self, record: &str, keys: &[KeySpec], node: &'a Node) -> Option<(Vec<(&'a Key, &'a Node)>, bool)> {
         let Value::Map(map) = &node.value else {
             let names: Vec<_> = keys.iter().map(|key| format!("`{}`", key.name)).take(3).collect();
             self.unexpected(node, &format!("a map with keys such as {}", names.join(", ")));
             return None;
         };
-        let mut known: Vec<(&Key, &Node)> = Vec::new();
+        let (mut known, mut odd): (Vec<(&Key, &Node)>, _) = (Vec::new(), false);
         for (key, value) in self.once(map) {
             if keys.iter().any(|spec| spec.name == key.name) {
                 known.push((key, value));
-            } else if let Some(what) = later::find(record, &key.name) {
+                continue;
+            }
+            odd = true;
+            if let Some(what) = later::find(record, &key.name) {
                 let problem = error_at(&self.source, &key.range, format!("`{}` is not supported by this version", key.name))
                     .hint(format!("{what} will come with a later version; until then remove it"));
                 self.push(problem);
@@ -155,9 +163,9 @@ impl Reader {
         for spec in keys.iter().filter(|spec| spec.required && !map.iter().any(|(key, _)| key.name == spec.name)) {
             let range = map.first().map_or_else(|| node.range.clone(), |(key, _)| key.range.clone());
             let problem = error_at(&self.source, &range, format!("`{}` is missing {}", spec.name, place_name(record)));
-            self.push(problem.hint(format!("{}: {}", spec.name, spec.doc)));
+            self.push(problem.hint(format!("add `{}:` {}", spec.name, as_clause(spec.doc))));
         }
-        Some(known)
+        Some((known, odd))
     }
 
     /// The entries whose key has not been there before; the others are reported.
@@ -193,8 +201,17 @@ impl Reader {
 fn place_name(record: &str) -> String {
     match record {
         "Scenario" => "in the scenario".to_owned(),
+        "CustomRequest" => "in this request".to_owned(),
+        "Normal" => "in this distribution".to_owned(),
         other => format!("in this {}", split_words(other)),
     }
+}
+
+/// A description as the rest of a sentence.
+fn as_clause(doc: &str) -> String {
+    let first = doc.split(". ").next().unwrap_or(doc).trim_end_matches('.');
+    let mut characters = first.chars();
+    characters.next().map_or_else(String::new, |c| c.to_lowercase().chain(characters).collect())
 }
 
 /// `UserType` as `user type`.
@@ -265,7 +282,11 @@ macro_rules! record {
     ($(#[doc = $doc:literal])* struct $name:ident { $($(#[doc = $key_doc:literal])* $([$required:ident])? $key:ident : $type:ty),* $(,)? }) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, Default, PartialEq)]
-        pub struct $name { $($(#[doc = $key_doc])* pub $key: $crate::scenario::document::read::Field<$type>),* }
+        pub struct $name {
+            $($(#[doc = $key_doc])* pub $key: $crate::scenario::document::read::Field<$type>,)*
+            /// There were keys that are none of these: reported, and what is missing may be what they were to be.
+            pub has_odd_keys: bool,
+        }
 
         impl $name {
             pub const KEYS: &'static [$crate::scenario::document::read::KeySpec] = &[$(
@@ -284,8 +305,9 @@ macro_rules! record {
             }
 
             fn read(node: &$crate::scenario::document::node::Node, reader: &mut $crate::scenario::document::read::Reader) -> Option<Self> {
-                let mut record = Self::default();
-                for (key, value) in reader.entries(stringify!($name), Self::KEYS, node)? {
+                let (entries, has_odd_keys) = reader.entries(stringify!($name), Self::KEYS, node)?;
+                let mut record = Self { has_odd_keys, ..Self::default() };
+                for (key, value) in entries {
                     match key.name.as_str() {
                         $(stringify!($key) => record.$key = reader.field(key, value),)*
                         _ => {}

@@ -5,7 +5,8 @@ use std::ops::Range;
 use serde_json::{Map, Value as Json, json};
 
 use super::model::{HttpVersion, Order};
-use super::node::{Node, Value, error_at, inside};
+use super::node::{Node, Value};
+use super::place::{error_at, inside};
 use super::read::{KeySpec, Read, Reader, record};
 use super::values::{Any, Choice};
 
@@ -23,7 +24,7 @@ pub struct Pattern(pub regex::Regex);
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeaderRule {
     Equals(String),
-    Operators(HeaderOperators),
+    Operators(Box<HeaderOperators>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +36,7 @@ pub enum BodyRule {
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonRule {
     Equals(Any),
-    Operators(JsonOperators),
+    Operators(Box<JsonOperators>),
 }
 
 record! {
@@ -224,6 +225,12 @@ fn operators(node: &Node, keys: &[KeySpec], reader: &mut Reader) -> Option<bool>
     }
 }
 
+fn nothing_expected<T>(node: &Node, reader: &mut Reader) -> Option<T> {
+    let problem = error_at(&reader.source, &node.range, "nothing is expected here");
+    reader.push(problem.hint("write the value, or an operator such as `contains`"));
+    None
+}
+
 impl Read for HeaderRule {
     fn expected() -> String {
         "the header's value, or a map of `exists`, `equals`, `contains`, `matches`".to_owned()
@@ -231,7 +238,8 @@ impl Read for HeaderRule {
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
-            Value::Map(_) => HeaderOperators::read(node, reader).map(Self::Operators),
+            Value::Map(map) if map.is_empty() => nothing_expected(node, reader),
+            Value::Map(_) => HeaderOperators::read(node, reader).map(Box::new).map(Self::Operators),
             Value::List(_) | Value::Null => {
                 reader.unexpected(node, &Self::expected());
                 None
@@ -252,6 +260,7 @@ impl Read for BodyRule {
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
+            Value::Map(map) if map.is_empty() => nothing_expected(node, reader),
             Value::Map(_) => BodyOperators::read(node, reader).map(Self::Operators),
             Value::List(_) | Value::Null => {
                 reader.unexpected(node, &Self::expected());
@@ -277,7 +286,7 @@ impl Read for JsonRule {
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if operators(node, JsonOperators::KEYS, reader)? {
-            JsonOperators::read(node, reader).map(Self::Operators)
+            JsonOperators::read(node, reader).map(Box::new).map(Self::Operators)
         } else {
             Any::read(node, reader).map(Self::Equals)
         }

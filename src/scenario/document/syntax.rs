@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_yaml::Error;
 use serde_yaml::granit_parser::{ErrorKind, Parser};
 
-use super::node::{bytes, error_at};
+use super::node::{DEEPEST, TOO_DEEP, bytes};
+use super::place::error_at;
 use crate::diagnostic::{Diagnostic, Source};
 
 /// A larger file is a mistake, or an attack.
@@ -60,9 +61,7 @@ pub(super) fn translate(source: &Arc<Source>, error: &Error) -> Diagnostic {
         | Error::AliasReplayCounterOverflow { .. } => at("aliases make this file too large")
             .hint("each `*name` repeats what its anchor holds; write fewer of them inside each other"),
         Error::Budget { breach, .. } => match breach {
-            serde_yaml::budget::BudgetBreach::Depth { .. } => {
-                at("this is nested too deeply").hint("a scenario may nest lists and maps 60 deep")
-            }
+            serde_yaml::budget::BudgetBreach::Depth { .. } => too_deep(source, &range),
             serde_yaml::budget::BudgetBreach::Documents { .. } => several_documents(source),
             _ => at("this file has too many values for a scenario").hint("is it a scenario? one has at most 250,000 values"),
         },
@@ -77,8 +76,13 @@ pub(super) fn translate(source: &Arc<Source>, error: &Error) -> Diagnostic {
         Error::InvalidScalar { .. } | Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
             at("this value does not fit its tag").hint("scenarios need no tags such as `!!int`; leave it out")
         }
+        Error::Message { msg, .. } if msg.contains(TOO_DEEP) => too_deep(source, &range),
         other => at(&format!("this is not YAML: {}", first_line(&other.to_string()))),
     }
+}
+
+fn too_deep(source: &Arc<Source>, range: &Range<usize>) -> Diagnostic {
+    error_at(source, range, "this is nested too deeply").hint(format!("a scenario may nest lists and maps {DEEPEST} deep"))
 }
 
 fn innermost(error: &Error) -> &Error {
@@ -178,7 +182,7 @@ fn scanned(source: &Arc<Source>, kind: &ErrorKind, at: usize) -> Diagnostic {
             match unclosed(text, at) {
                 Some((open, bracket)) if !text[open..at].contains('\n') => {
                     here(&format!("expected `,` or `{}` here", closing(bracket)))
-                        .hint("texts with `,` `[` `]` `{` `}` or `: ` in them need quotes")
+                        .hint("separate values by `, `; a text that holds one of `, : [ ] { }` needs quotes")
                 }
                 Some((open, bracket)) => {
                     error_at(source, &(open..open + 1), format!("this `{bracket}` is not closed on its line"))
@@ -189,6 +193,10 @@ fn scanned(source: &Arc<Source>, kind: &ErrorKind, at: usize) -> Diagnostic {
         }
         ErrorKind::UnknownAnchor => {
             let name = at..at + text[at..line_end].find([' ', ',', ']', '}']).unwrap_or(line_end - at);
+            let is_name = |name: &str| name.chars().skip(1).all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            if !is_name(&text[name.clone()]) {
+                return here("a text cannot begin with `*` in YAML").hint("put the text in quotes");
+            }
             error_at(source, &name, format!("the alias `{}` names no anchor", &text[name.clone()]))
                 .hint("write `&name` before the value that `*name` shall repeat, or put the text in quotes")
         }
@@ -214,14 +222,15 @@ fn scanned(source: &Arc<Source>, kind: &ErrorKind, at: usize) -> Diagnostic {
             here("a list cannot begin on the line of its key").hint("put `- ` on the next line, indented, or write `[a, b]`")
         }
         ErrorKind::MappingValueNotAllowed => colon(source, at, line_start, line),
-        ErrorKind::SimpleKeyExpected => {
-            error_at(source, &content, "expected `key: value` here").hint("a colon and a space belong between them")
-        }
+        ErrorKind::SimpleKeyExpected => no_key(source, content),
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::InvalidIndentation => {
             let dash = line.trim_start().starts_with('-');
             let start = line_start + indent;
             let first = error_at(source, &(start..line_end), "the indentation does not fit the lines before");
             match kind {
+                ErrorKind::ExpectedBlockMappingKey if dash && left_of_its_list(text, line_start, indent) => {
+                    first.hint("all `-` of a list begin in the same column")
+                }
                 ErrorKind::ExpectedBlockMappingKey if dash => {
                     first.hint("the lines before are keys of a map, and this begins a list; is its key missing?")
                 }
@@ -238,7 +247,7 @@ fn scanned(source: &Arc<Source>, kind: &ErrorKind, at: usize) -> Diagnostic {
             error_at(source, &content, "this line belongs to the text before and is not indented enough")
                 .hint("indent it like the text's first line")
         }
-        ErrorKind::RecursionLimitExceeded => here("this is nested too deeply").hint("a scenario may nest lists and maps 60 deep"),
+        ErrorKind::RecursionLimitExceeded => too_deep(source, &(at..at + width)),
         ErrorKind::ExpectedDocumentStart | ErrorKind::InvalidDocumentEnd => here("the document has ended before this"),
         other => here(&format!("this is not YAML: {other}")),
     }
@@ -261,18 +270,29 @@ fn colon(source: &Arc<Source>, at: usize, line_start: usize, line: &str) -> Diag
     let content = previous.trim_start().trim_start_matches("- ");
     let place = line_start + key_start..line_start + line.trim_end().len();
     if !content.is_empty() && !content.contains(": ") && !content.trim_end().ends_with(':') {
-        let place = before_start + previous_indent..before.len();
-        let hint = match content.split_once(':') {
-            Some((key, value)) => format!("a space belongs after the colon: `{key}: {value}`"),
-            None => "a colon and a space belong between them".to_owned(),
-        };
-        return error_at(source, &place, "expected `key: value` here").hint(hint);
+        return no_key(source, before_start + previous_indent..before.len());
     }
     if key_start > previous_indent {
         return error_at(source, &place, "the indentation does not fit the lines before")
             .hint("a key that has a value in its line cannot have keys below it; begin both in the same column");
     }
     error_at(source, &place, "the indentation does not fit the lines before").hint("keys of one map begin in the same column")
+}
+
+/// A line that should be `key: value` and has no colon, or no space after it.
+fn no_key(source: &Arc<Source>, place: Range<usize>) -> Diagnostic {
+    let hint = match source.text[place.clone()].trim().split_once(':') {
+        Some((key, value)) if !key.is_empty() => format!("a space belongs after the colon: `{key}: {value}`"),
+        _ => "a colon and a space belong between them".to_owned(),
+    };
+    error_at(source, &place, "expected `key: value` here").hint(hint)
+}
+
+/// Whether this entry of a list stands to the left of the entries before it.
+fn left_of_its_list(text: &str, line_start: usize, indent: usize) -> bool {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let mut before = text[..line_start].lines().rev().filter(|line| !line.trim().is_empty());
+    before.find(|line| depth(line) <= indent || line.trim_start().starts_with('-')).is_some_and(|line| depth(line) > indent)
 }
 
 fn closing(open: char) -> char {

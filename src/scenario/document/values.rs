@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::node::{Key, Node, Value, error_at};
+use super::node::{Key, Node, Value};
+use super::place::error_at;
 use super::read::{Placed, Read, Reader};
 use crate::diagnostic::nearest;
 use crate::units::{Rate, parse_duration, parse_size};
@@ -149,7 +150,7 @@ fn whole(node: &Node, reader: &mut Reader, most: u64) -> Option<u64> {
         return Some(value);
     }
     let why = if number.as_f64().is_some_and(|number| number < 0.0) {
-        format!("this cannot be negative, but it is `{spelling}`")
+        format!("`{}` cannot be negative, but it is `{spelling}`", reader.key)
     } else if number.as_f64().is_some_and(|number| number.fract() != 0.0) {
         format!("expected a whole number, found `{spelling}`")
     } else {
@@ -238,7 +239,8 @@ impl<T: Read, const ONE: bool> Read for List<T, ONE> {
         if ONE {
             return Some(Self { items: vec![reader.read(node)?], whole: true });
         }
-        reader.unexpected(node, "a list");
+        let problem = error_at(&reader.source, &node.range, format!("expected a list, found {}", node.describe()));
+        reader.push(problem.hint("begin each entry with `- `, or write `[a, b]`"));
         None
     }
 
@@ -266,7 +268,10 @@ impl<T: Read> Read for Pairs<T> {
                     error_at(&reader.source, &key.range, format!("`{}` has no value", key.name))
                         .hint(format!("expected {}; an empty text is `\"\"`", T::expected())),
                 );
-            } else if let Some(value) = reader.read(value) {
+                continue;
+            }
+            reader.key.clone_from(&key.name);
+            if let Some(value) = reader.read(value) {
                 pairs.push((key.clone(), value));
             }
         }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::node::{Node, Value, error_at};
+use super::node::{Node, Value};
+use super::place::error_at;
 use super::read::{Field, Placed, Read, Reader, record};
 use super::values::{List, one_of};
 use crate::units::Rate;
@@ -136,8 +137,15 @@ impl WaitForm {
             [a, b] => Some(Self::Between(a.clone(), b.clone())),
             _ if !list.value.whole => None,
             items => {
-                let problem =
-                    error_at(&reader.source, &list.range, format!("`between` takes two durations, but here are {}", items.len()));
+                let problem = error_at(
+                    &reader.source,
+                    &list.range,
+                    format!(
+                        "`between` takes two durations, but here {} {}",
+                        if items.len() == 1 { "is" } else { "are" },
+                        items.len()
+                    ),
+                );
                 reader.push(problem.hint("write `between: [5s, 10s]`"));
                 None
             }

@@ -126,6 +126,15 @@ impl Prometheus {
         panic!("`{expression}` was {last:?} at last; the log says\n{}", self.process.stderr.text());
     }
 
+    /// When otload was last scraped, for `@`: there its series are not stale, native histograms (which `last_over_time` of
+    /// 2.42 does not take) included.
+    #[track_caller]
+    pub(crate) fn last_scrape(&self) -> f64 {
+        let answer = self.api("/api/v1/query?query=otload_run_start_time_seconds%5B1h%5D");
+        let last = answer["data"]["result"][0]["values"].as_array().and_then(|values| values.last());
+        last.and_then(|point| point[0].as_f64()).unwrap_or_else(|| panic!("it never scraped otload: {answer}"))
+    }
+
     /// Any path of the API, as JSON.
     pub(crate) fn api(&self, path: &str) -> Value {
         get(self.address, path, &[]).unwrap().json()
