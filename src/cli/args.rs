@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::units::{Rate, parse_duration};
+use crate::units::{Rate, format_duration, parse_duration};
 
 /// Load generator whose interface is Prometheus, Grafana and OpenTelemetry.
 #[derive(Debug, Parser)]
@@ -101,6 +101,31 @@ pub(super) struct ScenarioArgs {
     /// Makes everything random repeat
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+impl ScenarioArgs {
+    /// What was overridden, as it would be written on the command line.
+    pub(super) fn given(&self) -> Vec<String> {
+        let text = |name: &str, value: Option<String>| value.map(|value| format!("--{name} {value}"));
+        let list = |name: &'static str, values: &[String]| {
+            values.iter().map(move |value| format!("--{name} {value}")).collect::<Vec<_>>()
+        };
+        let set = self.set.iter().map(|(name, value)| format!("--set {name}={value}"));
+        [
+            text("host", self.host.clone()),
+            text("users", self.users.map(|users| users.to_string())),
+            text("spawn-rate", self.spawn_rate.map(|rate| rate.to_string())),
+            text("run-time", self.run_time.map(format_duration)),
+            text("seed", self.seed.map(|seed| seed.to_string())),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(set)
+        .chain(list("tags", &self.tags))
+        .chain(list("exclude-tags", &self.exclude_tags))
+        .map(|text| text.replace(['\n', '\r'], " "))
+        .collect()
+    }
 }
 
 const EXIT_CODES: &str = "\

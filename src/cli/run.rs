@@ -29,6 +29,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         seed: args.scenario.seed.unwrap_or_else(run::random_seed),
         workers: args.workers.unwrap_or(cores as u32),
         listen: args.listen,
+        overrides: args.scenario.given(),
         demo: args.demo,
         quiet: args.quiet,
         linger: args.linger,

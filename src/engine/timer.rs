@@ -189,7 +189,10 @@ mod device {
         pub(super) fn new() -> Option<Self> {
             let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC).ok()?;
             // SAFETY: the descriptor is owned by the `AsyncFd`, stays open as long as it, and is the same on each call.
-            #[expect(unsafe_code, reason = "there is no safe way to register a timer; tokio's own timers are late by 1 ms, this one by 50 µs")]
+            #[expect(
+                unsafe_code,
+                reason = "there is no safe way to register a timer; tokio's own timers are late by 1 ms, this one by 50 µs"
+            )]
             unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }.ok().map(Self)
         }
 

@@ -80,7 +80,14 @@ pub(super) fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 // === impl Context ===
 
 impl Context {
-    pub(super) fn new(plan: Arc<Plan>, run: Arc<RunFacts>, client: Client, shard: Arc<Mutex<Shard>>, part: Part, timer: Timer) -> Self {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        run: Arc<RunFacts>,
+        client: Client,
+        shard: Arc<Mutex<Shard>>,
+        part: Part,
+        timer: Timer,
+    ) -> Self {
         let iterations = plan.load.iterations.map(|all| part.iterations(all, plan.load.users.peak()));
         let choosers = plan.users.iter().map(Chooser::new).collect();
         Self {

@@ -5,7 +5,7 @@ use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
-use crate::units::format_size;
+use crate::units::{format_duration, format_size};
 
 /// Cells, laid out once all of them are known.
 struct Table {
@@ -18,7 +18,9 @@ struct Table {
 pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
     let measured = snapshot.measured();
     let rows = rows(snapshot, &measured);
-    let mut out = statistics(&rows);
+    let mut out = title(snapshot, outcome);
+    out.push_str("\nRequests (response times in ms)\n");
+    out.push_str(&statistics(&rows));
     out.push_str("\nResponse time percentiles (ms)\n");
     out.push_str(&percentiles(&rows));
     out.push_str(&failures(&rows));
@@ -32,6 +34,22 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
         out.push_str(&last);
     }
     out
+}
+
+/// What was run, and how it came out, in a line.
+fn title(snapshot: &Snapshot, outcome: &Outcome) -> String {
+    let facts = &snapshot.facts;
+    let verdict = match outcome {
+        Outcome { valid: false, .. } => "invalid",
+        Outcome { passed: false, .. } => "failed",
+        _ => "passed",
+    };
+    let (test, run_id) = (printable(&facts.run.test), printable(&facts.run.run_id));
+    let took = format_duration(std::time::Duration::from_secs_f64(facts.elapsed.as_secs_f64().round()));
+    let users = if facts.peak_users == 1 { "1 user".to_owned() } else { format!("at most {} users", facts.peak_users) };
+    let warm_up = facts.elapsed.saturating_sub(facts.measured);
+    let without = if warm_up.is_zero() { String::new() } else { format!(", the first {} left out", format_duration(warm_up)) };
+    format!("\n{test}: {took}{without} · {users} · run {run_id} · {verdict}\n")
 }
 
 /// Type, name and figures of each request, and of all of them at the end.

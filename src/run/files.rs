@@ -58,6 +58,15 @@ impl ResultFolder {
         })
     }
 
+    /// Writes `scenario.yaml`: what was run, below a comment that says how.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub(super) fn write_scenario(&self, text: &str) -> Result<(), Diagnostic> {
+        let path = self.path.join("scenario.yaml");
+        fs::write(&path, text).map_err(|error| Diagnostic::error(format!("cannot write {}: {error}", path.display())))
+    }
+
     fn temporary(&self) -> PathBuf {
         self.path.join(format!(".{SUMMARY}.{}", std::process::id()))
     }

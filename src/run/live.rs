@@ -75,7 +75,8 @@ impl Live {
         state.shards = engine.shards().to_vec();
         state.started = Some(engine.started());
         // Setup is over: the load's time counts from here.
-        state.facts.run = Arc::new(RunInfo { started_at: clock::timestamp_of(engine.started()), ..RunInfo::clone(&state.facts.run) });
+        state.facts.run =
+            Arc::new(RunInfo { started_at: clock::timestamp_of(engine.started()), ..RunInfo::clone(&state.facts.run) });
         let loads = vec![Default::default(); engine.shards().len() - 1];
         state.reading = Some(Reading::take(engine.started(), loads));
         state.busy = engine.busy();

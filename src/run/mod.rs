@@ -45,6 +45,8 @@ pub struct Job {
     pub listen: SocketAddr,
     /// The results folder.
     pub out: PathBuf,
+    /// What of the file was overridden, as on the command line.
+    pub overrides: Vec<String>,
     /// Serve the cars API on the plan's host.
     pub demo: bool,
     pub quiet: bool,
@@ -122,6 +124,7 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
     let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
     let address = listener.local_addr().unwrap_or(job.listen);
     let folder = ResultFolder::create(&job.out).map_err(Failed::Broken)?;
+    folder.write_scenario(&scenario_as_run(job)).map_err(Failed::Broken)?;
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
     let live = Arc::new(Live::new(job, extra.clone(), SERIES_LIMIT));
@@ -288,6 +291,14 @@ fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
                 .hint("write `host: http://127.0.0.1:5000`"))
         }
     }
+}
+
+/// The file, with what overrides it in a comment; without secrets.
+fn scenario_as_run(job: &Job) -> String {
+    let source = &job.plan.source;
+    let with = if job.overrides.is_empty() { String::new() } else { format!(", with {}", job.overrides.join(" ")) };
+    let text = format!("# {}, run as {}{with}\n{}", source.name, job.run_id, source.text);
+    engine::mask(&job.plan.secrets, &text).into_owned()
 }
 
 fn setup_failed(live: &Live) -> Diagnostic {

@@ -55,7 +55,10 @@ fn each_misbehaviour_has_its_reason() {
             format!("  - {{name: u{n}, fixed_count: 1, wait_time: 10ms, tasks: [{{get: \"{url}/x\", name: case {n}, timeout: {timeout}}}]}}\n")
         })
         .collect();
-    let scenario = format!("http: {{max_body: 4KiB, redirects: 5, connect_timeout: 20s}}\nusers:\n{users}load: {{users: {}, run_time: 2s}}\n", cases.len());
+    let scenario = format!(
+        "http: {{max_body: 4KiB, redirects: 5, connect_timeout: 20s}}\nusers:\n{users}load: {{users: {}, run_time: 2s}}\n",
+        cases.len()
+    );
     let finished = Otload::run(&scenario, &[]).wait(Duration::from_secs(60)).expect_code(0);
     for (n, (reason, url)) in cases.iter().enumerate() {
         let request = finished.request(&format!("case {n}"));

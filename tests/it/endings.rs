@@ -101,13 +101,16 @@ fn progress_goes_on_and_quiet_is_quiet() {
 #[test]
 fn secrets_are_masked_wherever_a_failure_shows_them() {
     let target = CountingTarget::start(Delays::none());
-    let scenario = "secrets: [TOKEN]\nusers: [{name: U, tasks: [{get: /cars, headers: {x-token: \"{{ env.TOKEN }}\"}, \
+    let scenario = "secrets: [TOKEN]\nvariables: {colour: red}\nusers: [{name: U, tasks: [{get: /cars, headers: {x-token: \"{{ env.TOKEN }}\"}, \
                     expect: {body: {contains: \"{{ env.TOKEN }}\"}}}]}]\nload: {iterations: 2, users: 1}\n";
-    let run = Otload::run_with_env(scenario, &["--host", &target.url()], &[("TOKEN", "hunter2-secret")]);
+    let args = ["--host", &target.url(), "--set", "colour=hunter2-secret"];
+    let run = Otload::run_with_env(scenario, &args, &[("TOKEN", "hunter2-secret")]);
     let finished = run.wait(Duration::from_secs(20)).expect_code(0);
     assert!(finished.stdout.contains("***"), "{}", finished.stdout);
-    let summary = std::fs::read_to_string(finished.results().join("summary.json")).unwrap();
-    for text in [&finished.stdout, &finished.stderr, &summary] {
+    let read = |name: &str| std::fs::read_to_string(finished.results().join(name)).unwrap();
+    let (summary, scenario) = (read("summary.json"), read("scenario.yaml"));
+    assert!(scenario.starts_with("# scenario.yaml, run as scenario-") && scenario.contains("--set colour=***"), "{scenario}");
+    for text in [&finished.stdout, &finished.stderr, &summary, &scenario] {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
@@ -138,7 +141,14 @@ fn check_shows_the_plan_and_once_shows_the_exchanges() {
     assert!(plan.stdout.contains("POST /cars") && plan.stdout.contains("time series"), "{}", plan.stdout);
     assert_eq!(target.requests(), 0, "nothing is sent");
     let once = Otload::command(&["check", file.to_str().unwrap(), "--host", &target.url(), "--once"]).expect_code(1);
-    for part in ["> {\"brand\":\"Tesla\"}", "< HTTP/1.1 200 OK", "< {\"ok\":true}", "✓ status 200", "✗ json $.ok: $.ok is `true`, not `false`", "1 of 2 requests failed"] {
+    for part in [
+        "> {\"brand\":\"Tesla\"}",
+        "< HTTP/1.1 200 OK",
+        "< {\"ok\":true}",
+        "✓ status 200",
+        "✗ json $.ok: $.ok is `true`, not `false`",
+        "1 of 2 requests failed",
+    ] {
         assert!(once.stdout.contains(part), "`{part}` is not in\n{}", once.stdout);
     }
     assert_eq!(target.requests(), 2);

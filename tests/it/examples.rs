@@ -116,3 +116,11 @@ fn shortening_keeps_the_shape() {
     assert_eq!(shortened(text), short);
     assert_eq!(largest_load(short), 100);
 }
+
+#[test]
+fn the_schema_beside_the_examples_is_the_one_that_otload_prints() {
+    let printed = Otload::command(&["schema"]).expect_code(0).stdout;
+    let path = root().join("examples/otload.schema.json");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(kept == printed, "renew it: otload schema > examples/otload.schema.json");
+}

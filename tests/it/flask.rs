@@ -24,7 +24,8 @@ fn the_example_drives_it_without_a_failure() {
 #[test]
 fn its_death_is_counted_and_its_return_is_found() {
     let mut server = Gunicorn::start();
-    let scenario = "users: [{name: U, wait_time: {between: [10ms, 30ms]}, tasks: [{get: /cars}, {get: /planes}]}]\nload: {users: 20}\n";
+    let scenario =
+        "users: [{name: U, wait_time: {between: [10ms, 30ms]}, tasks: [{get: /cars}, {get: /planes}]}]\nload: {users: 20}\n";
     let mut run = Otload::run(scenario, &["--host", &server.url()]);
     let metrics = run.metrics();
     let text = || get(metrics, "/metrics", &[]).unwrap().text();
@@ -33,7 +34,9 @@ fn its_death_is_counted_and_its_return_is_found() {
     assert_eq!(sum(&text(), "otload_request_failures_total{"), 0.0);
 
     server.kill();
-    wait_for("requests to fail", Duration::from_secs(20), || (sum(&text(), "otload_request_failures_total{") > 200.0).then_some(()));
+    wait_for("requests to fail", Duration::from_secs(20), || {
+        (sum(&text(), "otload_request_failures_total{") > 200.0).then_some(())
+    });
     let while_down = text();
     assert_eq!(sum(&while_down, "otload_users{"), 20.0, "users go on");
     let good_before = good();

@@ -7,6 +7,6 @@ mod endings;
 mod examples;
 mod flask;
 mod kit;
-//mod scenarios;
+mod scenarios;
 mod truth;
 mod users;

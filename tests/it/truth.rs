@@ -56,7 +56,8 @@ teardown: [{post: /teardown}]
 
 #[test]
 fn target_summary_and_prometheus_count_the_same_after_a_run() {
-    let (finished, target) = totals_agree(&format!("{TWO_REQUESTS}load: {{users: 20, spawn_rate: 40/s, run_time: 8s}}\n"), Form::Protobuf, None);
+    let (finished, target) =
+        totals_agree(&format!("{TWO_REQUESTS}load: {{users: 20, spawn_rate: 40/s, run_time: 8s}}\n"), Form::Protobuf, None);
     let by_request = target.by_request();
     assert_eq!((by_request["GET /hello"], by_request["GET /bye"]), (20, 20), "each user once");
     assert_eq!((by_request["POST /setup"], by_request["POST /teardown"]), (1, 1));
@@ -146,7 +147,10 @@ fn classic_buckets_count_what_the_summary_counts() {
         let quantile = "histogram_quantile(0.95, sum by (le) (last_over_time(otload_request_duration_seconds_bucket[1h])))";
         let seconds = classic.value(quantile).unwrap();
         assert!((0.025..=0.05).contains(&seconds) && (0.025..=0.05).contains(&p95), "{seconds} and {p95}");
-        assert_eq!((classic.scrape_error().contains("refused") || classic.scrape_error().is_empty(), classic.warnings()), (true, vec![]));
+        assert_eq!(
+            (classic.scrape_error().contains("refused") || classic.scrape_error().is_empty(), classic.warnings()),
+            (true, vec![])
+        );
     }
     let end = native.last_scrape();
     let seconds = native.value(&format!("histogram_quantile(0.95, sum(otload_request_duration_seconds @ {end}))")).unwrap();

@@ -47,7 +47,8 @@ fn stopping(text: &str) -> f64 {
 fn two_thousand_users_at_500_a_second_follow_the_schedule_and_are_there_after_4_s() {
     let _alone = alone();
     let target = CountingTarget::start(Delays::none());
-    let scenario = "users: [{name: U, wait_time: {between: [5s, 10s]}, tasks: [{get: /cars}]}]\nload: {users: 2000, spawn_rate: 500/s}\n";
+    let scenario =
+        "users: [{name: U, wait_time: {between: [5s, 10s]}, tasks: [{get: /cars}]}]\nload: {users: 2000, spawn_rate: 500/s}\n";
     let mut run = Otload::run(scenario, &["--host", &target.url(), "--quiet"]);
     let metrics = run.metrics();
     let schedule = Closed::constant(2000, Rate::try_new(500.0), None);
