@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use super::lifecycle::Handle;
@@ -94,14 +95,18 @@ impl Engine {
         let failed = |error: std::io::Error| {
             Diagnostic::error(format!("cannot start worker {}: {error}", part.index)).hint("ask for fewer with --workers")
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        self.runtimes.push(runtime.handle().clone());
         let (plan, run, client) = (self.plan.clone(), self.run.clone(), self.client.clone());
         let shard = self.shards[part.index as usize].clone();
         let mode = self.mode.subscribe();
+        let (built, runtime) = std::sync::mpsc::sync_channel(1);
         let body = move || {
-            let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, async move {
+            // A local runtime lives and dies in its thread; only its handle leaves it.
+            let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => runtime,
+                Err(error) => return built.send(Err(error)).unwrap_or_default(),
+            };
+            built.send(Ok(runtime.handle().clone())).unwrap_or_default();
+            runtime.block_on(async move {
                 // Inside, because the timer belongs to this runtime.
                 let context = Rc::new(Context::new(plan, run, client, shard, part, Timer::new()));
                 worker::work(context, mode).await;
@@ -110,6 +115,8 @@ impl Engine {
         };
         let name = format!("worker-{}", part.index);
         self.threads.push(thread::Builder::new().name(name).spawn(body).map_err(failed)?);
+        let broke_down = |_| failed(std::io::Error::other("it ended before it began"));
+        self.runtimes.push(runtime.recv().map_err(broke_down)?.map_err(failed)?);
         Ok(())
     }
 
