@@ -196,13 +196,22 @@ impl Summary {
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.requests.iter_mut().zip(&other.requests) {
-            mine.response.add(&theirs.response);
-            mine.service.add(&theirs.service);
-            add_examples(&mut mine.examples, &theirs.examples);
-        }
+        self.requests.iter_mut().zip(&other.requests).for_each(|(mine, theirs)| mine.add(theirs));
+        self.add_run(other);
+    }
+
+    /// What belongs to no request.
+    pub(super) fn add_run(&mut self, other: &Self) {
         self.lag.add(&other.lag);
         self.epoch += other.epoch;
+    }
+}
+
+impl RequestSummary {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.response.add(&other.response);
+        self.service.add(&other.service);
+        add_examples(&mut self.examples, &other.examples);
     }
 }
 

@@ -138,12 +138,21 @@ impl Snapshot {
         }
     }
 
-    /// The sum of all shards. Each is locked for as long as it takes to add its numbers, one after the other.
+    /// The sum of all shards, one after the other. A worker is kept from recording only as long as it takes to add its totals,
+    /// or the quantiles of one request: tens of microseconds, so that a look at a run is not seen in its figures. So, while
+    /// workers record, the quantiles may be ahead of the totals by what came in between; when they have ended, all agree.
     pub fn take(catalog: &Arc<Catalog>, facts: Facts, shards: &[Arc<Mutex<Shard>>], detail: Detail) -> Self {
         let mut snapshot = Self::empty(catalog, facts);
         for shard in shards {
             // A worker that panicked has left whole numbers behind: they are still worth showing.
-            snapshot.add(&shard.lock().unwrap_or_else(PoisonError::into_inner), detail);
+            let locked = || shard.lock().unwrap_or_else(PoisonError::into_inner);
+            snapshot.add(&locked(), Detail::Totals);
+            if detail == Detail::Full {
+                for (at, mine) in snapshot.summary.requests.iter_mut().enumerate() {
+                    locked().summary.requests.get(at).into_iter().for_each(|theirs| mine.add(theirs));
+                }
+                snapshot.summary.add_run(&locked().summary);
+            }
         }
         snapshot
     }

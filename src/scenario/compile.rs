@@ -35,6 +35,7 @@ use url::Url;
 
 use super::document::place::error_at;
 use super::document::read::Field;
+use super::document::reported::Reported;
 use super::document::{self, Scenario};
 use super::plan::Plan;
 use crate::diagnostic::{Diagnostic, Problems, Source};
@@ -76,8 +77,8 @@ pub fn compile(source: Arc<Source>, overrides: &Overrides) -> Result<(Plan, Prob
     let mut compiler = Compiler::new(source, overrides, problems);
     let plan = compiler.plan(&scenario);
     match plan {
-        Some(plan) if !compiler.problems.has_errors() => Ok((plan, compiler.problems)),
-        _ => Err(compiler.problems),
+        Some(plan) if !compiler.problems.has_errors() => Ok((plan, compiler.problems.finish())),
+        _ => Err(compiler.problems.finish()),
     }
 }
 
@@ -85,7 +86,7 @@ pub fn compile(source: Arc<Source>, overrides: &Overrides) -> Result<(Plan, Prob
 struct Compiler<'a> {
     source: Arc<Source>,
     overrides: &'a Overrides,
-    problems: Problems,
+    problems: Reported,
     /// What templates may refer to.
     names: Names,
     /// Variables of the environment that templates use.
@@ -110,7 +111,7 @@ struct Defaults {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(source: Arc<Source>, overrides: &'a Overrides, problems: Problems) -> Self {
+    fn new(source: Arc<Source>, overrides: &'a Overrides, problems: Reported) -> Self {
         Self {
             source,
             overrides,

@@ -12,6 +12,7 @@ pub mod model;
 pub mod node;
 pub mod place;
 pub mod read;
+pub mod reported;
 pub mod rules;
 mod syntax;
 pub mod values;
@@ -27,6 +28,7 @@ pub use model::Scenario;
 use crate::diagnostic::{Diagnostic, Problems, Source};
 use node::Node;
 use read::{Read, Reader};
+use reported::Reported;
 use syntax::LARGEST;
 
 /// Reads the file at `path` as text.
@@ -82,12 +84,12 @@ fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Problems {
 ///
 /// # Errors
 /// The text is not YAML, or not a map.
-pub fn parse(source: &Arc<Source>) -> Result<(Scenario, Problems), Problems> {
+pub fn parse(source: &Arc<Source>) -> Result<(Scenario, Reported), Problems> {
     let node = Node::parse(source)?;
-    let mut reader = Reader { source: source.clone(), problems: Problems::default(), key: String::new() };
+    let mut reader = Reader { source: source.clone(), problems: Reported::default(), key: String::new() };
     match Scenario::read(&node, &mut reader) {
         Some(scenario) => Ok((scenario, reader.problems)),
-        None => Err(reader.problems),
+        None => Err(reader.problems.finish()),
     }
 }
 

@@ -149,6 +149,14 @@ fn the_size_of_a_text_is_bounded_too() {
 }
 
 #[test]
+fn endless_problems_are_counted() {
+    let text = (0..20_000).map(|n| format!("k{n}: 1\n")).collect();
+    let said = compile(Arc::new(Source { name: "x.yaml".into(), text }), &Overrides::default()).unwrap_err().render(false);
+    assert_eq!(said.matches("error: ").count(), 100);
+    assert!(said.ends_with("warning: only 100 of 20002 errors are shown\n"), "{}", &said[said.len() - 200..]);
+}
+
+#[test]
 fn endless_nesting_is_refused() {
     for text in ["[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(100_000), format!("a:{}", "\n- ".repeat(10))] {
         let source = Arc::new(Source { name: "x.yaml".into(), text });

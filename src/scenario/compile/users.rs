@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Compiler;
 use super::steps::Around;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::measure::catalog::TaskId;
+use crate::measure::catalog::UserId;
 use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Order as OrderForm, Task as TaskForm, UserType as UserForm};
 use crate::scenario::document::read::Field;
@@ -82,9 +82,9 @@ impl Compiler<'_> {
         let tasks = form.tasks.value().map(|list| list.items.as_slice()).unwrap_or_default();
         let chosen: Vec<bool> = tasks.iter().map(|task| self.chosen(&form.tags, &task.value.tags)).collect();
         let name = form.name.value().cloned().unwrap_or_else(|| "User".to_owned());
-        let catalog = self.catalog.clone();
+        let catalog = (!chosen.contains(&true)).then(|| self.catalog.clone());
         let user = self.chosen_user(form, &name, &chosen);
-        if user.is_none() {
+        if let Some(catalog) = catalog {
             self.catalog = catalog;
         }
         user
@@ -100,7 +100,7 @@ impl Compiler<'_> {
             Some(OrderForm::Shuffle) => Order::Shuffle,
         };
         let on_start = self.steps_of(&form.on_start, Around { user: name, task: "on_start" });
-        let all = self.tasks(form, name, chosen);
+        let all = self.tasks(form, (name, id), chosen);
         let on_stop = self.steps_of(&form.on_stop, Around { user: name, task: "on_stop" });
         let tasks: Vec<Task> = self.choose(all, chosen);
         // Without such steps nothing is measured under their names, so they get none.
@@ -144,7 +144,7 @@ impl Compiler<'_> {
     // === tasks ===
 
     /// All tasks with their places in the file; those that are not chosen are compiled for their mistakes only.
-    fn tasks(&mut self, form: &UserForm, user: &str, chosen: &[bool]) -> Vec<Task> {
+    fn tasks(&mut self, form: &UserForm, (user, user_id): (&str, UserId), chosen: &[bool]) -> Vec<Task> {
         let Some(list) = form.tasks.given() else { return Vec::new() };
         if list.value.items.is_empty() && list.value.whole {
             self.push(&list.range, "this user type has no tasks", "write `tasks: [{get: /}]`");
@@ -168,12 +168,7 @@ impl Compiler<'_> {
             }
             let catalog = (!chosen).then(|| self.catalog.clone());
             let steps = self.task_steps(&task.value, Around { user, task: &name });
-            let id = self
-                .catalog
-                .users
-                .iter()
-                .position(|known| known == user)
-                .map_or(TaskId(0), |at| self.catalog.add_task(crate::measure::catalog::UserId(at as u32), &name));
+            let id = self.catalog.add_task(user_id, &name);
             if let Some(catalog) = catalog {
                 self.catalog = catalog;
             }

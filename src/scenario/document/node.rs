@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
 
 use super::place::closed;
+use super::reported::Reported;
 use super::syntax;
 use crate::diagnostic::{Diagnostic, Problems, Source};
 
@@ -90,12 +91,12 @@ impl Node {
         };
         let raw: Spanned<Raw> =
             serde_yaml::from_str_with_options(&source.text, options).map_err(|error| syntax::translate(source, &error))?;
-        let mut problems = Problems::default();
+        let mut problems = Reported::default();
         let node = Self::new(raw, source, &mut problems);
-        if problems.has_errors() { Err(problems) } else { Ok(node) }
+        if problems.has_errors() { Err(problems.finish()) } else { Ok(node) }
     }
 
-    fn new(raw: Spanned<Raw>, source: &Arc<Source>, problems: &mut Problems) -> Self {
+    fn new(raw: Spanned<Raw>, source: &Arc<Source>, problems: &mut Reported) -> Self {
         // What stands behind an alias is wrong where it is written, not where it is used.
         let mut range = bytes(&raw.defined).unwrap_or(0..0);
         let spelling = || source.text.get(range.clone()).unwrap_or_default().to_owned();
@@ -161,7 +162,7 @@ pub fn shorten(text: &str) -> String {
 // === impl Key ===
 
 impl Key {
-    fn new(raw: &Spanned<Raw>, source: &Arc<Source>, problems: &mut Problems) -> Option<Self> {
+    fn new(raw: &Spanned<Raw>, source: &Arc<Source>, problems: &mut Reported) -> Option<Self> {
         let range = bytes(&raw.defined).unwrap_or(0..0);
         let spelling = source.text.get(range.clone()).unwrap_or_default();
         let name = match &raw.value {

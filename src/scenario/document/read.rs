@@ -11,7 +11,8 @@ use serde_json::{Map, Value as Json, json};
 use super::later;
 use super::node::{Key, Node, Value};
 use super::place::error_at;
-use crate::diagnostic::{Diagnostic, Problems, Source, nearest};
+use super::reported::Reported;
+use crate::diagnostic::{Diagnostic, Source, nearest};
 
 /// What a value of the file is read into.
 pub trait Read: Sized {
@@ -56,7 +57,7 @@ pub enum Field<T> {
 #[derive(Debug)]
 pub struct Reader {
     pub source: Arc<Source>,
-    pub problems: Problems,
+    pub problems: Reported,
     /// The key whose value is being read, for messages.
     pub key: String,
 }
@@ -174,6 +175,10 @@ impl Reader {
         let mut seen: std::collections::HashMap<&str, &Key> = std::collections::HashMap::new();
         for (key, value) in map {
             if let Some(before) = seen.get(key.name.as_str()) {
+                if self.problems.is_full() {
+                    self.error(&key.range, "the key is here twice");
+                    continue;
+                }
                 let line = self.source.text[..before.range.start].matches('\n').count() + 1;
                 let problem = error_at(&self.source, &key.range, format!("the key `{}` is here twice", key.name))
                     .hint(format!("it is first in line {line}; keep one of the two"));
@@ -187,6 +192,9 @@ impl Reader {
     }
 
     fn unknown<'a>(&mut self, key: &Key, known: impl Iterator<Item = &'a str>) {
+        if self.problems.is_full() {
+            return self.error(&key.range, "unknown key");
+        }
         let known: Vec<_> = known.collect();
         let problem = error_at(&self.source, &key.range, format!("unknown key `{}`", key.name));
         let hint = match nearest(&key.name, known.iter().copied()) {
