@@ -13,9 +13,9 @@ const HEIGHT: u32 = 8;
 pub fn draw(profile: &Profile) -> String {
     let load = &profile.users;
     let settled = load.settled();
-    let span = load.end().unwrap_or_else(|| (settled * 2).max(Duration::from_secs(10)));
+    let span = load.end().unwrap_or_else(|| settled.saturating_mul(2).max(Duration::from_secs(10)));
     let peak = load.peak().max(1);
-    let level = |column: u32| load.users_at(span * column / WIDTH);
+    let level = |column: u32| load.users_at(span / WIDTH * column);
     let label = peak.to_string().len().max(5);
     let mut out = String::new();
     for row in (1..=HEIGHT).rev() {

@@ -34,7 +34,8 @@ struct State {
     /// Unknown during setup.
     started: Option<Instant>,
     stopping: bool,
-    finished: Option<Instant>,
+    load_ended: Option<Instant>,
+    finished: bool,
     reading: Option<Reading>,
     busy: Vec<Duration>,
 }
@@ -58,7 +59,8 @@ impl Live {
             extra,
             started: None,
             stopping: false,
-            finished: None,
+            load_ended: None,
+            finished: false,
             reading: None,
             busy: Vec::new(),
         };
@@ -86,9 +88,14 @@ impl Live {
         self.state().stopping = true;
     }
 
-    /// The last request is over; the clock of the run stands still.
+    /// The last user has ended: rates are over the time until here, without teardown.
+    pub(super) fn load_ended(&self) {
+        self.state().load_ended = Some(clock::now());
+    }
+
+    /// The last request is over.
     pub(super) fn finish(&self) {
-        self.state().finished = Some(clock::now());
+        self.state().finished = true;
     }
 
     pub(super) fn set_invalid(&self) {
@@ -135,7 +142,7 @@ impl Live {
             state.facts.elapsed = state.elapsed();
             state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
             state.facts.phase = self.phase(&state);
-            let wanted = if state.started.is_none() || state.stopping || state.finished.is_some() {
+            let wanted = if state.started.is_none() || state.stopping || state.load_ended.is_some() {
                 0
             } else {
                 self.plan.load.users.users_at(state.facts.elapsed)
@@ -151,12 +158,12 @@ impl Live {
     }
 
     fn phase(&self, state: &State) -> Phase {
-        if state.finished.is_some() {
+        if state.finished {
             return Phase::Done;
         }
         let elapsed = state.elapsed();
         match self.plan.load.trend(elapsed) {
-            _ if state.stopping => Phase::RampDown,
+            _ if state.stopping || state.load_ended.is_some() => Phase::RampDown,
             Trend::Over | Trend::Falling => Phase::RampDown,
             _ if elapsed < self.plan.warm_up => Phase::WarmUp,
             Trend::Rising => Phase::Ramp,
@@ -201,13 +208,13 @@ impl Answers for Live {
 
 impl State {
     fn elapsed(&self) -> Duration {
-        let now = self.finished.unwrap_or_else(clock::now);
+        let now = self.load_ended.unwrap_or_else(clock::now);
         self.started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started))
     }
 }
 
 /// The URL as labels and files may show it.
-fn without_password(url: &url::Url) -> String {
+pub(super) fn without_password(url: &url::Url) -> String {
     let mut url = url.clone();
     if url.password().is_some() {
         // Only fails for URLs that have no host, and those have no password.

@@ -10,7 +10,7 @@ use crate::scenario::document::model::{Load, Stage as StageForm, UserType as Use
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::List;
 use crate::scenario::plan::{Share, UserType};
-use crate::units::{Rate, format_duration};
+use crate::units::{Rate, duration_from_seconds, format_duration};
 
 /// The compiled load.
 pub(super) struct Compiled {
@@ -88,8 +88,19 @@ impl Compiler<'_> {
             self.no_users(scenario, load);
             return None;
         };
+        if let Some(rate) =
+            spawn_rate.filter(|rate| rate.per_second() > 0.0 && duration_from_seconds(ramp_seconds(users, *rate)).is_err())
+        {
+            let message = format!("at {rate} the {users} users would take longer than ten years to come");
+            let hint = "give a rate such as `10/s`";
+            match load.spawn_rate.given() {
+                Some(placed) if self.overrides.spawn_rate.is_none() => self.push(&placed.range.clone(), message, hint),
+                _ => self.problems.push(Diagnostic::error(format!("--spawn-rate: {message}")).hint(hint)),
+            }
+            return None;
+        }
         if let (Some(rate), Some(run_time)) = (spawn_rate, run_time) {
-            let takes = f64::from(users - 1) / rate.per_second().max(f64::MIN_POSITIVE);
+            let takes = ramp_seconds(users, rate);
             if rate.per_second() > 0.0 && takes >= run_time.as_secs_f64() {
                 let message = format!("not all users come before the end: at {rate} there are {users} after {}", spell(takes));
                 let hint = format!("the run ends after {}; raise `spawn_rate` or `run_time`", format_duration(run_time));
@@ -208,12 +219,19 @@ impl Compiler<'_> {
     /// Whether the fixed and weighted user types make up the users that the load asks for.
     pub(super) fn shares(&mut self, scenario: &Scenario, users: &[UserType], load: &Compiled) {
         let peak = load.profile.users.peak();
+        // What tags leave out is not the file's mistake.
+        let chosen = |form: &UserForm| users.iter().any(|user| form.name.value().is_none_or(|name| *name == user.name));
         let fixed: u64 = users.iter().map(|user| if let Share::Fixed(count) = user.share { u64::from(count) } else { 0 }).sum();
         let places: Vec<_> = scenario
             .users
             .value()
             .map(|list| {
-                list.items.iter().filter_map(|user| user.value.fixed_count.given()).map(|placed| placed.range.clone()).collect()
+                list.items
+                    .iter()
+                    .filter(|user| chosen(&user.value))
+                    .filter_map(|user| user.value.fixed_count.given())
+                    .map(|placed| placed.range.clone())
+                    .collect()
             })
             .unwrap_or_default();
         let both = |user: &UserForm| !user.weight.is_absent() && !user.fixed_count.is_absent();
@@ -226,6 +244,12 @@ impl Compiler<'_> {
                 "lower a `fixed_count`, or raise the load's users",
             );
         } else if fixed < u64::from(peak) && users.iter().all(|user| matches!(user.share, Share::Fixed(_))) {
+            if !(self.overrides.tags.is_empty() && self.overrides.exclude_tags.is_empty()) {
+                let message =
+                    format!("the types that the tags leave have a fixed number, {fixed} together, but the load has {peak} users");
+                self.problems.push(Diagnostic::error(message).hint(format!("add `--users {fixed}`")));
+                return;
+            }
             self.push(
                 last,
                 format!("the fixed counts add up to {fixed}, but the load has {peak} users"),
@@ -243,6 +267,11 @@ fn wrong_number(users: u32) -> Option<String> {
     }
 }
 
+/// How long it takes until all users are there.
+fn ramp_seconds(users: u32, rate: Rate) -> f64 {
+    f64::from(users - 1) / rate.per_second().max(f64::MIN_POSITIVE)
+}
+
 fn spell(seconds: f64) -> String {
-    crate::units::duration_from_seconds(seconds).map_or_else(|_| "years".to_owned(), format_duration)
+    duration_from_seconds(seconds).map_or_else(|_| "years".to_owned(), format_duration)
 }
