@@ -248,6 +248,7 @@ mod tests {
             sent_bytes: 0,
             received_bytes: 0,
             redirects: 0,
+            retried: 0,
             connections_opened: 0,
             phases: Phases::default(),
         };

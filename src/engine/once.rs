@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use super::lifecycle::Handle;
-use super::request::{Outcome, prepare, request_of};
+use super::request::{Outcome, render, request_of};
 use super::supervisor::{RunFacts, mask};
 use super::timer::Timer;
 use super::user::User;
@@ -87,23 +87,23 @@ async fn task(
 }
 
 async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut impl FnMut(Seen<'_>)) -> bool {
-    let prepared = match user.wanted(step) {
+    let rendered = match user.wanted(step) {
         Ok(false) => {
             observe(Seen::Skipped(step));
             return true;
         }
-        Ok(true) => prepare(step, &user.scope, &mut user.random),
+        Ok(true) => render(step, &user.scope, &mut user.random),
         Err(error) => Err(error),
     };
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
+    let rendered = match rendered {
+        Ok(rendered) => rendered,
         Err(error) => {
             observe(Seen::Unsent { step, error: mask(&plan.secrets, &error).into_owned() });
             return false;
         }
     };
-    // The body is always wanted here: it is shown.
-    let request = Request { keep_body: true, ..request_of(step, &prepared) };
+    // Head and body are always wanted here: they are shown.
+    let request = Request { keep_body: true, keep_head: true, ..request_of(step, &rendered, None) };
     let exchange = user.session.exchange(&request).await;
     let Outcome { exchange, checks, failure } = user.judge(step, exchange);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();

@@ -1,7 +1,6 @@
 //! One request step: rendered, sent, checked, recorded.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -11,7 +10,7 @@ use super::checks::{self, CheckResult};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::http::{Exchange, Request};
+use crate::http::{Exchange, Prepared, Request};
 use crate::measure::catalog::RequestId;
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
@@ -19,7 +18,7 @@ use crate::scenario::plan::{Address, Body, RequestStep};
 use crate::template::{Random, Response as Seen, Scope, Template};
 
 /// What a step becomes when its templates are rendered.
-pub(super) struct Prepared<'a> {
+pub(super) struct Rendered<'a> {
     pub url: Cow<'a, Url>,
     pub headers: Cow<'a, HeaderMap>,
     pub body: Bytes,
@@ -35,20 +34,20 @@ pub(super) struct Outcome {
 impl User {
     /// Does the request, unless its `when` is false. Says whether it went well.
     pub(super) async fn request(&mut self, step: &RequestStep) -> bool {
-        let prepared = match self.wanted(step) {
+        let rendered = match self.wanted(step) {
             Ok(false) => return true,
-            Ok(true) => prepare(step, &self.scope, &mut self.random),
+            Ok(true) => render(step, &self.scope, &mut self.random),
             Err(error) => Err(error),
         };
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
+        let rendered = match rendered {
+            Ok(rendered) => rendered,
             Err(error) => {
                 self.record_unsent(step, &error);
                 return false;
             }
         };
         let guard = InFlight::new(&self.context, step.id, self.due);
-        let request = request_of(step, &prepared);
+        let request = request_of(step, &rendered, self.context.prepared(step));
         let exchange = self.session.exchange(&request).await;
         guard.arrived();
         let outcome = self.judge(step, exchange);
@@ -104,11 +103,10 @@ impl User {
             sent_bytes: exchange.sent_bytes,
             received_bytes: exchange.received_bytes,
             redirects: exchange.redirects,
+            retried: exchange.retried,
         };
-        let connections = self.new_connections();
         let mut shard = lock(&self.context.shard);
         shard.request(step.id, &sample);
-        shard.connections(exchange.connections_opened, connections);
         shard.lag(exchange.started.saturating_duration_since(self.due));
         for check in &outcome.checks {
             shard.check(check.id, check.outcome.is_ok());
@@ -122,20 +120,22 @@ impl User {
     }
 }
 
-pub(super) fn request_of<'a>(step: &'a RequestStep, prepared: &'a Prepared<'a>) -> Request<'a> {
+pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, prepared: Option<&'a Prepared>) -> Request<'a> {
     Request {
         method: &step.method,
-        url: &prepared.url,
-        headers: &prepared.headers,
-        body: prepared.body.clone(),
+        url: &rendered.url,
+        headers: &rendered.headers,
+        body: rendered.body.clone(),
         timeout: step.timeout,
         redirects: step.redirects,
         keep_body: step.keep_body,
+        keep_head: step.keep_head,
+        prepared,
     }
 }
 
 /// Renders everything of a step that has templates; what has none is borrowed.
-pub(super) fn prepare<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Prepared<'a>, String> {
+pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Rendered<'a>, String> {
     let mut url = match &step.address {
         Address::Fixed(url) => Cow::Borrowed(url),
         Address::Rendered { base, template } => {
@@ -159,19 +159,19 @@ pub(super) fn prepare<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Ran
         Body::None => Bytes::new(),
         Body::Text(template) => match template.as_literal() {
             Some(text) => Bytes::copy_from_slice(text.as_bytes()),
-            None => rendered(|out| template.render(scope, random, out))?,
+            None => text_of(|out| template.render(scope, random, out))?,
         },
-        Body::Json(template) => rendered(|out| template.render(scope, random, out))?,
+        Body::Json(template) => text_of(|out| template.render(scope, random, out))?,
         Body::Form(fields) => {
             let pairs = render_pairs(fields, scope, random)?;
             Bytes::from(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
         }
     };
     debug_assert!(!headers.contains_key(header::CONTENT_LENGTH), "the transport writes it");
-    Ok(Prepared { url, headers, body })
+    Ok(Rendered { url, headers, body })
 }
 
-fn rendered(render: impl FnOnce(&mut String) -> Result<(), String>) -> Result<Bytes, String> {
+fn text_of(render: impl FnOnce(&mut String) -> Result<(), String>) -> Result<Bytes, String> {
     let mut text = String::new();
     render(&mut text)?;
     Ok(Bytes::from(text))
@@ -193,10 +193,6 @@ fn join(base: Option<&Url>, text: &str) -> Result<Url, String> {
         _ => Url::parse(text),
     }
     .map_err(|error| format!("`{text}` is not a URL: {error}"))
-}
-
-fn without_response<'a>(failure: (Reason, &'a str), response: Duration, service: Duration) -> Sample<'a> {
-    Sample { response, service, status: None, failure: Some(failure), sent_bytes: 0, received_bytes: 0, redirects: 0 }
 }
 
 /// A request that is on its way. Dropped before the response is there, it counts as cancelled.
@@ -224,9 +220,16 @@ impl Drop for InFlight<'_> {
             return;
         }
         let now = clock::now();
-        let failure = (Reason::Cancelled, "the run ended before the response came");
-        let sample =
-            without_response(failure, now.saturating_duration_since(self.due), now.saturating_duration_since(self.started));
+        let sample = Sample {
+            response: now.saturating_duration_since(self.due),
+            service: now.saturating_duration_since(self.started),
+            status: None,
+            failure: Some((Reason::Cancelled, "the run ended before the response came")),
+            sent_bytes: 0,
+            received_bytes: 0,
+            redirects: 0,
+            retried: 0,
+        };
         let mut shard = lock(&self.context.shard);
         shard.request(self.id, &sample);
         shard.lag(self.started.saturating_duration_since(self.due));

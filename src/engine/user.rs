@@ -28,8 +28,6 @@ pub(super) struct User {
     /// Time spent in `think` steps so far.
     thought: Duration,
     iteration: u64,
-    /// Connections of this user that are counted as open.
-    connections: u32,
 }
 
 /// A task that did nothing at all is followed by a pause of this length, so that it does not keep the worker from others.
@@ -52,16 +50,7 @@ impl User {
             due,
             thought: Duration::ZERO,
             iteration: 0,
-            connections: 0,
         }
-    }
-
-    /// How many more connections are open than were counted before.
-    pub(super) fn new_connections(&mut self) -> i32 {
-        let open = self.session.open_connections();
-        let more = i64::from(open) - i64::from(self.connections);
-        self.connections = open;
-        more as i32
     }
 
     /// The whole life, until it is told to stop or there are no more iterations.
@@ -144,15 +133,6 @@ impl User {
         tokio::select! {
             () = self.context.timer.sleep_until(over) => self.handle.enter(&self.context, UserState::Running),
             () = self.handle.stopped() => self.due = clock::now(),
-        }
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        // They are closed with the session.
-        if self.connections > 0 {
-            lock(&self.context.shard).connections(0, -(self.connections as i32));
         }
     }
 }

@@ -10,12 +10,12 @@ use tokio::sync::{Notify, watch};
 use super::timer::Timer;
 use super::{lifecycle, supervisor::Mode, supervisor::RunFacts};
 use crate::clock::{self, Instant};
-use crate::http::Client;
+use crate::http::{Client, Prepared};
 use crate::load::Part;
 use crate::measure::catalog::{TaskId, UserId};
 use crate::measure::shard::Shard;
 use crate::measure::totals::UserState;
-use crate::scenario::plan::{Order, Plan, UserType};
+use crate::scenario::plan::{Address, Order, Plan, RequestStep, UserType};
 use crate::template::Random;
 
 /// What all users of a worker share.
@@ -32,6 +32,8 @@ pub(super) struct Context {
     /// Rung whenever one has ended.
     pub ended: Notify,
     pub timer: Timer,
+    /// The heads of requests that are the same each time, by the step's number.
+    prepared: Vec<Option<Prepared>>,
     choosers: Vec<Chooser>,
 }
 
@@ -90,6 +92,12 @@ impl Context {
     ) -> Self {
         let iterations = plan.load.iterations.map(|all| part.iterations(all, plan.load.users.peak()));
         let choosers = plan.users.iter().map(Chooser::new).collect();
+        let mut prepared = vec![None; plan.requests];
+        plan.each_request(&mut |step| {
+            if let (Address::Fixed(url), [], []) = (&step.address, &*step.query, &*step.rendered_headers) {
+                prepared[step.number] = Some(client.prepare(&step.method, url, &step.headers));
+            }
+        });
         Self {
             plan,
             run,
@@ -100,8 +108,14 @@ impl Context {
             alive: Cell::new(0),
             ended: Notify::new(),
             timer,
+            prepared,
             choosers,
         }
+    }
+
+    /// The step's head, if it never changes.
+    pub(super) fn prepared(&self, step: &RequestStep) -> Option<&Prepared> {
+        self.prepared.get(step.number).and_then(Option::as_ref)
     }
 
     /// Takes one of the tasks that may be started; `false` when there are none left.

@@ -23,7 +23,8 @@ use rustls::pki_types::ServerName;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::session::Shared;
+use super::client::Shared;
+use super::connections::{Connections, Open};
 use crate::clock::{self, Instant};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -41,6 +42,8 @@ struct State {
     attempt: Attempt,
     /// The host behind `tls.server_name`, which then stands in the URL.
     behind: Option<String>,
+    /// The connection that was opened last.
+    fresh: Option<Open>,
 }
 
 /// What happened since it was last asked for.
@@ -89,7 +92,13 @@ impl Dial {
 
     /// What happened since the last call.
     pub(super) fn take(&self) -> Attempt {
+        self.state().fresh = None;
         std::mem::take(&mut self.state().attempt)
+    }
+
+    /// The connection that was opened since the last [`take`](Self::take).
+    pub(super) fn take_fresh(&self) -> Option<Open> {
+        self.state().fresh.take()
     }
 
     /// What happened since the last [`take`](Self::take).
@@ -168,10 +177,13 @@ where
                 Ok(result) => result,
                 Err(_) => Err(Box::new(ConnectTimedOut { limit, during: dial.attempt().doing() }) as BoxError),
             };
-            let attempt = &mut dial.state().attempt;
+            let mut state = dial.state();
+            state.fresh = result.is_ok().then(|| Connections::open(&dial.shared.connections));
+            let attempt = &mut state.attempt;
             attempt.finished = Some(clock::now());
             attempt.connected = result.is_ok();
             attempt.opened += u32::from(result.is_ok() || attempt.tls_started.is_some());
+            drop(state);
             result
         })
     }

@@ -1,10 +1,11 @@
 //! One HTTP exchange, and a user's session over many.
 //!
 //! ```text
-//! Client   what all users share: settings, TLS configuration           session.rs, tls.rs
-//!   └ Session   one user: cookies, redirects, credentials, the clock   session.rs, cookies.rs, redirect.rs, credentials.rs
+//! Client   what all users share: settings, TLS configuration           client.rs, tls.rs
+//!   └ Session   one user: cookies, redirects, credentials, the clock   session.rs, alarm.rs, cookies.rs, redirect.rs, credentials.rs
 //!       └ Transport   one request out, one response in                 transport.rs
-//!           └ reqwest   HTTP/1.1, HTTP/2, proxies                      reqwest.rs, dial.rs, classify.rs
+//!           ├ wire      HTTP/1.1, written for this                     wire/
+//!           └ reqwest   HTTP/2, proxies, the reference                 reqwest.rs, dial.rs, classify.rs
 //! ```
 //!
 //! A [`Request`] of the scenario leads to one [`Exchange`], whatever happened: the response or a [`Failure`] with its
@@ -12,9 +13,13 @@
 //! browser's session does is done above the transport, so that each transport behaves alike; the tests in `tests/` are a
 //! table that every transport must pass.
 //!
-//! No request is repeated in secret: what the target counts is one request, and one for each redirect followed.
+//! No request is repeated in secret: what the target counts is one request, one for each redirect followed, and at most one
+//! for each that was retried on a new connection (`Exchange::retried`, see `wire`).
 
+mod alarm;
 mod classify;
+mod client;
+mod connections;
 mod cookies;
 mod credentials;
 mod decode;
@@ -29,15 +34,21 @@ mod session;
 pub mod settings;
 mod tls;
 mod transport;
+mod wire;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
+#[cfg(fuzzing)]
+pub use wire::fuzzing;
+
+pub use client::Client;
 pub use cookies::Cookies;
 pub use failure::Failure;
 pub use request::{Exchange, Phases, Request, Response};
-pub use session::{Client, Session};
+pub use session::Session;
 pub use settings::{Settings, TlsSettings, Version};
 pub use transport::TransportKind;
+pub use wire::Prepared;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use url::Url;
 
-use super::Failure;
+use super::{Failure, Prepared};
 use crate::clock::Instant;
 
 /// One request of the scenario; all of it is rendered already.
@@ -27,6 +27,12 @@ pub struct Request<'a> {
     pub redirects: u32,
     /// Whether a check or a capture wants the body; otherwise it is read, counted and dropped.
     pub keep_body: bool,
+    /// Whether a check or a capture wants the headers; otherwise those of the response may be left empty. Cookies and
+    /// redirects do not need this, and a body that is kept has them.
+    pub keep_head: bool,
+    /// What [`Client::prepare`](super::Client::prepare) made of this method, URL and headers, if they do not change from
+    /// one request to the next.
+    pub prepared: Option<&'a Prepared>,
 }
 
 /// What one request of the scenario led to, its redirects included.
@@ -42,6 +48,9 @@ pub struct Exchange {
     pub received_bytes: u64,
     /// Redirects that were followed. Each was a request of its own at the target.
     pub redirects: u32,
+    /// Requests that were sent a second time, because the connection turned out closed before anything came back. The target
+    /// may have counted each of them twice.
+    pub retried: u32,
     /// Connections that were opened on the way, also those whose TLS handshake then failed.
     pub connections_opened: u32,
     pub phases: Phases,
@@ -55,7 +64,7 @@ pub struct Phases {
     /// Only when a connection was opened.
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
-    /// `None` where the transport cannot see it (`reqwest`); it is then part of `wait`.
+    /// Until the request was written. `None` where the transport cannot see it (`reqwest`); it is then part of `wait`.
     pub send: Option<Duration>,
     /// Until the head of the response was there.
     pub wait: Option<Duration>,
@@ -68,6 +77,7 @@ pub struct Phases {
 pub struct Response {
     pub status: u16,
     pub version: http::Version,
+    /// Empty, maybe, if the request wanted neither them nor the body.
     pub headers: HeaderMap,
     /// Decoded; only if the request wanted it.
     pub body: Option<Bytes>,

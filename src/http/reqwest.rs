@@ -18,7 +18,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::ext::ReasonPhrase;
 use reqwest::redirect::Policy;
 use reqwest::{Proxy, retry};
@@ -26,10 +26,11 @@ use rustls::client::Resumption;
 use url::{Position, Url};
 
 use super::classify::classify;
+use super::client::Shared;
+use super::connections::Open;
 use super::dial::{Dial, DialLayer, Resolver, Tickets};
 use super::gather::Gather;
 use super::request::add;
-use super::session::Shared;
 use super::transport::{Hop, Reply, Stage, Tally, peer};
 use super::{Failure, Settings, Version};
 use crate::clock::{self, Instant};
@@ -41,8 +42,8 @@ pub(super) struct Reqwest {
     shared: Arc<Shared>,
     /// Made by the first request, so that a user who waits for its start costs nothing.
     client: Option<Made>,
-    /// Hashes of the origins to which a connection is open, as far as is known.
-    open: Vec<u64>,
+    /// Connections that are open, as far as is known, by the hash of their origin.
+    open: Vec<(u64, Open)>,
     underway: Option<Underway>,
 }
 
@@ -68,7 +69,8 @@ impl Reqwest {
         let Self { shared, client, open, underway } = self;
         let (client, dial) = made(client, shared)?;
         let origin = origin(hop.url);
-        open.retain(|open| *open != origin);
+        // Counted as open while it is in use, and forgotten unless all goes well.
+        let known = open.iter().position(|(known, _)| *known == origin).map(|at| open.swap_remove(at).1);
         let underway = underway.insert(Underway { began: clock::now(), head: None, size });
         tally.stage = Stage::Waiting;
         let fail = |error: reqwest::Error, status: Option<u16>| {
@@ -82,6 +84,10 @@ impl Reqwest {
         let mut response = client.execute(request).await.map_err(|error| fail(error, None))?;
         let arrived = clock::now();
         let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let peer = connected_to(&shared.settings, hop.url);
+            return Err(Failure::protocol(&peer, "it switches protocols, which nobody asked for"));
+        }
         underway.head = Some(arrived);
         tally.stage = Stage::Receiving;
         tally.status = Some(status.as_u16());
@@ -113,7 +119,7 @@ impl Reqwest {
             tokio::task::yield_now().await;
         }
         if shared.settings.keep_alive && stays_open(version, &headers, has_body) {
-            open.push(origin);
+            open.extend(dial.take_fresh().or(known).map(|connection| (origin, connection)));
         }
         Ok(Reply { status: status.as_u16(), version, headers, body: body.finish(), peer, finished })
     }
@@ -222,6 +228,8 @@ pub(super) fn new_client(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Result<reqwe
         .pool_idle_timeout(None)
         .tcp_keepalive(None)
         .tcp_nodelay(true)
+        // RFC 9112, 5.2: a user agent reads a header line that goes on as one.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
         .local_address(shared.source_address());
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     {
@@ -274,15 +282,20 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// Whether the server leaves the connection open after this response.
 fn stays_open(version: http::Version, headers: &HeaderMap, has_body: bool) -> bool {
-    let says = |word: &str| {
-        let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
+    let words = |name: HeaderName| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim)
     };
-    let delimited = !has_body || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    let says = |word: &str| words(CONNECTION).any(|own| own.eq_ignore_ascii_case(word));
+    let delimited = match words(TRANSFER_ENCODING).next_back() {
+        // The last coding frames the body, or the end of the connection does.
+        Some(coding) => coding.eq_ignore_ascii_case("chunked"),
+        None => headers.contains_key(CONTENT_LENGTH),
+    } || !has_body;
     match version {
         http::Version::HTTP_2 => true,
         http::Version::HTTP_11 => delimited && !says("close"),
-        _ => delimited && says("keep-alive"),
+        _ => delimited && says("keep-alive") && !says("close"),
     }
 }
 

@@ -224,6 +224,17 @@ impl Conn {
         while self.more().await.is_some() {}
     }
 
+    /// Reads no further than the empty line.
+    pub(super) async fn head(&mut self) {
+        while !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") && self.more().await.is_some() {}
+    }
+
+    /// Leaves the connection open, and reads nothing more.
+    pub(super) async fn stall_unread(self) {
+        std::future::pending::<()>().await;
+        drop(self);
+    }
+
     /// Closes with RST.
     pub(super) fn reset(self) {
         self.stream.reset();

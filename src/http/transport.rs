@@ -2,7 +2,7 @@
 //!
 //! Above it a session decides what is sent where; below it a transport connects, writes, reads and counts. A transport adds
 //! no header but `host`, follows nothing, remembers nothing but its connections, and repeats nothing that the target may
-//! have seen. Which transport it is, is a variant, so that a request costs no indirect call.
+//! have seen without counting it. Which transport it is, is a variant, so that a request costs no indirect call.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,14 +12,19 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, PROXY_AUTHORIZATION, T
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
+use super::client::Shared;
 use super::reqwest::Reqwest;
-use super::session::Shared;
-use super::{Failure, Phases};
+use super::wire::response::Wants;
+use super::wire::{Prepared, Wire};
+use super::{Failure, Phases, Settings, Version};
 use crate::clock::Instant;
 
 /// The transports there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportKind {
+    /// HTTP/1.1, written for this. What it does not do is left to `Reqwest`: HTTP/2 (also where a server of `https` chooses
+    /// it) and proxies.
+    Wire,
     /// HTTP/1.1 and HTTP/2 over the crate `reqwest`, with proxies.
     Reqwest,
     /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched.
@@ -30,7 +35,9 @@ pub enum TransportKind {
 /// A user's connections.
 #[derive(Debug)]
 pub(super) enum Transport {
-    Reqwest(Reqwest),
+    /// Beside it what serves those origins that chose HTTP/2.
+    Wire(Wire, Option<Box<Reqwest>>),
+    Reqwest(Box<Reqwest>),
     #[cfg(test)]
     Fake(std::time::Duration),
 }
@@ -48,6 +55,10 @@ pub(super) struct Hop<'a> {
     pub(super) own: &'a [(HeaderName, HeaderValue)],
     pub(super) body: &'a Bytes,
     pub(super) keep_body: bool,
+    pub(super) wants: Wants,
+    /// The request line and all headers but those in `own`; only for a transport that [uses](Transport::uses_prepared) it.
+    pub(super) prepared: Option<&'a Prepared>,
+    pub(super) began: Instant,
 }
 
 /// Which of the scenario's headers are not sent. `content-length` and `transfer-encoding` never are.
@@ -66,6 +77,7 @@ pub(super) struct Without {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) version: http::Version,
+    /// If they are wanted.
     pub(super) headers: HeaderMap,
     /// As it came; empty unless it was to be kept.
     pub(super) body: Bytes,
@@ -82,6 +94,7 @@ pub(super) struct Tally {
     pub(super) received: u64,
     pub(super) redirects: u32,
     pub(super) opened: u32,
+    pub(super) retried: u32,
     pub(super) phases: Phases,
     /// Of the response that is being received.
     pub(super) status: Option<u16>,
@@ -95,6 +108,7 @@ pub(super) struct Tally {
 pub(super) enum Stage {
     #[default]
     Connecting,
+    Sending,
     Waiting,
     Receiving,
 }
@@ -102,7 +116,7 @@ pub(super) enum Stage {
 // === TransportKind ===
 
 impl TransportKind {
-    pub const ALL: [Self; 1] = [Self::Reqwest];
+    pub const ALL: [Self; 2] = [Self::Wire, Self::Reqwest];
 }
 
 // === Transport ===
@@ -110,7 +124,8 @@ impl TransportKind {
 impl Transport {
     pub(super) fn new(kind: TransportKind, shared: &Arc<Shared>) -> Self {
         match kind {
-            TransportKind::Reqwest => Self::Reqwest(Reqwest::new(Arc::clone(shared))),
+            TransportKind::Wire if is_for_wire(&shared.settings) => Self::Wire(Wire::new(Arc::clone(shared)), None),
+            TransportKind::Wire | TransportKind::Reqwest => Self::Reqwest(Box::new(Reqwest::new(Arc::clone(shared)))),
             #[cfg(test)]
             TransportKind::Fake { delay } => Self::Fake(delay),
         }
@@ -120,7 +135,17 @@ impl Transport {
     /// [`settle`](Self::settle) follows in any case.
     pub(super) async fn send(&mut self, hop: &Hop<'_>, tally: &mut Tally) -> Result<Reply, Failure> {
         match self {
-            Self::Reqwest(transport) => transport.send(hop, tally).await,
+            Self::Wire(wire, other) => {
+                if !wire.leaves(hop.url)
+                    && let Some(reply) = wire.send(hop, tally).await?
+                {
+                    return Ok(reply);
+                }
+                let other = other.get_or_insert_with(|| Box::new(Reqwest::new(Arc::clone(wire.shared()))));
+                // Boxed, so that users who never come here need no room for it.
+                Box::pin(other.send(hop, tally)).await
+            }
+            Self::Reqwest(transport) => Box::pin(transport.send(hop, tally)).await,
             #[cfg(test)]
             Self::Fake(delay) => {
                 tokio::time::sleep(*delay).await;
@@ -133,14 +158,24 @@ impl Transport {
     /// Accounts for the hop that ended, or was cut off, at `end`: its phases, connections and bytes sent.
     pub(super) fn settle(&mut self, end: Instant, tally: &mut Tally) {
         match self {
+            Self::Wire(wire, other) => {
+                wire.settle(end, tally);
+                other.iter_mut().for_each(|other| other.settle(end, tally));
+            }
             Self::Reqwest(transport) => transport.settle(end, tally),
             #[cfg(test)]
             Self::Fake(_) => {}
         }
     }
 
+    /// Whether a [`Hop`] to `url` may carry a prepared head.
+    pub(super) fn uses_prepared(&self, url: &Url) -> bool {
+        matches!(self, Self::Wire(wire, _) if !wire.may_leave(url))
+    }
+
     pub(super) fn open_connections(&self) -> u32 {
         match self {
+            Self::Wire(wire, other) => wire.open_connections() + other.as_ref().map_or(0, |other| other.open_connections()),
             Self::Reqwest(transport) => transport.open_connections(),
             #[cfg(test)]
             Self::Fake(_) => 0,
@@ -148,9 +183,22 @@ impl Transport {
     }
 }
 
+/// HTTP/1.1 without a proxy, or whatever the server chooses.
+fn is_for_wire(settings: &Settings) -> bool {
+    settings.proxy.is_none() && settings.version != Version::Http2
+}
+
 // === Hop ===
 
 impl<'a> Hop<'a> {
+    /// A GET without a body.
+    #[cfg(test)]
+    pub(super) fn plain(url: &'a Url, headers: &'a HeaderMap, own: &'a [(HeaderName, HeaderValue)]) -> Self {
+        static EMPTY: Bytes = Bytes::new();
+        let (without, wants, began) = (Without::default(), Wants::default(), crate::clock::now());
+        Self { method: &Method::GET, url, headers, without, own, body: &EMPTY, keep_body: false, wants, prepared: None, began }
+    }
+
     /// The header lines, but for `host`.
     pub(super) fn lines(&self) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
         let without = self.without;
@@ -162,7 +210,7 @@ impl<'a> Hop<'a> {
 // === Without ===
 
 impl Without {
-    fn has(self, name: &HeaderName) -> bool {
+    pub(super) fn has(self, name: &HeaderName) -> bool {
         name == CONTENT_LENGTH
             || name == TRANSFER_ENCODING
             || (name == COOKIE && (self.cookie || self.credentials))

@@ -143,7 +143,7 @@ impl Catalog {
     /// |---|---|
     /// | histogram | a `_bucket` for each boundary and `+Inf`, `_sum`, `_count` |
     /// | request | 2 histograms × 2 results, 3 of `requests_total`, a failure counter for each reason |
-    /// | request name | bytes sent, bytes received, redirects |
+    /// | request name | bytes sent, bytes received, redirects, retries |
     /// | request name and check | 2 results |
     /// | task | a histogram × 2 results, 2 of `iterations_total` |
     /// | group | a histogram × 2 results |
@@ -161,7 +161,7 @@ impl Catalog {
             .map(|check| (self.requests.get(check.request.index()).map(|name| &name.request), &check.check))
             .collect();
         let all = self.requests.len() * (4 * histogram + 3 + Reason::ALL.len())
-            + names.len() * 3
+            + names.len() * 4
             + checks.len() * 2
             + self.tasks.len() * (2 * histogram + 2)
             + self.groups.len() * 2 * histogram
@@ -224,6 +224,6 @@ mod tests {
         let user = catalog.add_user("U");
         catalog.add_task(user, "t");
         catalog.add_group("U", "t", "g");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 3 + 2 + (2 * 21 + 2) + 2 * 21 + 4 + 21 + 18);
+        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 4 + 21 + 18);
     }
 }

@@ -35,6 +35,7 @@ pub struct Row {
     pub sent_bytes: u64,
     pub received_bytes: u64,
     pub redirects: u64,
+    pub retried: u64,
     /// In seconds; `None` without requests.
     pub response: Option<Times>,
     pub service: Option<Times>,
@@ -118,6 +119,7 @@ impl Row {
             sent_bytes: counters.sent_bytes,
             received_bytes: counters.received_bytes,
             redirects: counters.redirects,
+            retried: counters.retried,
             response: response.times(),
             service: service.times(),
             statuses,
@@ -160,6 +162,7 @@ mod tests {
             sent_bytes: 5,
             received_bytes: 50,
             redirects: 0,
+            retried: 0,
         };
         shard.request(RequestId(0), &Sample { response: Duration::from_secs(9), ..ok });
         shard.task(TaskId(0), true, ten);

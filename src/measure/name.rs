@@ -68,6 +68,13 @@ pub const REQUEST_FAILURES: Metric = Metric {
     unit: Unit::None,
     labels: &["user", "task", "request", "method", "reason"],
 };
+pub const RETRIED: Metric = Metric {
+    name: "otload_requests_retried_total",
+    kind: Kind::Counter,
+    help: "Requests sent once more because a kept connection turned out closed; the target may have seen both.",
+    unit: Unit::None,
+    labels: &["request"],
+};
 pub const REDIRECTS: Metric = Metric {
     name: "otload_redirects_total",
     kind: Kind::Counter,
@@ -244,6 +251,7 @@ pub const ALL: &[&Metric] = &[
     &REQUESTS,
     &REQUEST_FAILURES,
     &REDIRECTS,
+    &RETRIED,
     &CHECKS,
     &SENT_BYTES,
     &RECEIVED_BYTES,

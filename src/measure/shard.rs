@@ -37,6 +37,8 @@ pub struct Sample<'a> {
     pub sent_bytes: u64,
     pub received_bytes: u64,
     pub redirects: u32,
+    /// Sent once more, because a kept connection turned out closed.
+    pub retried: u32,
 }
 
 /// What Prometheus has no use for: quantiles and examples, both results together.
@@ -97,6 +99,7 @@ impl Shard {
         counters.sent_bytes += sample.sent_bytes;
         counters.received_bytes += sample.received_bytes;
         counters.redirects += u64::from(sample.redirects);
+        counters.retried += u64::from(sample.retried);
 
         let response = Point::new(sample.response, &self.catalog.buckets);
         // A closed user's request starts when it should, so both are mostly one.
@@ -256,6 +259,7 @@ mod tests {
             sent_bytes: 10,
             received_bytes: 100,
             redirects: 1,
+            retried: 0,
         }
     }
 

@@ -278,6 +278,7 @@ pub(crate) mod tests {
                         sent_bytes: 7,
                         received_bytes: 11,
                         redirects: 1,
+                        retried: 0,
                     },
                 ),
                 Act::Task(ok, nanos) => shard.task(TaskId(0), *ok, Duration::from_nanos(*nanos)),

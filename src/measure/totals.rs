@@ -48,6 +48,8 @@ pub struct RequestCounters {
     pub received_bytes: u64,
     /// Redirects that were followed: the target saw requests + redirects.
     pub redirects: u64,
+    /// Requests that were sent a second time: the target may have seen them twice.
+    pub retried: u64,
 }
 
 /// One request: counters and durations, the latter for each [`Ending`].
@@ -172,6 +174,7 @@ impl RequestCounters {
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
         self.redirects += other.redirects;
+        self.retried += other.retried;
     }
 
     /// What was counted after `earlier`, a former state of the same.
@@ -187,6 +190,7 @@ impl RequestCounters {
         rest.sent_bytes = self.sent_bytes.saturating_sub(earlier.sent_bytes);
         rest.received_bytes = self.received_bytes.saturating_sub(earlier.received_bytes);
         rest.redirects = self.redirects.saturating_sub(earlier.redirects);
+        rest.retried = self.retried.saturating_sub(earlier.retried);
         rest
     }
 

@@ -56,6 +56,7 @@ fn shard() -> Shard {
         sent_bytes: 100,
         received_bytes: 2000,
         redirects: 0,
+        retried: 0,
     };
     for millis in [2, 4, 6, 8, 1000] {
         shard.request(RequestId(0), &ok(millis));
@@ -125,8 +126,16 @@ fn progress_is_of_the_interval() {
     for millis in 1..=100 {
         let time = Duration::from_millis(millis);
         let failure = (millis > 98).then_some((Reason::Reset, "peer"));
-        let sample =
-            Sample { response: time, service: time, status: Some(200), failure, sent_bytes: 0, received_bytes: 0, redirects: 0 };
+        let sample = Sample {
+            response: time,
+            service: time,
+            status: Some(200),
+            failure,
+            sent_bytes: 0,
+            received_bytes: 0,
+            redirects: 0,
+            retried: 0,
+        };
         shard.request(RequestId(0), &sample);
     }
     let now = snapshot(&shard, 68);

@@ -11,6 +11,7 @@ use crate::clock::{self, Instant};
 use crate::control::server::Answers;
 use crate::engine::Engine;
 use crate::export::prometheus::{self, Format};
+use crate::http::Client;
 use crate::load::Trend;
 use crate::measure::health::{Health, Reading};
 use crate::measure::shard::Shard;
@@ -20,6 +21,7 @@ use crate::scenario::plan::{Mix, Plan};
 
 pub(super) struct Live {
     plan: Arc<Plan>,
+    client: Client,
     mix: Mix,
     state: Mutex<State>,
     scrapes: AtomicU64,
@@ -38,10 +40,12 @@ struct State {
     finished: bool,
     reading: Option<Reading>,
     busy: Vec<Duration>,
+    /// Connections ever opened, and open, as of the last snapshot.
+    connections: (u64, u64),
 }
 
 impl Live {
-    pub(super) fn new(job: &Job, extra: Arc<Mutex<Shard>>, series_limit: u64) -> Self {
+    pub(super) fn new(job: &Job, client: Client, extra: Arc<Mutex<Shard>>, series_limit: u64) -> Self {
         let plan = job.plan.clone();
         let info = RunInfo {
             test: plan.name.clone(),
@@ -63,8 +67,9 @@ impl Live {
             finished: false,
             reading: None,
             busy: Vec::new(),
+            connections: (0, 0),
         };
-        Self { mix: plan.mix(), plan, state: Mutex::new(state), scrapes: AtomicU64::new(0), scraped: Notify::new() }
+        Self { mix: plan.mix(), client, plan, state: Mutex::new(state), scrapes: AtomicU64::new(0), scraped: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,11 +152,16 @@ impl Live {
             } else {
                 self.plan.load.users.users_at(state.facts.elapsed)
             };
+            let mut connections = state.connections;
             let mut extra = state.extra.lock().unwrap_or_else(PoisonError::into_inner);
             for (user, count) in self.plan.users.iter().zip(self.mix.counts(wanted, self.plan.users.len())) {
                 extra.users_target(user.id, count);
             }
+            let (opened, open) = self.client.connections();
+            let (opened_before, open_before) = std::mem::replace(&mut connections, (opened, open));
+            extra.connections((opened - opened_before) as u32, (open as i64 - open_before as i64) as i32);
             drop(extra);
+            state.connections = connections;
             (state.facts.clone(), state.shards.clone())
         };
         Snapshot::take(&self.plan.catalog, facts, &shards, detail)

@@ -94,6 +94,8 @@ struct Compiler<'a> {
     host: Host,
     defaults: Defaults,
     catalog: Catalog,
+    /// Request steps so far.
+    requests: usize,
 }
 
 enum Host {
@@ -121,6 +123,7 @@ impl<'a> Compiler<'a> {
             host: Host::Absent,
             defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
             catalog: Catalog::default(),
+            requests: 0,
         }
     }
 
@@ -153,6 +156,7 @@ impl<'a> Compiler<'a> {
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
             catalog: Arc::new(std::mem::take(&mut self.catalog)),
+            requests: self.requests,
             secrets,
         };
         if !self.problems.has_errors() {

@@ -36,6 +36,8 @@ pub struct Plan {
     /// How long a stopping user may take to end its task.
     pub graceful_stop: Duration,
     pub catalog: Arc<Catalog>,
+    /// How many request steps there are.
+    pub requests: usize,
     /// Values that must never be printed.
     pub secrets: Vec<String>,
 }
@@ -116,6 +118,8 @@ pub enum Wait {
 #[derive(Debug)]
 pub struct RequestStep {
     pub id: RequestId,
+    /// Among all request steps of the plan, from 0. Steps of one name share an id, never a number.
+    pub number: usize,
     /// As metrics carry it.
     pub name: String,
     pub method: Method,
@@ -135,6 +139,8 @@ pub struct RequestStep {
     pub expect: Vec<Expectation>,
     /// Whether anything looks into the response's body.
     pub keep_body: bool,
+    /// Whether anything looks at the response's headers.
+    pub keep_head: bool,
 }
 
 /// Where a request goes.
@@ -209,6 +215,26 @@ pub struct ValueRule {
 // === impl Plan ===
 
 impl Plan {
+    /// Shows each request step of the plan.
+    pub fn each_request(&self, show: &mut dyn FnMut(&RequestStep)) {
+        fn walk(steps: &[Step], show: &mut dyn FnMut(&RequestStep)) {
+            for step in steps {
+                match step {
+                    Step::Request(request) => show(request),
+                    Step::Group { steps, .. } => walk(steps, show),
+                    Step::Think(_) => {}
+                }
+            }
+        }
+        walk(&self.setup, show);
+        walk(&self.teardown, show);
+        for user in &self.users {
+            walk(&user.on_start, show);
+            user.tasks.iter().for_each(|task| walk(&task.steps, show));
+            walk(&user.on_stop, show);
+        }
+    }
+
     /// The user type of slot `slot` (from 0): fixed ones first, then weighted ones interleaved so that every prefix is
     /// as near to the weights as whole users can be.
     pub fn mix(&self) -> Mix {

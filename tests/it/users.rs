@@ -7,7 +7,7 @@ use otload::clock;
 use otload::load::{Closed, Stage};
 use otload::units::Rate;
 
-use crate::kit::{CountingTarget, Delays, Otload, Signal, alone, get, wait_for};
+use crate::kit::{CountingTarget, Delays, Otload, Signal, get, on_time, wait_for};
 
 /// The sum of the series that begin with `prefix` in an exposition in text.
 pub(crate) fn sum(text: &str, prefix: &str) -> f64 {
@@ -45,7 +45,10 @@ fn stopping(text: &str) -> f64 {
 
 #[test]
 fn two_thousand_users_at_500_a_second_follow_the_schedule_and_are_there_after_4_s() {
-    let _alone = alone();
+    on_time(check_two_thousand_users_at_500_a_second_follow_the_schedule_and_are_there_after_4_s);
+}
+
+fn check_two_thousand_users_at_500_a_second_follow_the_schedule_and_are_there_after_4_s() {
     let target = CountingTarget::start(Delays::none());
     let scenario =
         "users: [{name: U, wait_time: {between: [5s, 10s]}, tasks: [{get: /cars}]}]\nload: {users: 2000, spawn_rate: 500/s}\n";
@@ -69,7 +72,10 @@ fn two_thousand_users_at_500_a_second_follow_the_schedule_and_are_there_after_4_
 
 #[test]
 fn after_a_ramp_down_to_none_all_connections_are_closed() {
-    let _alone = alone();
+    on_time(check_after_a_ramp_down_to_none_all_connections_are_closed);
+}
+
+fn check_after_a_ramp_down_to_none_all_connections_are_closed() {
     let target = CountingTarget::start(Delays::none());
     let stage = |users, seconds| Stage { users, over: Duration::from_secs(seconds) };
     let scenario = "users: [{name: U, wait_time: 50ms, tasks: [{get: /cars}]}]\n\

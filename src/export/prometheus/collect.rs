@@ -38,7 +38,9 @@ fn is_label(name: &str) -> bool {
 fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     match *family.metric {
         name::REQUEST_DURATION | name::REQUEST_SERVICE | name::REQUESTS | name::REQUEST_FAILURES => requests(family, snapshot),
-        name::REDIRECTS | name::SENT_BYTES | name::RECEIVED_BYTES | name::CHECKS => by_request_name(family, snapshot),
+        name::REDIRECTS | name::RETRIED | name::SENT_BYTES | name::RECEIVED_BYTES | name::CHECKS => {
+            by_request_name(family, snapshot)
+        }
         name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
         name::USERS | name::USERS_TARGET => users(family, snapshot),
         _ => run(family, snapshot),
@@ -94,6 +96,7 @@ fn by_request_name<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         *sums.entry(&name.request).or_default() += match *family.metric {
             name::SENT_BYTES => totals.counters.sent_bytes,
             name::RECEIVED_BYTES => totals.counters.received_bytes,
+            name::RETRIED => totals.counters.retried,
             _ => totals.counters.redirects,
         };
     }

@@ -46,6 +46,7 @@ fn snapshot() -> Snapshot {
         sent_bytes: 100,
         received_bytes: 2000,
         redirects: 1,
+        retried: 0,
     };
     shard.request(RequestId(0), &ok);
     shard.request(RequestId(0), &Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok });
@@ -140,6 +141,7 @@ fn the_budget_is_what_a_full_run_exports() {
             sent_bytes: 1,
             received_bytes: 1,
             redirects: 0,
+            retried: 0,
         };
         shard.request(RequestId(id), &sample);
         for reason in Reason::ALL {

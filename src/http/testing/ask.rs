@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
-use crate::http::{Client, Exchange, Failure, Request, Session, Settings, TransportKind};
+use crate::http::{Client, Exchange, Failure, Prepared, Request, Session, Settings, TransportKind};
 
 /// A request in the making; sent by [`send`](Self::send).
+#[derive(Clone)]
 pub(in crate::http) struct Ask {
     method: Method,
     url: Url,
@@ -17,6 +18,7 @@ pub(in crate::http) struct Ask {
     timeout: Duration,
     redirects: u32,
     keep_body: bool,
+    prepared: Option<Prepared>,
 }
 
 /// A GET of `url` whose body is kept.
@@ -26,7 +28,7 @@ pub(in crate::http) fn get(url: Url) -> Ask {
 
 pub(in crate::http) fn ask(method: Method, url: Url) -> Ask {
     let timeout = Duration::from_secs(20);
-    Ask { method, url, headers: HeaderMap::new(), body: Bytes::new(), timeout, redirects: 10, keep_body: true }
+    Ask { method, url, headers: HeaderMap::new(), body: Bytes::new(), timeout, redirects: 10, keep_body: true, prepared: None }
 }
 
 impl Ask {
@@ -51,6 +53,11 @@ impl Ask {
         Self { keep_body: false, ..self }
     }
 
+    /// The same with its head prepared.
+    pub(in crate::http) fn prepare(&self, client: &Client) -> Self {
+        Self { prepared: Some(client.prepare(&self.method, &self.url, &self.headers)), ..self.clone() }
+    }
+
     /// Sends it. An exchange that takes longer than its timeout and a little is a failure of the test.
     pub(in crate::http) async fn send(&self, session: &mut Session) -> Exchange {
         let request = Request {
@@ -61,6 +68,8 @@ impl Ask {
             timeout: self.timeout,
             redirects: self.redirects,
             keep_body: self.keep_body,
+            keep_head: true,
+            prepared: self.prepared.as_ref(),
         };
         let limit = self.timeout + Duration::from_secs(5);
         let exchange = tokio::time::timeout(limit, session.exchange(&request)).await.expect("an exchange ends in time");

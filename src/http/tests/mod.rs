@@ -1,6 +1,7 @@
 //! What every transport must do alike: one table over all of [`TransportKind::ALL`].
 
 mod broken;
+mod odd;
 mod plain;
 mod redirects;
 mod secure;

@@ -62,6 +62,40 @@ async fn what_is_sent() {
 }
 
 #[tokio::test]
+async fn a_prepared_head_is_sent_as_any_other() {
+    for kind in TransportKind::ALL {
+        let server = Server::answering(|_| response("200 OK", &["set-cookie: id=1"], "hello")).await;
+        let mut url = server.url("/cars?x=1#part");
+        url.set_username("me").unwrap();
+        let client = Client::try_with(&Settings::default(), kind).unwrap();
+        for method in [Method::GET, Method::POST] {
+            for cookie in [None, Some("own=0")] {
+                let (mut plain, mut quick) = (client.session(), client.session());
+                let mut ask = ask(method.clone(), url.clone()).header("x-a", "1").header("content-length", "77");
+                if let Some(cookie) = cookie {
+                    ask = ask.header("cookie", cookie);
+                }
+                let prepared = ask.prepare(&client);
+                // The second time there is a cookie to send along.
+                for _ in 0..2 {
+                    let one = ask.send(&mut plain).await;
+                    let other = prepared.send(&mut quick).await;
+                    assert_eq!((one.sent_bytes, one.answer()), (other.sent_bytes, other.answer()));
+                    let sent = server.requests().split_off(server.requests().len() - 2);
+                    let sorted = |seen: &Seen| {
+                        let mut lines: Vec<_> = seen.head.lines().map(str::to_owned).collect();
+                        lines[1..].sort();
+                        lines
+                    };
+                    assert_eq!(sorted(&sent[0]), sorted(&sent[1]), "over {kind:?}");
+                }
+            }
+        }
+        assert_eq!(server.requests().iter().filter(|seen| seen.header("cookie") == Some("own=0; id=1")).count(), 4);
+    }
+}
+
+#[tokio::test]
 async fn bytes_and_phases() {
     for kind in TransportKind::ALL {
         let server = Server::scripted(|mut conn| async move {
@@ -85,6 +119,7 @@ async fn bytes_and_phases() {
         assert!(phases.receive >= Some(Duration::from_millis(30)), "{phases:?}");
         let sum: Duration = [phases.connect, phases.send, phases.wait, phases.receive].into_iter().flatten().sum();
         assert!(sum <= exchange.finished - exchange.started, "{phases:?}");
+        assert_eq!(phases.send.is_some(), kind == TransportKind::Wire, "reqwest cannot tell");
         let again = post.send(&mut session).await;
         assert_eq!((again.phases.connect, again.connections_opened), (None, 0));
         assert_eq!((again.sent_bytes, again.received_bytes), (exchange.sent_bytes, exchange.received_bytes));

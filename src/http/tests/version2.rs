@@ -1,4 +1,4 @@
-//! HTTP/2, over those transports that speak it.
+//! HTTP/2, which `wire` leaves to reqwest: also when it only learns from the server that it is spoken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,12 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::super::testing::{Authority, Server, ask, get, response, session};
-use super::super::{Settings, TlsSettings, TransportKind, Version};
+use super::super::{Client, Settings, TlsSettings, TransportKind, Version};
 use crate::reason::Reason;
-
-const KINDS: [TransportKind; 1] = [TransportKind::Reqwest];
 
 /// What the server does with a request, by its path: `/reset` ends the stream, `/leave` the connection, others get an answer.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         match request.uri().path() {
             "/reset" => respond.send_reset(h2::Reason::ENHANCE_YOUR_CALM),
@@ -54,7 +52,7 @@ async fn target(tls: Option<rustls::ServerConfig>) -> (u16, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn with_prior_knowledge() {
-    for kind in KINDS {
+    for kind in TransportKind::ALL {
         let (port, connections) = target(None).await;
         let url = |path: &str| Url::parse(&format!("http://127.0.0.1:{port}{path}")).unwrap();
         let mut session = session(kind, &Settings { version: Version::Http2, ..Settings::default() });
@@ -79,7 +77,7 @@ async fn with_prior_knowledge() {
 #[tokio::test]
 async fn as_the_server_offers() {
     let authority = Authority::new("own");
-    for kind in KINDS {
+    for kind in TransportKind::ALL {
         for (version, offer, spoken) in [
             (Version::Auto, Some(b"h2".to_vec()), http::Version::HTTP_2),
             (Version::Auto, None, http::Version::HTTP_11),
@@ -99,18 +97,37 @@ async fn as_the_server_offers() {
                 port
             };
             let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
-            for opened in [1, 0] {
+            // `wire` has to ask first, and that costs a connection.
+            let finds_out = kind == TransportKind::Wire && spoken == http::Version::HTTP_2;
+            for opened in [if finds_out { 2 } else { 1 }, 0] {
                 let exchange = get(url.clone()).send(&mut session).await;
                 assert_eq!((exchange.answer().1, exchange.connections_opened), ("hello".into(), opened), "{version:?}");
                 assert_eq!(exchange.result.unwrap().version, spoken);
+                assert_eq!(session.open_connections(), 1);
             }
         }
     }
 }
 
 #[tokio::test]
+async fn what_one_user_found_out_the_others_know() {
+    let tls = TlsSettings { insecure: true, ..TlsSettings::default() };
+    let client = Client::try_with(&Settings { tls, ..Settings::default() }, TransportKind::Wire).unwrap();
+    let mut config = Authority::new("own").server(&["127.0.0.1"], false);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let (port, connections) = target(Some(config)).await;
+    let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
+    for opened in [2, 1, 1] {
+        let exchange = get(url.clone()).send(&mut client.session()).await;
+        assert_eq!((exchange.answer().1, exchange.connections_opened), ("hello".into(), opened));
+        assert!(exchange.phases.tls.is_some() && exchange.phases.connect.is_some());
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
 async fn a_target_that_only_speaks_the_old_one() {
-    for kind in KINDS {
+    for kind in TransportKind::ALL {
         let server = Server::scripted(|mut conn| async move {
             conn.write("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
             conn.stall().await;

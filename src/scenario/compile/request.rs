@@ -64,8 +64,11 @@ impl Compiler<'_> {
         };
         let expect = keys.expect.value().map(|expect| self.expect(expect, id)).unwrap_or_default();
         let (headers, rendered_headers) = self.all_headers(own, &body);
+        let number = self.requests;
+        self.requests += 1;
         Some(RequestStep {
             id,
+            number,
             name: name?,
             method: method?,
             address: address?,
@@ -78,6 +81,7 @@ impl Compiler<'_> {
             when,
             expect,
             keep_body: false,
+            keep_head: false,
         })
     }
 

@@ -196,6 +196,8 @@ fn keep_bodies(steps: &mut [Step], mut wanted: bool) -> bool {
             Step::Request(request) => {
                 let own = request.expect.iter().any(|expectation| looks_at_body(&expectation.rule));
                 request.keep_body |= own || wanted;
+                let headers = request.expect.iter().any(|expectation| matches!(expectation.rule, Rule::Header(..)));
+                request.keep_head |= headers || request.keep_body;
                 // A skipped request leaves the response of the one before.
                 wanted = uses_response(request) || (wanted && request.when.is_some());
             }

@@ -8,7 +8,7 @@
 //! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will |
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
 //! | [`get`] | one HTTP request |
-//! | [`alone`] | for tests that look at the clock: no other run beside theirs |
+//! | [`on_time`] | for tests that look at the clock: no other run beside theirs, and a second try |
 //!
 //! A program that is not installed fails the test and says how to install it.
 
@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use client::get;
-pub(crate) use company::{Company, alone};
+pub(crate) use company::{Company, on_time};
 pub(crate) use gunicorn::Gunicorn;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};

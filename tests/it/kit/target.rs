@@ -35,6 +35,8 @@ struct Shared {
     /// Of those, the ones whose answer was written.
     answers: AtomicU64,
     by_request: Mutex<BTreeMap<String, u64>>,
+    /// How long each answer really took, from the request's last byte to the answer's: a busy machine oversleeps.
+    took: Mutex<Vec<Duration>>,
     accepted: AtomicU64,
     peak: AtomicU64,
     open: Mutex<BTreeMap<u64, TcpStream>>,
@@ -87,6 +89,7 @@ impl CountingTarget {
             requests: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             by_request: Mutex::default(),
+            took: Mutex::default(),
             accepted: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             open: Mutex::default(),
@@ -119,6 +122,20 @@ impl CountingTarget {
     /// How often each `METHOD /path` was requested.
     pub(crate) fn by_request(&self) -> BTreeMap<String, u64> {
         self.shared.by_request.lock().unwrap().clone()
+    }
+
+    /// The quantile of what its answers really took, in seconds.
+    pub(crate) fn took(&self, quantile: f64) -> f64 {
+        let mut took = self.shared.took.lock().unwrap().clone();
+        took.sort_unstable();
+        let rank = (quantile * took.len() as f64).ceil() as usize;
+        took[rank.clamp(1, took.len()) - 1].as_secs_f64()
+    }
+
+    /// The mean of what its answers really took, in seconds.
+    pub(crate) fn mean_took(&self) -> f64 {
+        let took = self.shared.took.lock().unwrap();
+        took.iter().map(Duration::as_secs_f64).sum::<f64>() / took.len() as f64
     }
 
     /// Connections that are open now.
@@ -184,13 +201,14 @@ impl Shared {
         while let Some((request, close)) = read_request(&mut stream, &mut kept) {
             let nth = self.requests.fetch_add(1, SeqCst);
             *self.by_request.lock().unwrap().entry(request).or_default() += 1;
-            let delay = self.delays.of(nth);
+            let (delay, began) = (self.delays.of(nth), otload::clock::now());
             if !delay.is_zero() {
                 std::thread::sleep(delay);
             }
             if stream.write_all(&answer).is_err() {
                 return;
             }
+            self.took.lock().unwrap().push(began.elapsed());
             self.answers.fetch_add(1, SeqCst);
             if close {
                 return;

@@ -1,0 +1,153 @@
+//! The head of a response: `httparse` splits it, and RFC 9112 (6.3) says what body follows.
+//!
+//! What is accepted is what hyper accepts, so that both transports judge a target alike: up to 100 header lines, lines that
+//! go on with blanks (each break reads as a blank), several equal lengths. What is not: differing lengths, a
+//! `transfer-encoding` in HTTP/1.0, blanks before a colon.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::chunked::room;
+use super::response::{Asked, LONGEST_HEAD, Wrong, malformed};
+
+/// The head of a final response.
+#[derive(Debug)]
+pub(in crate::http) struct Head {
+    pub(in crate::http) status: u16,
+    pub(in crate::http) version: Version,
+    /// Empty unless they are wanted.
+    pub(in crate::http) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// Another response may follow on this connection.
+    pub(super) stays_open: bool,
+}
+
+/// How the end of the body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+    UntilEnd,
+}
+
+/// What the header lines say of the message.
+#[derive(Default)]
+struct Found {
+    /// `None`: no length; `Some(None)`: one that is none.
+    length: Option<Option<u64>>,
+    coded: bool,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    cookie: bool,
+}
+
+/// The head at the start of `bytes` and its size; for a 1xx only the size. `None` if it is not whole yet.
+pub(super) fn parse(bytes: &[u8], asked: &Asked) -> Result<Option<(usize, Option<Head>)>, Wrong> {
+    let bytes = &bytes[..bytes.len().min(LONGEST_HEAD)];
+    let (mut lines, mut response) = (room(), httparse::Response::new(&mut []));
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let size = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut lines) {
+        Ok(httparse::Status::Complete(size)) => size,
+        Ok(httparse::Status::Partial) if bytes.len() < LONGEST_HEAD => return Ok(None),
+        Ok(httparse::Status::Partial) => return Err(malformed("the head of the response is too long")),
+        Err(error) => return Err(malformed(error)),
+    };
+    let status = match response.code {
+        Some(101) => return Err(malformed("it switches protocols, which nobody asked for")),
+        Some(100..200) => return Ok(Some((size, None))),
+        Some(status @ 200..) => status,
+        _ => return Err(malformed("a status below 100")),
+    };
+    let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+    let mut found = Found::default();
+    response.headers.iter().for_each(|line| found.see(line));
+    let framing = found.framing(status, version, asked).map_err(malformed)?;
+    let keeps = if version == Version::HTTP_11 { !found.close } else { found.keep_alive && !found.close };
+    let stays_open = keeps && framing != Framing::UntilEnd && !asked.is_connect;
+    let wants = asked.wants;
+    let is_wanted =
+        wants.always || asked.keep_body || (wants.cookies && found.cookie) || (wants.redirects && (300..400).contains(&status));
+    let headers = if is_wanted { collect(response.headers)? } else { HeaderMap::new() };
+    Ok(Some((size, Some(Head { status, version, headers, framing, stays_open }))))
+}
+
+fn collect(lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Wrong> {
+    let mut headers = HeaderMap::with_capacity(lines.len());
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(malformed)?;
+        headers.append(name, HeaderValue::from_bytes(&unfolded(line.value)).map_err(malformed)?);
+    }
+    Ok(headers)
+}
+
+/// The value of a line that may go on over several lines.
+fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
+    let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    if !value.iter().any(is_break) {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(value.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect())
+}
+
+// === Found ===
+
+impl Found {
+    fn see(&mut self, line: &httparse::Header<'_>) {
+        // Most names are told apart by their length.
+        match line.name.len() {
+            14 if line.name.eq_ignore_ascii_case("content-length") => {
+                for length in unfolded(line.value).split(|byte| *byte == b',').map(|word| digits(word.trim_ascii())) {
+                    match self.length {
+                        None => self.length = Some(length),
+                        Some(before) if before == length => {}
+                        Some(_) => self.length = Some(None),
+                    }
+                }
+            }
+            17 if line.name.eq_ignore_ascii_case("transfer-encoding") => {
+                self.coded = true;
+                // The last coding of the last line frames the message.
+                self.chunked = words(&unfolded(line.value)).last().is_some_and(|word| word.eq_ignore_ascii_case(b"chunked"));
+            }
+            10 if line.name.eq_ignore_ascii_case("connection") => {
+                for word in words(&unfolded(line.value)) {
+                    self.close |= word.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            10 => self.cookie |= line.name.eq_ignore_ascii_case("set-cookie"),
+            _ => {}
+        }
+    }
+
+    /// RFC 9112, 6.3.
+    fn framing(&self, status: u16, version: Version, asked: &Asked) -> Result<Framing, &'static str> {
+        match self {
+            _ if matches!(status, 204 | 304) || asked.is_head => Ok(Framing::None),
+            _ if asked.is_connect && status < 300 => Ok(Framing::None),
+            Self { coded: true, .. } if version == Version::HTTP_10 => Err("a transfer-encoding in HTTP/1.0"),
+            Self { chunked: true, .. } => Ok(Framing::Chunked),
+            Self { coded: true, .. } | Self { length: None, .. } => Ok(Framing::UntilEnd),
+            Self { length: Some(length), .. } => length.map(Framing::Length).ok_or("a content-length that is no single number"),
+        }
+    }
+}
+
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// A number without a sign, which `parse` would allow.
+fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}

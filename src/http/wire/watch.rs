@@ -1,0 +1,54 @@
+//! Where an exchange is and since when, so that each phase gets its time even when it is cut off.
+
+use super::super::request::add;
+use super::super::transport::{Stage, Tally};
+use crate::clock::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Dns,
+    Connect,
+    Tls,
+    Send,
+    Wait,
+    Receive,
+}
+
+/// The phase underway.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Option<(Phase, Instant)>);
+
+// === Watch ===
+
+impl Watch {
+    /// Ends the phase underway at `now`, and begins `phase`.
+    pub(super) fn enter(&mut self, phase: Phase, now: Instant, tally: &mut Tally) {
+        self.stop(now, tally);
+        tally.stage = match phase {
+            Phase::Dns | Phase::Connect | Phase::Tls => Stage::Connecting,
+            Phase::Send => Stage::Sending,
+            Phase::Wait => Stage::Waiting,
+            Phase::Receive => Stage::Receiving,
+        };
+        self.0 = Some((phase, now));
+    }
+
+    /// Ends the phase underway.
+    pub(super) fn stop(&mut self, now: Instant, tally: &mut Tally) {
+        let Some((phase, since)) = self.0.take() else { return };
+        let phases = &mut tally.phases;
+        let sum = match phase {
+            Phase::Dns => &mut phases.dns,
+            Phase::Connect => &mut phases.connect,
+            Phase::Tls => &mut phases.tls,
+            Phase::Send => &mut phases.send,
+            Phase::Wait => &mut phases.wait,
+            Phase::Receive => &mut phases.receive,
+        };
+        add(sum, now.saturating_duration_since(since));
+    }
+
+    pub(super) fn phase(&self) -> Option<Phase> {
+        self.0.map(|(phase, _)| phase)
+    }
+}
