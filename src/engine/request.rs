@@ -11,7 +11,7 @@ use super::checks::{self, CheckResult};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::http::{Exchange, Request};
+use crate::http::{Exchange, Failure, Request};
 use crate::measure::catalog::RequestId;
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
@@ -110,6 +110,9 @@ impl User {
         shard.request(step.id, &sample);
         shard.connections(exchange.connections_opened, connections);
         shard.lag(exchange.started.saturating_duration_since(self.due));
+        if let Err(Failure { shortage: Some(shortage), .. }) = &exchange.result {
+            shard.shortage(*shortage);
+        }
         for check in &outcome.checks {
             shard.check(check.id, check.outcome.is_ok());
         }
