@@ -23,7 +23,7 @@ use crate::demo::Demo;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Mode};
 use crate::http::Client;
-use crate::judge::validity::Validity;
+use crate::judge::validity::{Finding, Validity};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::Snapshot;
 use crate::report;
@@ -201,7 +201,16 @@ struct Conductor<'a> {
 impl<'a> Conductor<'a> {
     fn new(job: &'a Job, live: &'a Live, print: &'a mut dyn FnMut(&str)) -> Self {
         let last = live.snapshot();
-        Self { job, live, validity: Validity::default(), last, interrupted: false, warm: true, notes: Vec::new(), print }
+        Self {
+            job,
+            live,
+            validity: Validity::new(job.plan.validity),
+            last,
+            interrupted: false,
+            warm: true,
+            notes: Vec::new(),
+            print,
+        }
     }
 
     /// Returns when the last worker has ended; says whether signals ended it.
@@ -223,6 +232,7 @@ impl<'a> Conductor<'a> {
                 () = tokio::time::sleep_until((started + warm_up).into()), if !self.warm => {
                     self.warm = true;
                     engine.end_warm_up();
+                    self.validity.end_warm_up();
                 }
                 () = signals.next() => {
                     mode = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
@@ -237,21 +247,22 @@ impl<'a> Conductor<'a> {
         }
         self.live.load_ended();
         self.live.set_peak(engine.peak_users());
-        self.look(engine);
         if !self.warm {
             engine.end_warm_up();
+            self.validity.end_warm_up();
             self.notes.push("the run ended before its warm-up was over: nothing was measured".to_owned());
         }
+        self.look(engine);
         mode
     }
 
     /// Once a second: the generator's health.
     fn look(&mut self, engine: &Engine) {
         self.live.set_peak(engine.peak_users());
-        let Some((interval, saturated)) = self.live.read_health(&engine.busy()) else { return };
-        if let Some(invalid) = self.validity.observe(interval, saturated) {
-            self.live.set_invalid();
-            self.warn(&Diagnostic::warning(invalid.message()).hint(invalid.hint()));
+        let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
+        self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
+        for finding in news {
+            self.warn(&Diagnostic::warning(finding.message()).hint(finding.hint()));
         }
     }
 
@@ -262,7 +273,7 @@ impl<'a> Conductor<'a> {
     }
 
     fn warn(&self, problem: &Diagnostic) {
-        eprint!("{}", problem.render(self.job.colour));
+        warn(self.job, problem);
     }
 
     fn ended(&self) -> Ended {
@@ -270,15 +281,20 @@ impl<'a> Conductor<'a> {
     }
 
     fn outcome(&self) -> report::Outcome {
-        let reasons = self.validity.reasons();
+        let said = |finding: Finding| format!("{}; {}", finding.message(), finding.hint());
+        let invalid_reasons: Vec<_> = self.validity.reasons().into_iter().map(said).collect();
         let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
-            valid: reasons.is_empty(),
-            invalid_reasons: reasons.into_iter().map(|reason| format!("{}; {}", reason.message(), reason.hint())).collect(),
-            passed: self.validity.reasons().is_empty(),
-            notes: self.notes.iter().cloned().chain(cut).collect(),
+            valid: invalid_reasons.is_empty(),
+            passed: invalid_reasons.is_empty(),
+            invalid_reasons,
+            notes: self.notes.iter().cloned().chain(cut).chain(self.validity.notes().into_iter().map(said)).collect(),
         }
     }
+}
+
+fn warn(job: &Job, problem: &Diagnostic) {
+    eprint!("{}", problem.render(job.colour));
 }
 
 /// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
