@@ -1,7 +1,7 @@
 //! Wires a plan to the engine, the listener, the reports and the signals, and says how it ended.
 //!
 //! ```text
-//!  before   listener bound · results folder writable · demo started · setup done     any failure: nothing has run
+//!  before   descriptors and ports counted · listener bound · results folder writable · demo started · setup done     any failure: nothing has run
 //!  while    engine at work; each second a look at health and targets; progress; warm-up ends; signals
 //!  after    teardown · final snapshot · summary.json · table · one more scrape
 //! ```
@@ -9,6 +9,7 @@
 mod debug;
 mod files;
 mod live;
+mod preflight;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -113,7 +114,7 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
         .enable_all()
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
-    raise_descriptor_limit();
+    preflight::check(&job.plan, job.workers, job.demo, &mut |warning| warn(job, warning)).map_err(Failed::Broken)?;
     // Outside of the event loop: it has one of its own, which ends with it.
     let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
     runtime.block_on(conduct(job, client, print))
@@ -358,18 +359,6 @@ fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
     // Also when quiet, if the system chose the port: nobody could know it otherwise.
     if !job.quiet || job.listen.port() == 0 {
         eprintln!("metrics: http://{address}/metrics");
-    }
-}
-
-/// Each connection is a descriptor; the soft limit of 1,024 would stop a thousand users.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            eprintln!("warning: cannot raise the limit of open files: {error}");
-        }
     }
 }
 
