@@ -1,4 +1,5 @@
-//! Why a request failed: the closed set that labels, summaries and reports share.
+//! Why a request failed: the closed set that labels, summaries and reports share. And what this machine had run out of, when
+//! the failure was not the target's.
 
 use std::fmt;
 
@@ -38,6 +39,21 @@ pub enum Reason {
     Data,
     /// The run ended before the response came.
     Cancelled,
+}
+
+/// What the system had no more of for us: a failure of the generator, not of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Shortage {
+    /// File descriptors, of the process or of the whole system.
+    Descriptors,
+    /// Local ports for connections to one target from one address.
+    Ports,
+}
+
+impl Shortage {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Descriptors, Self::Ports];
 }
 
 impl Reason {
@@ -101,5 +117,6 @@ mod tests {
         for (index, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index);
         }
+        assert_eq!(Shortage::ALL.map(|shortage| shortage as usize), [0, 1]);
     }
 }

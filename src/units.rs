@@ -156,6 +156,10 @@ impl fmt::Display for Rate {
 // === Ratio ===
 
 impl Ratio {
+    pub const THOUSANDTH: Self = Self(0.001);
+    pub const TENTH: Self = Self(0.1);
+    pub const NINE_TENTHS: Self = Self(0.9);
+
     /// A ratio; `None` outside 0 to 1.
     pub fn try_new(ratio: f64) -> Option<Self> {
         (0.0..=1.0).contains(&ratio).then_some(Self(ratio))

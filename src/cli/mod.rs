@@ -23,7 +23,7 @@ pub enum Exit {
     Wrong = 2,
     /// The generator was the bottleneck.
     Invalid = 3,
-    /// It could not run: a port is taken, a folder cannot be written.
+    /// It could not run here: a port is taken, a folder cannot be written, there are too few descriptors.
     Failed = 4,
     /// A second Ctrl-C.
     Interrupted = 130,

@@ -10,7 +10,7 @@ use super::checks::{self, CheckResult};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::http::{Exchange, Prepared, Request};
+use crate::http::{Exchange, Failure, Prepared, Request};
 use crate::measure::catalog::RequestId;
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
@@ -108,6 +108,9 @@ impl User {
         let mut shard = lock(&self.context.shard);
         shard.request(step.id, &sample);
         shard.lag(exchange.started.saturating_duration_since(self.due));
+        if let Err(Failure { shortage: Some(shortage), .. }) = &exchange.result {
+            shard.shortage(*shortage);
+        }
         for check in &outcome.checks {
             shard.check(check.id, check.outcome.is_ok());
         }

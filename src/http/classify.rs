@@ -13,7 +13,7 @@ use crate::units::format_duration;
 /// Why the exchange with `peer` failed. `attempt` is what is known of the connecting, if there was any.
 pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt) -> Failure {
     if let Some(error) = find::<DnsError>(error) {
-        return Failure::new(Reason::Dns, error.to_string());
+        return error.failure();
     }
     if let Some(ConnectTimedOut { limit, during }) = find(error) {
         let message = format!("no connection to {peer} within {} (`connect_timeout`), {during}", format_duration(*limit));

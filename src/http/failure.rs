@@ -6,7 +6,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Shortage};
 
 /// An exchange without a whole response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,31 +16,34 @@ pub struct Failure {
     pub message: String,
     /// The status, if a head had come.
     pub status: Option<u16>,
+    /// What this machine had run out of: then the failure says nothing about the peer.
+    pub shortage: Option<Shortage>,
 }
 
 // === Failure ===
 
 impl Failure {
     pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), status: None }
+        Self { reason, message: message.into(), status: None, shortage: None }
     }
 
     /// Connecting to `peer` failed with `error`.
     pub(super) fn connecting(error: &io::Error, peer: &str) -> Self {
         use io::ErrorKind as Kind;
+        let shortage = shortage(error);
         let (reason, message) = match error.kind() {
             Kind::ConnectionRefused => (Reason::ConnectRefused, format!("connection refused by {peer}")),
             // The kernel gave up before `connect_timeout` did.
             Kind::TimedOut => (Reason::ConnectTimeout, format!("{peer} did not answer to the attempt to connect")),
             Kind::HostUnreachable | Kind::NetworkUnreachable => (Reason::ConnectError, format!("there is no route to {peer}")),
-            Kind::AddrNotAvailable => (
+            _ if shortage == Some(Shortage::Ports) => (
                 Reason::ConnectError,
                 format!(
                     "no local port is left for another connection to {peer}; keep connections alive, add \
                      `source_addresses`, or widen the system's range of local ports"
                 ),
             ),
-            _ if no_descriptor(error) => (
+            _ if shortage == Some(Shortage::Descriptors) => (
                 Reason::ConnectError,
                 format!(
                     "no file descriptor is left for another connection to {peer}; raise the limit (`ulimit -n`) or use fewer users"
@@ -48,7 +51,7 @@ impl Failure {
             ),
             _ => (Reason::ConnectError, format!("cannot connect to {peer}: {error}")),
         };
-        Self::new(reason, message)
+        Self { shortage, ..Self::new(reason, message) }
     }
 
     /// A connection to `peer` broke with `error` during the TLS handshake.
@@ -113,6 +116,18 @@ impl Failure {
     }
 }
 
+/// What the system had run out of when it answered `error` to an attempt to connect or to look up a name.
+///
+/// Of ports it says "address not available" when it chooses the port while connecting, and "address in use" when it chooses
+/// it while binding to a source address. That a source address is this machine's own is known before the run.
+pub(super) fn shortage(error: &io::Error) -> Option<Shortage> {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Some(Shortage::Ports),
+        _ if no_descriptor(error) => Some(Shortage::Descriptors),
+        _ => None,
+    }
+}
+
 #[cfg(unix)]
 fn no_descriptor(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -131,16 +146,20 @@ mod tests {
     #[test]
     fn connect_errors_have_reasons_and_remedies() {
         let peer = "[::1]:80";
-        for (error, reason, part) in [
-            (io::Error::from(io::ErrorKind::ConnectionRefused), Reason::ConnectRefused, "refused by [::1]:80"),
-            (io::Error::from(io::ErrorKind::TimedOut), Reason::ConnectTimeout, "did not answer"),
-            (io::Error::from(io::ErrorKind::NetworkUnreachable), Reason::ConnectError, "no route to [::1]:80"),
-            (io::Error::from(io::ErrorKind::AddrNotAvailable), Reason::ConnectError, "`source_addresses`"),
-            (io::Error::from_raw_os_error(24), Reason::ConnectError, "`ulimit -n`"),
-            (io::Error::other("odd"), Reason::ConnectError, "cannot connect to [::1]:80: odd"),
+        use Shortage::{Descriptors, Ports};
+        for (error, reason, part, shortage) in [
+            (io::Error::from(io::ErrorKind::ConnectionRefused), Reason::ConnectRefused, "refused by [::1]:80", None),
+            (io::Error::from(io::ErrorKind::TimedOut), Reason::ConnectTimeout, "did not answer", None),
+            (io::Error::from(io::ErrorKind::NetworkUnreachable), Reason::ConnectError, "no route to [::1]:80", None),
+            (io::Error::from(io::ErrorKind::AddrNotAvailable), Reason::ConnectError, "`source_addresses`", Some(Ports)),
+            (io::Error::from(io::ErrorKind::AddrInUse), Reason::ConnectError, "no local port is left", Some(Ports)),
+            // EMFILE of the process, ENFILE of the system.
+            (io::Error::from_raw_os_error(24), Reason::ConnectError, "`ulimit -n`", Some(Descriptors)),
+            (io::Error::from_raw_os_error(23), Reason::ConnectError, "`ulimit -n`", Some(Descriptors)),
+            (io::Error::other("odd"), Reason::ConnectError, "cannot connect to [::1]:80: odd", None),
         ] {
             let failure = Failure::connecting(&error, peer);
-            assert_eq!(failure.reason, reason, "{error}");
+            assert_eq!((failure.reason, failure.shortage), (reason, shortage), "{error}");
             assert!(failure.message.contains(part), "{}", failure.message);
         }
     }

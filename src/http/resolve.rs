@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use super::failure::{Failure, shortage};
+use crate::reason::Reason;
+
 /// The names that are not looked up.
 #[derive(Debug, Default)]
 pub(super) struct Names(Vec<(String, IpAddr)>);
@@ -39,6 +42,12 @@ impl Names {
 }
 
 // === DnsError ===
+
+impl DnsError {
+    pub(super) fn failure(&self) -> Failure {
+        Failure { shortage: self.cause.as_ref().and_then(shortage), ..Failure::new(Reason::Dns, self.to_string()) }
+    }
+}
 
 impl fmt::Display for DnsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

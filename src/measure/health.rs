@@ -32,12 +32,9 @@ pub struct Health {
     pub open_fds: Option<u64>,
     /// The share of time in which the busiest worker did something.
     pub busy_ratio: Option<f64>,
-    /// A worker was busy for more than [`SATURATED_ABOVE`] of the time.
+    /// It was the bottleneck; for whoever judges the figures to set.
     pub saturated: bool,
 }
-
-/// A worker that is busier than this share of the time has no slack to start things on time.
-pub const SATURATED_ABOVE: f64 = 0.9;
 
 // === Reading ===
 
@@ -92,11 +89,7 @@ impl Health {
         let offered = nanos(wall) as f64 * after.workers.len() as f64;
         let cpu = before.cpu.zip(after.cpu).map(|(before, after)| nanos(after.saturating_sub(before)));
         let workers = || before.workers.iter().zip(&after.workers);
-        let busy_ratio = workers()
-            .filter_map(|(a, b)| {
-                ratio(b.busy_nanos.saturating_sub(a.busy_nanos), b.watched_nanos.saturating_sub(a.watched_nanos))
-            })
-            .reduce(f64::max);
+        let busy_ratio = Self::busy_ratios(before, after).into_iter().reduce(f64::max);
         let late = workers()
             .filter_map(|(a, b)| ratio(b.late_nanos.saturating_sub(a.late_nanos), b.turns.saturating_sub(a.turns)))
             .reduce(f64::max);
@@ -106,8 +99,16 @@ impl Health {
             resident_bytes: after.resident_bytes,
             open_fds: after.open_fds,
             busy_ratio,
-            saturated: busy_ratio.is_some_and(|ratio| ratio > SATURATED_ABOVE),
+            saturated: false,
         }
+    }
+
+    /// The share of time in which each worker did something; 0 for one that was not watched.
+    pub fn busy_ratios(before: &Reading, after: &Reading) -> Vec<f64> {
+        let busy = |(a, b): (&Load, &Load)| {
+            ratio(b.busy_nanos.saturating_sub(a.busy_nanos), b.watched_nanos.saturating_sub(a.watched_nanos)).unwrap_or(0.0)
+        };
+        before.workers.iter().zip(&after.workers).map(busy).collect()
     }
 
     /// Of each figure the worse.
@@ -165,22 +166,15 @@ mod tests {
         assert_eq!(health.cpu_ratio, Some(0.5));
         assert_eq!(health.busy_ratio, Some(0.95));
         assert_eq!(health.loop_lag_seconds, Some(0.0015));
-        assert_eq!((health.resident_bytes, health.open_fds, health.saturated), (Some(2500), Some(9), true));
-    }
-
-    #[test]
-    fn exactly_the_limit_is_not_saturated() {
-        let start = crate::clock::now();
-        let after = reading(start + Duration::from_secs(1), 0, &[(9 * SECOND, 10 * SECOND, 0, 0)]);
-        let health = Health::between(&reading(start, 0, &[(0, 0, 0, 0)]), &after);
-        assert_eq!((health.busy_ratio, health.saturated, health.loop_lag_seconds), (Some(0.9), false, None));
+        assert_eq!(Health::busy_ratios(&before, &after), [0.25, 0.95]);
+        assert_eq!((health.resident_bytes, health.open_fds), (Some(2500), Some(9)));
     }
 
     #[test]
     fn no_time_and_no_workers_give_no_figures() {
         let start = crate::clock::now();
         let health = Health::between(&reading(start, 0, &[]), &reading(start, 5, &[]));
-        assert_eq!((health.cpu_ratio, health.busy_ratio, health.saturated), (None, None, false));
+        assert_eq!((health.cpu_ratio, health.busy_ratio, health.loop_lag_seconds), (None, None, None));
     }
 
     #[test]

@@ -197,7 +197,7 @@ pub const GENERATOR_FDS: Metric = Metric {
 pub const GENERATOR_SATURATED: Metric = Metric {
     name: "otload_generator_saturated",
     kind: Kind::Gauge,
-    help: "1 while a worker is busy for more than 90% of the time, so that latencies are the generator's own.",
+    help: "1 while a worker is too busy or things start too late, so that latencies are the generator's own.",
     unit: Unit::None,
     labels: &[],
 };

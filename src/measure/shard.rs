@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Shortage};
 
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use super::histogram::{Point, nanos};
@@ -169,6 +169,11 @@ impl Shard {
         self.totals.clamped += u64::from(self.summary.lag.record(&point));
     }
 
+    /// The system had no descriptor or no port for a connection.
+    pub fn shortage(&mut self, of: Shortage) {
+        self.totals.shortages[of as usize] += 1;
+    }
+
     /// `opened` new connections; `open_delta` more (or fewer) are open than before.
     pub fn connections(&mut self, opened: u32, open_delta: i32) {
         self.totals.connections_opened += u64::from(opened);
@@ -324,6 +329,7 @@ mod tests {
         shard.users_target(UserId(0), 5);
         shard.lag(Duration::from_micros(50));
         shard.lag(Duration::from_secs(5000));
+        shard.shortage(Shortage::Ports);
         shard.connections(3, 2);
         shard.connections(0, -1);
         shard.watched(Duration::from_secs(1), Duration::from_secs(4));
@@ -333,6 +339,7 @@ mod tests {
         assert_eq!(totals.groups[0].each_ref().map(Histogram::count), [0, 1]);
         assert_eq!((totals.checks[0], totals.users[0], totals.users_target[0]), ([1, 2], [1, 1, 0], 5));
         assert_eq!((totals.lag.count(), totals.connections, totals.connections_opened, totals.clamped), (2, 1, 3, 1));
+        assert_eq!(totals.shortages, [0, 1]);
         let load = Load { busy_nanos: 1_000_000_000, watched_nanos: 4_000_000_000, late_nanos: 2_000_000, turns: 1 };
         assert_eq!(shard.load(), load);
     }

@@ -3,7 +3,7 @@
 //!
 //! [`Counters`] is the part of it that the summary is made of: it can be subtracted, so the warm-up can be left out.
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Shortage};
 
 use super::catalog::Catalog;
 use super::histogram::Histogram;
@@ -76,6 +76,8 @@ pub struct Totals {
     pub connections_opened: u64,
     /// Durations that were too long for the summary's quantiles.
     pub clamped: u64,
+    /// Connections that failed for want of descriptors or ports, by the number of their [`Shortage`].
+    pub shortages: [u64; Shortage::ALL.len()],
 }
 
 /// What the summary counts, without gauges and histograms.
@@ -87,6 +89,7 @@ pub struct Counters {
     pub checks: Vec<[u64; 2]>,
     pub connections_opened: u64,
     pub clamped: u64,
+    pub shortages: [u64; Shortage::ALL.len()],
 }
 
 /// A shard keeps so many pairs of status and ending for a request; a target that invents more gets [`Status::Other`].
@@ -220,6 +223,7 @@ impl Totals {
             connections: 0,
             connections_opened: 0,
             clamped: 0,
+            shortages: [0; Shortage::ALL.len()],
         }
     }
 
@@ -241,6 +245,7 @@ impl Totals {
         self.connections += other.connections;
         self.connections_opened += other.connections_opened;
         self.clamped += other.clamped;
+        self.shortages.iter_mut().zip(other.shortages).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// The part that the summary is made of.
@@ -251,6 +256,7 @@ impl Totals {
             checks: self.checks.clone(),
             connections_opened: self.connections_opened,
             clamped: self.clamped,
+            shortages: self.shortages,
         }
     }
 
@@ -279,6 +285,7 @@ impl Counters {
             checks: vec![[0; 2]; catalog.checks.len()],
             connections_opened: 0,
             clamped: 0,
+            shortages: [0; Shortage::ALL.len()],
         }
     }
 
@@ -288,6 +295,7 @@ impl Counters {
         add_counts(&mut self.checks, &other.checks);
         self.connections_opened += other.connections_opened;
         self.clamped += other.clamped;
+        self.shortages.iter_mut().zip(other.shortages).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// What was counted after `earlier`, a former state of the same.
@@ -307,6 +315,7 @@ impl Counters {
             checks: less(&self.checks, &earlier.checks),
             connections_opened: self.connections_opened.saturating_sub(earlier.connections_opened),
             clamped: self.clamped.saturating_sub(earlier.clamped),
+            shortages: std::array::from_fn(|of| self.shortages[of].saturating_sub(earlier.shortages[of])),
         }
     }
 }

@@ -12,8 +12,10 @@ use crate::control::server::Answers;
 use crate::engine::Engine;
 use crate::export::prometheus::{self, Format};
 use crate::http::Client;
+use crate::judge::validity::Look;
 use crate::load::Trend;
 use crate::measure::health::{Health, Reading};
+use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use crate::report;
@@ -103,17 +105,36 @@ impl Live {
         self.state().finished = true;
     }
 
-    pub(super) fn set_invalid(&self) {
-        self.state().facts.valid = false;
+    /// What is thought of the generator now.
+    pub(super) fn set_judgement(&self, valid: bool, saturated: bool) {
+        let mut state = self.state();
+        state.facts.valid = valid;
+        state.facts.health.saturated = saturated;
+        state.facts.worst_health.saturated |= saturated;
     }
 
     pub(super) fn set_peak(&self, users: u64) {
         self.state().facts.peak_users = users;
     }
 
-    /// Reads the generator's health, given how long each worker has been busy since it started. Answers with the time since
-    /// the last reading and whether a worker was saturated in it; `None` when no time has passed.
-    pub(super) fn read_health(&self, busy: &[Duration]) -> Option<(Duration, bool)> {
+    /// A look at how the generator does, given how long each worker has been busy since it started.
+    pub(super) fn look(&self, busy: &[Duration]) -> Look {
+        let (interval, busy) = self.read_health(busy).unwrap_or_default();
+        Look { interval, busy, pulse: Pulse::take(&self.shards()) }
+    }
+
+    /// The median response time so far, in seconds.
+    pub(super) fn median(&self) -> Option<f64> {
+        pulse::response(&self.shards()).at(0.5)
+    }
+
+    fn shards(&self) -> Vec<Arc<Mutex<Shard>>> {
+        self.state().shards.clone()
+    }
+
+    /// Reads the generator's health. Answers with the time since the last reading and the share of it that each worker was
+    /// busy; `None` when no time has passed.
+    fn read_health(&self, busy: &[Duration]) -> Option<(Duration, Vec<f64>)> {
         let now = clock::now();
         let mut state = self.state();
         let before = state.reading.take()?;
@@ -130,10 +151,11 @@ impl Live {
         });
         let reading = Reading::take(now, workers.collect());
         let health = Health::between(&before, &reading);
+        let busy_ratios = Health::busy_ratios(&before, &reading);
         state.facts.worst_health = state.facts.worst_health.worst(health);
         state.facts.health = health;
         state.reading = Some(reading);
-        Some((interval, health.saturated))
+        Some((interval, busy_ratios))
     }
 
     /// Everything that has been measured up to now.

@@ -1,7 +1,7 @@
 //! Wires a plan to the engine, the listener, the reports and the signals, and says how it ended.
 //!
 //! ```text
-//!  before   listener bound · results folder writable · demo started · setup done     any failure: nothing has run
+//!  before   descriptors and ports counted · listener bound · results folder writable · demo started · setup done     any failure: nothing has run
 //!  while    engine at work; each second a look at health and targets; progress; warm-up ends; signals
 //!  after    teardown · final snapshot · summary.json · table · one more scrape
 //! ```
@@ -9,6 +9,7 @@
 mod debug;
 mod files;
 mod live;
+mod preflight;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use crate::demo::Demo;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Mode};
 use crate::http::Client;
-use crate::judge::validity::Validity;
+use crate::judge::validity::{Finding, Validity};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::Snapshot;
 use crate::report;
@@ -113,7 +114,7 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
         .enable_all()
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
-    raise_descriptor_limit();
+    preflight::check(&job.plan, job.workers, job.demo, &mut |warning| warn(job, warning)).map_err(Failed::Broken)?;
     // Outside of the event loop: it has one of its own, which ends with it.
     let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
     runtime.block_on(conduct(job, client, print))
@@ -201,7 +202,16 @@ struct Conductor<'a> {
 impl<'a> Conductor<'a> {
     fn new(job: &'a Job, live: &'a Live, print: &'a mut dyn FnMut(&str)) -> Self {
         let last = live.snapshot();
-        Self { job, live, validity: Validity::default(), last, interrupted: false, warm: true, notes: Vec::new(), print }
+        Self {
+            job,
+            live,
+            validity: Validity::new(job.plan.validity),
+            last,
+            interrupted: false,
+            warm: true,
+            notes: Vec::new(),
+            print,
+        }
     }
 
     /// Returns when the last worker has ended; says whether signals ended it.
@@ -223,6 +233,7 @@ impl<'a> Conductor<'a> {
                 () = tokio::time::sleep_until((started + warm_up).into()), if !self.warm => {
                     self.warm = true;
                     engine.end_warm_up();
+                    self.validity.end_warm_up();
                 }
                 () = signals.next() => {
                     mode = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
@@ -237,21 +248,22 @@ impl<'a> Conductor<'a> {
         }
         self.live.load_ended();
         self.live.set_peak(engine.peak_users());
-        self.look(engine);
         if !self.warm {
             engine.end_warm_up();
+            self.validity.end_warm_up();
             self.notes.push("the run ended before its warm-up was over: nothing was measured".to_owned());
         }
+        self.look(engine);
         mode
     }
 
     /// Once a second: the generator's health.
     fn look(&mut self, engine: &Engine) {
         self.live.set_peak(engine.peak_users());
-        let Some((interval, saturated)) = self.live.read_health(&engine.busy()) else { return };
-        if let Some(invalid) = self.validity.observe(interval, saturated) {
-            self.live.set_invalid();
-            self.warn(&Diagnostic::warning(invalid.message()).hint(invalid.hint()));
+        let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
+        self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
+        for finding in news {
+            self.warn(&Diagnostic::warning(finding.message()).hint(finding.hint()));
         }
     }
 
@@ -262,7 +274,7 @@ impl<'a> Conductor<'a> {
     }
 
     fn warn(&self, problem: &Diagnostic) {
-        eprint!("{}", problem.render(self.job.colour));
+        warn(self.job, problem);
     }
 
     fn ended(&self) -> Ended {
@@ -270,15 +282,20 @@ impl<'a> Conductor<'a> {
     }
 
     fn outcome(&self) -> report::Outcome {
-        let reasons = self.validity.reasons();
+        let said = |finding: Finding| format!("{}; {}", finding.message(), finding.hint());
+        let invalid_reasons: Vec<_> = self.validity.reasons().into_iter().map(said).collect();
         let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
-            valid: reasons.is_empty(),
-            invalid_reasons: reasons.into_iter().map(|reason| format!("{}; {}", reason.message(), reason.hint())).collect(),
-            passed: self.validity.reasons().is_empty(),
-            notes: self.notes.iter().cloned().chain(cut).collect(),
+            valid: invalid_reasons.is_empty(),
+            passed: invalid_reasons.is_empty(),
+            invalid_reasons,
+            notes: self.notes.iter().cloned().chain(cut).chain(self.validity.notes().into_iter().map(said)).collect(),
         }
     }
+}
+
+fn warn(job: &Job, problem: &Diagnostic) {
+    eprint!("{}", problem.render(job.colour));
 }
 
 /// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
@@ -342,18 +359,6 @@ fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
     // Also when quiet, if the system chose the port: nobody could know it otherwise.
     if !job.quiet || job.listen.port() == 0 {
         eprintln!("metrics: http://{address}/metrics");
-    }
-}
-
-/// Each connection is a descriptor; the soft limit of 1,024 would stop a thousand users.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            eprintln!("warning: cannot raise the limit of open files: {error}");
-        }
     }
 }
 

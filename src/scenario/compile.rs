@@ -12,6 +12,7 @@
 //! | `naming.rs` | what metrics call tests, tasks and requests |
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the load, warm-up and graceful stop |
+//! | `validity.rs` | when the generator was the bottleneck |
 
 mod constants;
 mod expect;
@@ -23,6 +24,7 @@ mod steps;
 mod tags;
 mod text;
 mod users;
+mod validity;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -136,6 +138,7 @@ impl<'a> Compiler<'a> {
         let teardown = self.once(&scenario.teardown, "teardown");
         let users = self.users(&scenario.users);
         let load = self.load(scenario);
+        let validity = self.validity(&scenario.validity);
         let secrets = self.secrets(scenario);
         let load = load?;
         self.shares(scenario, &users, &load);
@@ -155,6 +158,7 @@ impl<'a> Compiler<'a> {
             load: load.profile,
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
+            validity,
             catalog: Arc::new(std::mem::take(&mut self.catalog)),
             requests: self.requests,
             secrets,

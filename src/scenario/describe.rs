@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::plan::{Address, Body, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValueRule, Wait};
+use super::plan::{
+    Address, Body, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValidityLimits, ValueRule, Wait,
+};
 use crate::load;
 use crate::template::{JsonTemplate, Template};
 use crate::units::format_duration;
@@ -95,6 +97,9 @@ impl Description<'_> {
             self.line(1, &format!("warm-up   {}, not in the summary", format_duration(plan.warm_up)));
         }
         self.line(1, &format!("stopping  a user may take {} to end its task", format_duration(plan.graceful_stop)));
+        if plan.validity != ValidityLimits::default() {
+            self.line(1, &format!("validity  {}", validity_of(&plan.validity)));
+        }
         if let Some((timeout, redirects)) = self.common.bounds {
             self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
         }
@@ -227,6 +232,18 @@ fn load_of(plan: &Plan) -> String {
         (None, None) => text.push_str(", until stopped"),
     }
     text
+}
+
+fn validity_of(limits: &ValidityLimits) -> String {
+    let ValidityLimits { enabled, schedule_lag, lag_of_median, busy, busy_for, dropped } = limits;
+    if !enabled {
+        return "not judged".to_owned();
+    }
+    format!(
+        "lag at most {} or {lag_of_median} of the median, workers busy at most {busy} for {}, at most {dropped} of arrivals dropped",
+        format_duration(*schedule_lag),
+        format_duration(*busy_for)
+    )
 }
 
 fn share_of(plan: &Plan, user: &UserType) -> String {

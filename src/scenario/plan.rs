@@ -12,6 +12,7 @@ use crate::http::settings::Settings;
 use crate::load::Profile;
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use crate::template::{Expression, JsonTemplate, Shared, Template};
+use crate::units::Ratio;
 
 /// One test, ready to run.
 #[derive(Debug)]
@@ -35,11 +36,27 @@ pub struct Plan {
     pub warm_up: Duration,
     /// How long a stopping user may take to end its task.
     pub graceful_stop: Duration,
+    pub validity: ValidityLimits,
     pub catalog: Arc<Catalog>,
     /// How many request steps there are.
     pub requests: usize,
     /// Values that must never be printed.
     pub secrets: Vec<String>,
+}
+
+/// What the generator may be guilty of before its figures are not believed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ValidityLimits {
+    /// `false`: what is found is said, and the run stays valid.
+    pub enabled: bool,
+    /// The p99 of the schedule lag may be as long as the longer of these: a duration, and a share of the median response time.
+    pub schedule_lag: Duration,
+    pub lag_of_median: Ratio,
+    /// No worker may be busy for more than this share of the time, for so long without a break.
+    pub busy: Ratio,
+    pub busy_for: Duration,
+    /// The share of arrivals that may find no user.
+    pub dropped: Ratio,
 }
 
 /// One kind of user.
@@ -210,6 +227,21 @@ pub struct ValueRule {
     pub lte: Option<f64>,
     /// Of a text in characters, of a list or object in elements.
     pub length: Option<u64>,
+}
+
+// === impl ValidityLimits ===
+
+impl Default for ValidityLimits {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            schedule_lag: Duration::from_millis(5),
+            lag_of_median: Ratio::TENTH,
+            busy: Ratio::NINE_TENTHS,
+            busy_for: Duration::from_secs(10),
+            dropped: Ratio::THOUSANDTH,
+        }
+    }
 }
 
 // === impl Plan ===

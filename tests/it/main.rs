@@ -10,3 +10,4 @@ mod kit;
 mod scenarios;
 mod truth;
 mod users;
+mod validity;

@@ -81,7 +81,7 @@ impl Dial {
             Some(Host::Domain(name)) => {
                 watch.enter(Phase::Dns, clock::now(), tally);
                 let found = shared.names.lookup(name).await;
-                found.map_err(|error| Failure::new(Reason::Dns, error.to_string()))?
+                found.map_err(|error| error.failure())?
             }
             None => return Err(Failure::new(Reason::Protocol, format!("`{url}` names no host"))),
         };

@@ -6,7 +6,7 @@ use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
 use super::values::{Any, List, Pairs, Size};
 use super::wait::WaitForm;
-use crate::units::Rate;
+use crate::units::{Rate, Ratio};
 
 record! {
     /// One test of otload.
@@ -33,6 +33,26 @@ record! {
         warm_up: Duration,
         /// How long a stopping user may take to end its task; then its connection is cut. Default: 30s.
         graceful_stop: Duration,
+        /// When the generator itself was the bottleneck, so that the run is invalid.
+        validity: Validity,
+    }
+}
+
+record! {
+    /// When the generator itself was the bottleneck, so that the run is invalid.
+    struct Validity {
+        /// The p99 of the schedule lag that is always allowed. Default: 5ms.
+        schedule_lag: Duration,
+        /// The share of the median response time that it may reach, if that is longer. Default: 10%.
+        lag_of_median: Ratio,
+        /// The share of its time that a worker may be busy; 100% for no limit. Default: 90%.
+        busy: Ratio,
+        /// For how long without a break it may be busier than that. Default: 10s.
+        busy_for: Duration,
+        /// The share of arrivals that may find no user. Default: 0.1%.
+        dropped: Ratio,
+        /// false: what is found is said, and the run stays valid. Default: true.
+        enabled: bool,
     }
 }
 

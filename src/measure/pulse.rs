@@ -1,0 +1,102 @@
+//! What is looked at every second to judge the generator itself: little enough that looking costs nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::reason::Shortage;
+
+use super::histogram::Histogram;
+use super::quantiles::Quantiles;
+use super::shard::Shard;
+
+/// What was measured since the end of the warm-up, as far as it tells of the generator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// How much later than intended things started.
+    pub lag: Quantiles,
+    /// Arrivals of an open load: those that found a user, and those that found none.
+    pub arrivals: u64,
+    pub dropped: u64,
+    /// Connections that failed for want of something, by the number of its [`Shortage`].
+    pub shortages: [u64; Shortage::ALL.len()],
+}
+
+// === Pulse ===
+
+impl Pulse {
+    /// The sum over all shards, one after the other.
+    pub fn take(shards: &[Arc<Mutex<Shard>>]) -> Self {
+        let mut pulse = Self::default();
+        shards.iter().for_each(|shard| pulse.add(&lock(shard)));
+        pulse
+    }
+
+    fn add(&mut self, shard: &Shard) {
+        let before = shard.baseline.as_deref();
+        self.lag.add(&shard.summary.lag);
+        let tasks: u64 = shard.totals.tasks.iter().flatten().map(Histogram::count).sum();
+        self.arrivals += tasks - before.map_or(0, |before| before.tasks.iter().flatten().sum());
+        for (of, count) in shard.totals.shortages.into_iter().enumerate() {
+            self.shortages[of] += count - before.map_or(0, |before| before.shortages[of]);
+        }
+    }
+}
+
+/// Response times of all requests since the end of the warm-up. A worker is kept from recording for one request at a time.
+pub fn response(shards: &[Arc<Mutex<Shard>>]) -> Quantiles {
+    let mut all = Quantiles::default();
+    for shard in shards {
+        let requests = lock(shard).summary.requests.len();
+        for at in 0..requests {
+            lock(shard).summary.requests.get(at).into_iter().for_each(|request| all.add(&request.response));
+        }
+    }
+    all
+}
+
+/// A worker that panicked has left whole numbers behind.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measure::catalog::{RequestId, TaskId};
+    use crate::measure::shard::Sample;
+    use crate::measure::snapshot::tests::catalog;
+
+    #[test]
+    fn it_is_what_came_after_the_warm_up_in_all_shards() {
+        let ms = Duration::from_millis;
+        let act = |shard: &mut Shard, millis| {
+            let response = ms(millis);
+            let sample = Sample {
+                response,
+                service: response,
+                status: Some(200),
+                failure: None,
+                sent_bytes: 0,
+                received_bytes: 0,
+                redirects: 0,
+            };
+            shard.request(RequestId(0), &sample);
+            shard.task(TaskId(0), true, response);
+            shard.lag(response);
+            shard.shortage(Shortage::Ports);
+        };
+        let (mut a, mut b) = (Shard::new(&catalog()), Shard::new(&catalog()));
+        act(&mut a, 900);
+        a.end_warm_up();
+        act(&mut a, 10);
+        act(&mut b, 20);
+        act(&mut b, 30);
+        let shards = [a, b].map(|shard| Arc::new(Mutex::new(shard)));
+        let pulse = Pulse::take(&shards);
+        assert_eq!((pulse.arrivals, pulse.dropped, pulse.shortages), (3, 0, [0, 3]));
+        assert_eq!(pulse.lag.times().map(|times| (times.min, times.max)), Some((0.01, 0.03)));
+        assert_eq!(response(&shards).times().map(|times| (times.min, times.max)), Some((0.01, 0.03)));
+        assert_eq!(Pulse::take(&shards), pulse, "nothing is drained by being read");
+    }
+}
