@@ -80,6 +80,7 @@ mod tests {
                 sent_bytes: 0,
                 received_bytes: 0,
                 redirects: 0,
+                retried: 0,
             };
             shard.request(RequestId(0), &sample);
             shard.task(TaskId(0), true, response);
