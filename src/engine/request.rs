@@ -47,7 +47,7 @@ impl User {
                 return false;
             }
         };
-        let guard = InFlight::new(&self.context, step.id, self.due);
+        let guard = InFlight::new(&self.context, step.id, self.due, self.free);
         let request = request_of(step, &prepared);
         let exchange = self.session.exchange(&request).await;
         guard.arrived();
@@ -109,7 +109,7 @@ impl User {
         let mut shard = lock(&self.context.shard);
         shard.request(step.id, &sample);
         shard.connections(exchange.connections_opened, connections);
-        shard.lag(exchange.started.saturating_duration_since(self.due));
+        shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
         for check in &outcome.checks {
             shard.check(check.id, check.outcome.is_ok());
         }
@@ -205,13 +205,15 @@ struct InFlight<'a> {
     context: &'a Context,
     id: RequestId,
     due: Instant,
+    /// When its user could start it.
+    free: Instant,
     started: Instant,
     arrived: bool,
 }
 
 impl<'a> InFlight<'a> {
-    fn new(context: &'a Context, id: RequestId, due: Instant) -> Self {
-        Self { context, id, due, started: clock::now(), arrived: false }
+    fn new(context: &'a Context, id: RequestId, due: Instant, free: Instant) -> Self {
+        Self { context, id, due, free, started: clock::now(), arrived: false }
     }
 
     fn arrived(mut self) {
@@ -230,6 +232,6 @@ impl Drop for InFlight<'_> {
             without_response(failure, now.saturating_duration_since(self.due), now.saturating_duration_since(self.started));
         let mut shard = lock(&self.context.shard);
         shard.request(self.id, &sample);
-        shard.lag(self.started.saturating_duration_since(self.due));
+        shard.lag(self.started.saturating_duration_since(self.due.max(self.free)));
     }
 }

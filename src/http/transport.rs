@@ -22,9 +22,10 @@ use crate::clock::Instant;
 pub enum TransportKind {
     /// HTTP/1.1 and HTTP/2 over the crate `reqwest`, with proxies.
     Reqwest,
-    /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched.
+    /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched. From
+    /// the first to the second moment of `frozen` nothing is answered; what should have been follows after it.
     #[cfg(test)]
-    Fake { delay: std::time::Duration },
+    Fake { delay: std::time::Duration, frozen: Option<(Instant, Instant)> },
 }
 
 /// A user's connections.
@@ -32,7 +33,7 @@ pub enum TransportKind {
 pub(super) enum Transport {
     Reqwest(Reqwest),
     #[cfg(test)]
-    Fake(std::time::Duration),
+    Fake(std::time::Duration, Option<(Instant, Instant)>),
 }
 
 /// One request to the target.
@@ -112,7 +113,7 @@ impl Transport {
         match kind {
             TransportKind::Reqwest => Self::Reqwest(Reqwest::new(Arc::clone(shared))),
             #[cfg(test)]
-            TransportKind::Fake { delay } => Self::Fake(delay),
+            TransportKind::Fake { delay, frozen } => Self::Fake(delay, frozen),
         }
     }
 
@@ -122,8 +123,13 @@ impl Transport {
         match self {
             Self::Reqwest(transport) => transport.send(hop, tally).await,
             #[cfg(test)]
-            Self::Fake(delay) => {
-                tokio::time::sleep(*delay).await;
+            Self::Fake(delay, frozen) => {
+                let answer = crate::clock::now() + *delay;
+                let answer = match *frozen {
+                    Some((from, until)) if (from..until).contains(&answer) => until + *delay,
+                    _ => answer,
+                };
+                tokio::time::sleep_until(answer.into()).await;
                 let (version, headers) = (http::Version::HTTP_11, HeaderMap::new());
                 Ok(Reply { status: 200, version, headers, body: Bytes::new(), peer: None, finished: crate::clock::now() })
             }
@@ -135,7 +141,7 @@ impl Transport {
         match self {
             Self::Reqwest(transport) => transport.settle(end, tally),
             #[cfg(test)]
-            Self::Fake(_) => {}
+            Self::Fake(..) => {}
         }
     }
 
@@ -143,7 +149,7 @@ impl Transport {
         match self {
             Self::Reqwest(transport) => transport.open_connections(),
             #[cfg(test)]
-            Self::Fake(_) => 0,
+            Self::Fake(..) => 0,
         }
     }
 }

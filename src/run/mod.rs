@@ -9,6 +9,7 @@
 mod debug;
 mod files;
 mod live;
+mod stress;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use crate::scenario::plan::Plan;
 use crate::units::format_duration;
 use files::ResultFolder;
 use live::Live;
+use stress::Stresses;
 
 pub use debug::once;
 
@@ -145,8 +147,7 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
     let started = clock::now();
     let mut engine = Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
     live.begin(&engine);
-    let mut conductor =
-        Conductor { job, live: &live, validity: Validity::default(), last: live.snapshot(), interrupted: false, print };
+    let mut conductor = Conductor::new(job, &live, print);
     conductor.until_the_end(&mut engine, &mut signals).await;
     let broken = engine.join();
 
@@ -188,11 +189,21 @@ struct Conductor<'a> {
     validity: Validity,
     /// As of the last progress line.
     last: Snapshot,
+    /// What ends a stress.
+    stresses: Stresses,
+    /// Whether arrivals have been dropped, and it has been said.
+    dropped: bool,
     interrupted: bool,
     print: &'a mut dyn FnMut(&str),
 }
 
-impl Conductor<'_> {
+impl<'a> Conductor<'a> {
+    fn new(job: &'a Job, live: &'a Live, print: &'a mut dyn FnMut(&str)) -> Self {
+        let last = live.snapshot();
+        let stresses = Stresses::new(&job.plan, &last);
+        Self { job, live, validity: Validity::default(), last, stresses, dropped: false, interrupted: false, print }
+    }
+
     /// Returns when the last worker has ended.
     async fn until_the_end(&mut self, engine: &mut Engine, signals: &mut Signals) {
         let started = engine.started();
@@ -229,9 +240,23 @@ impl Conductor<'_> {
         self.look(engine);
     }
 
-    /// Once a second: the generator's health.
+    /// Once a second: the generator's health, whether users are wanting, and whether a target broke.
     fn look(&mut self, engine: &Engine) {
         self.live.set_peak(engine.peak_users());
+        if !self.dropped && engine.arrivals_dropped() > 0 {
+            self.dropped = true;
+            let message = "arrivals are dropped, because all `max_users` are busy; `otload_arrivals_dropped_total` counts them";
+            self.warn(&Diagnostic::warning(message).hint("the target is too slow for this rate; or raise `max_users`"));
+        }
+        if self.stresses.any() {
+            for (crew, at, note) in self.stresses.look(&self.live.snapshot()) {
+                engine.broke(crew, at);
+                self.live.broke(crew, at);
+                if !self.job.quiet {
+                    eprintln!("{note}");
+                }
+            }
+        }
         let Some((interval, saturated)) = self.live.read_health(&engine.busy()) else { return };
         if let Some(invalid) = self.validity.observe(interval, saturated) {
             self.live.set_invalid();
@@ -255,11 +280,12 @@ impl Conductor<'_> {
 
     fn outcome(&self) -> report::Outcome {
         let reasons = self.validity.reasons();
+        let interrupted = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
             valid: reasons.is_empty(),
             invalid_reasons: reasons.into_iter().map(|reason| format!("{}; {}", reason.message(), reason.hint())).collect(),
             passed: self.validity.reasons().is_empty(),
-            notes: if self.interrupted { vec!["interrupted: requests in flight were cut off".to_owned()] } else { Vec::new() },
+            notes: self.stresses.notes().chain(interrupted).collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::node::{Key, Node, Value};
 use super::place::error_at;
 use super::read::{Placed, Read, Reader};
 use crate::diagnostic::nearest;
-use crate::units::{Rate, parse_duration, parse_size};
+use crate::units::{Rate, Ratio, parse_duration, parse_size};
 
 /// A list; a single value also counts as one where `ONE` is true.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -198,6 +198,21 @@ impl Read for Rate {
     fn schema(definitions: &mut Map<String, Json>) -> Json {
         let pattern = r"^\s*\d+(\.\d+)?\s*(/\s*(s|sec|second|m|min|minute|h|hour))?\s*$";
         shared(definitions, "Rate", "`200/s`, `600/m`; a bare number is per second.", pattern, Some(0))
+    }
+}
+
+impl Read for Ratio {
+    fn expected() -> String {
+        "a ratio such as `80%` or `0.8`".to_owned()
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        quantity(node, reader, &Self::expected(), Self::parse)
+    }
+
+    fn schema(definitions: &mut Map<String, Json>) -> Json {
+        let pattern = r"^\s*\d+(\.\d+)?\s*%?\s*$";
+        shared(definitions, "Ratio", "`80%` or `0.8`.", pattern, Some(0))
     }
 }
 
