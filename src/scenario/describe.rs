@@ -253,12 +253,9 @@ fn load_of(profile: &Profile) -> String {
     let mut text = match profile {
         Profile::Open(open) => {
             let most = if open.settled().is_zero() { "" } else { "at most " };
-            let spacing = if open.spacing() == Spacing::Poisson { " at random (Poisson)" } else { "" };
-            format!(
-                "{most}{} tasks{spacing}, at most {} at once",
-                Rate::try_new(open.peak_rate()).map_or_else(String::new, |rate| rate.to_string()),
-                open.max_users()
-            )
+            let spacing = if open.spacing() == Spacing::Poisson { ", at random (Poisson)" } else { "" };
+            let rate = Rate::try_new(open.peak_rate()).map_or_else(String::new, |rate| rate.to_string());
+            format!("{most}{rate} arrivals{spacing}, at most {} at once", count(open.max_users()))
         }
         Profile::Stress(stress) => {
             format!("{} to {} in {} steps, then {} again", stress.from(), count(stress.to()), stress.steps(), stress.from())
@@ -282,6 +279,12 @@ fn share_of(plan: &Plan, user: &UserType) -> String {
     if user.own_load {
         return "a load of its own".to_owned();
     }
+    let open = plan.crew_of(user.id.index()).is_some_and(|crew| matches!(crew.profile, Profile::Open(_)));
+    let share = share_of_users(plan, user);
+    if open { share.replace("users", "arrivals") } else { share }
+}
+
+fn share_of_users(plan: &Plan, user: &UserType) -> String {
     match user.share {
         Share::Fixed(count) => format!("always {count}"),
         Share::Weight(weight) => {
