@@ -145,6 +145,9 @@ impl fmt::Display for Rate {
             r if r * 60.0 >= 1.0 => (r * 60.0, "m"),
             r => (r * 3600.0, "h"),
         };
+        if number > 0.0 && number < 0.001 {
+            return write!(f, "{number:e}/{unit}");
+        }
         let text = format!("{number:.3}");
         write!(f, "{}/{unit}", text.trim_end_matches('0').trim_end_matches('.'))
     }

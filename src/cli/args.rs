@@ -129,7 +129,7 @@ impl ScenarioArgs {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done and passed · 2 the scenario or the command line is wrong · 3 the run is invalid: the generator was the
+Exit codes: 0 done · 2 the scenario or the command line is wrong · 3 the run is invalid: the generator was the
 bottleneck · 4 it could not run · 130 interrupted by a second Ctrl-C. The first Ctrl-C stops gracefully.";
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {

@@ -21,7 +21,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             return Exit::Wrong;
         }
     };
-    let shown = print(&scenario::describe(&plan));
+    let shown = print(&run::without_secrets(&plan, &scenario::describe(&plan)));
     if !args.once || shown != Exit::Passed {
         return shown;
     }

@@ -37,12 +37,17 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         terminal: std::io::stdout().is_terminal(),
         plan,
     };
-    match run::execute(&job, &mut |text| {
-        print(text);
-    }) {
+    let mut unprinted = None;
+    let ended = run::execute(&job, &mut |text| {
+        // Said once; the run goes on, its summary is in the results.
+        if unprinted.is_none() {
+            unprinted = Some(print(text)).filter(|exit| *exit != Exit::Passed);
+        }
+    });
+    match ended {
         Ok(Ended { interrupted: true, .. }) => Exit::Interrupted,
         Ok(Ended { valid: false, .. }) => Exit::Invalid,
-        Ok(_) => Exit::Passed,
+        Ok(_) => unprinted.unwrap_or(Exit::Passed),
         Err(Failed::Refused(problem)) => {
             eprint!("{}", problem.render(colour()));
             Exit::Wrong

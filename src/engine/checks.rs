@@ -158,7 +158,8 @@ fn check_size(rule: &ValueRule, found: &Value, path: &str) -> Result<(), String>
 /// Equal as JSON, where 1 and 1.0 are one number.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        // Two integers are compared as such: above 2^53 different ones are the same float.
+        (Value::Number(a), Value::Number(b)) => a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
@@ -203,6 +204,99 @@ impl<'a> Response<'a> {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(error.clone()),
             None => Err("the body was not read".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+    use crate::diagnostic::Source;
+    use crate::http::{Phases, Response as Answer};
+    use crate::scenario::plan::{Plan, Step};
+    use crate::scenario::{self, Overrides};
+    use crate::template::{Response as Seen, Shared};
+
+    const BODY: &str = r#"{"id": 12345678901234567000, "n": 5, "half": 2.5, "name": "Tesla", "tags": ["a", "b"], "nothing": null, "in": {"x": 1}}"#;
+
+    fn plan(expect: &str) -> Plan {
+        let text = format!("host: http://t.test\nusers: [{{tasks: [{{get: /, expect: {expect}}}]}}]\nload: {{users: 1}}\n");
+        match scenario::compile(Arc::new(Source { name: "t".into(), text }), &Overrides::default()) {
+            Ok((plan, _)) => plan,
+            Err(problems) => panic!("{expect}\n{}", problems.render(false)),
+        }
+    }
+
+    /// What the checks say of a response with status 201 that took 40 ms.
+    fn outcome(expect: &str) -> Result<(), String> {
+        let plan = plan(expect);
+        let Step::Request(step) = &plan.users[0].tasks[0].steps[0] else { panic!() };
+        let mut headers = http::HeaderMap::new();
+        headers.insert("content-type", http::HeaderValue::from_static("application/json"));
+        let body = bytes::Bytes::from_static(BODY.as_bytes());
+        let mut scope = Scope::new(Arc::new(Shared::new("r")), 1);
+        scope.set_response(Seen::new(201, headers.clone(), body.clone()));
+        let (started, version) = (clock::now(), http::Version::HTTP_11);
+        let exchange = Exchange {
+            result: Ok(Answer { status: 201, version, headers, body: Some(body), url: None, peer: None }),
+            started,
+            finished: started + Duration::from_millis(40),
+            sent_bytes: 0,
+            received_bytes: 0,
+            redirects: 0,
+            connections_opened: 0,
+            phases: Phases::default(),
+        };
+        evaluate(&step.expect, &exchange, &scope, &mut Random::new(1, 1)).into_iter().try_for_each(|check| check.outcome)
+    }
+
+    #[test]
+    fn what_holds() {
+        for expect in [
+            "{status: 201}",
+            "{status: [200, 201]}",
+            "{status: 2xx}",
+            "{headers: {content-type: application/json}}",
+            "{headers: {content-type: {contains: json, matches: '^app'}, x-none: {exists: false}}}",
+            "{body: Tesla}",
+            "{body: {matches: '\"n\": \\d+'}}",
+            "{json: {$.n: 5, '$.in.x': 1.0, $.name: Tesla, '$.tags[1]': b, $.nothing: null}}",
+            "{json: {$.id: 12345678901234567000}}",
+            "{json: {$.tags: {contains: a, length: 2}, $.in: {contains: x, length: 1}, $.name: {contains: esl, matches: '^T', length: 5}}}",
+            "{json: {$.n: {gt: 4, gte: 5, lt: 5.5, lte: 5}, $.half: 2.5, $.none: {exists: false}, $.nothing: {exists: true}}}",
+            "{json: {$.n: '{{ 2 + 3 }}', $.tags: [a, b], $.in: {equals: {x: 1}}}}",
+            "{max_time: 40ms}",
+            "{that: response.json.n == 5 and response.status == 201}",
+        ] {
+            assert_eq!(outcome(expect), Ok(()), "{expect}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_says_what_was_found() {
+        for (expect, found) in [
+            ("{status: 200}", "the status is 201"),
+            ("{headers: {x-none: a}}", "the header `x-none` is missing"),
+            ("{headers: {content-type: text/plain}}", "the header `content-type` is `application/json`, not `text/plain`"),
+            ("{body: BMW}", "the body does not contain `BMW`: "),
+            ("{json: {$.none: 1}}", "$.none finds nothing"),
+            ("{json: {$.n: 6}}", "$.n is `5`, not `6`"),
+            ("{json: {$.n: '5'}}", "$.n is `5`, not `\"5\"`"),
+            ("{json: {$.id: 12345678901234567001}}", "$.id is `12345678901234567000`, not `12345678901234567001`"),
+            ("{json: {$.n: {gt: 5}}}", "$.n is `5`, not greater than 5"),
+            ("{json: {$.name: {lt: 5}}}", "$.name is `\"Tesla\"`, not a number"),
+            ("{json: {$.tags: {length: 3}}}", "the length of $.tags is 2, not 3"),
+            ("{json: {$.n: {length: 1}}}", "$.n is `5`, which has no length"),
+            ("{json: {$.name: {exists: false}}}", "$.name is there: `\"Tesla\"`"),
+            ("{max_time: 39ms}", "it took 40ms"),
+            ("{that: response.status == 200}", "it is not true"),
+        ] {
+            let error = outcome(expect).expect_err(expect);
+            assert!(error.starts_with(found), "{expect}: {error}");
         }
     }
 }

@@ -118,8 +118,7 @@ impl User {
     /// A request that never left, because a template could not be rendered.
     fn record_unsent(&mut self, step: &RequestStep, error: &str) {
         let text = self.context.run.mask(error);
-        let sample = without_response((Reason::Template, &text), Duration::ZERO, Duration::ZERO);
-        lock(&self.context.shard).request(step.id, &sample);
+        lock(&self.context.shard).unsent(step.id, Reason::Template, &text);
     }
 }
 

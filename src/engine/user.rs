@@ -83,7 +83,9 @@ impl User {
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
             let idle = self.due == before;
-            self.wait(user, began, idle).await;
+            if crew.iterations.get() != Some(0) {
+                self.wait(user, began, idle).await;
+            }
         }
         if !user.on_stop.is_empty() {
             self.task(user.on_stop_task, &user.on_stop).await;

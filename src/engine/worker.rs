@@ -144,8 +144,8 @@ impl Context {
                 Order::Sequential => position.last.map_or(0, |last| (last + 1) % user.tasks.len()),
                 Order::Shuffle => {
                     if position.deck.is_empty() {
-                        let all = user.tasks.iter().enumerate();
-                        position.deck.extend(all.flat_map(|(task, t)| std::iter::repeat_n(task as u32, t.weight as usize)));
+                        let all = user.deck().into_iter().enumerate();
+                        position.deck.extend(all.flat_map(|(task, cards)| std::iter::repeat_n(task as u32, cards as usize)));
                         random.shuffle(&mut position.deck);
                     }
                     position.deck.pop().unwrap_or(0) as usize

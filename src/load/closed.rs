@@ -30,6 +30,9 @@ struct Ramp {
     to: u32,
 }
 
+/// As many nanoseconds as a `Duration` is made from here: 584 years.
+const FOREVER: Duration = Duration::from_nanos(u64::MAX);
+
 // === impl Closed ===
 
 impl Closed {
@@ -105,7 +108,8 @@ impl Closed {
             return Decision::Stop;
         }
         let mut at = elapsed;
-        while let Some(next) = self.next_change(at) {
+        // A change beyond what a clock can tell never comes.
+        while let Some(next) = self.next_change(at).filter(|next| *next > at && *next < FOREVER) {
             if part.count(self.users_at(next)) != present || self.end == Some(next) {
                 return Decision::WaitUntil(next);
             }
@@ -254,6 +258,14 @@ mod tests {
         assert_eq!(load.decide(ms(0), 0, second), Decision::WaitUntil(ms(1000)));
         assert_eq!(load.decide(ms(1000), 0, second), Decision::Start { due: ms(1000) });
         assert_eq!(load.decide(ms(1000), 1, second), Decision::WaitUntil(ms(3000)));
+    }
+
+    #[test]
+    fn a_change_that_never_comes_is_not_waited_for() {
+        for load in [spawn(10, 1e-25), Closed::stages(&[Stage { users: 2, over: Duration::MAX }])] {
+            let present = load.users_at(ms(0));
+            assert!(matches!(load.decide(ms(0), present, Part::WHOLE), Decision::Idle | Decision::WaitUntil(_)));
+        }
     }
 
     #[test]

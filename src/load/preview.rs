@@ -13,7 +13,7 @@ const HEIGHT: u32 = 8;
 /// drawn for a while.
 pub fn draw(profile: &Profile) -> String {
     let settled = profile.settled();
-    let span = profile.end().unwrap_or_else(|| (settled * 2).max(Duration::from_secs(10)));
+    let span = profile.end().unwrap_or_else(|| settled.saturating_mul(2).max(Duration::from_secs(10)));
     let (peak, top, unit) = match profile {
         Profile::Open(open) => (open.peak_rate(), format!("{:.1}", open.peak_rate()), "per s"),
         _ => (f64::from(profile.peak()), profile.peak().max(1).to_string(), "users"),

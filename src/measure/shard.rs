@@ -109,11 +109,19 @@ impl Shard {
 
         if let Some((reason, message)) = sample.failure {
             counters.reasons[reason as usize] += 1;
-            if !summary.examples.iter().any(|(known, _)| *known == reason) {
-                summary.examples.push((reason, message.chars().take(LONGEST_EXAMPLE).collect()));
-                summary.examples.sort_by_key(|(reason, _)| *reason);
-            }
+            summary.example(reason, message);
         }
+    }
+
+    /// Counts a request that failed before it was sent: it took no time, so it is in no histogram.
+    pub fn unsent(&mut self, id: RequestId, reason: Reason, message: &str) {
+        let (Some(totals), Some(summary)) = (self.totals.requests.get_mut(id.index()), self.summary.requests.get_mut(id.index()))
+        else {
+            return;
+        };
+        totals.counters.statuses.count(None, Ending::Failure);
+        totals.counters.reasons[reason as usize] += 1;
+        summary.example(reason, message);
     }
 
     /// Counts one run of a task; `duration` without think time.
@@ -220,6 +228,14 @@ impl Summary {
 }
 
 impl RequestSummary {
+    /// Keeps the first message of each reason.
+    fn example(&mut self, reason: Reason, message: &str) {
+        if !self.examples.iter().any(|(known, _)| *known == reason) {
+            self.examples.push((reason, message.chars().take(LONGEST_EXAMPLE).collect()));
+            self.examples.sort_by_key(|(reason, _)| *reason);
+        }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.response.add(&other.response);
         self.service.add(&other.service);

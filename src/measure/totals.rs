@@ -29,7 +29,7 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserState {
     Running,
-    /// In its wait time or a think time.
+    /// In its wait time, between two tasks. Who thinks inside a task is running.
     Waiting,
     Stopping,
 }

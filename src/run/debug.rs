@@ -26,7 +26,7 @@ pub fn once(plan: &Arc<Plan>, demo: bool, seed: u64, print: &mut dyn FnMut(&str)
         .enable_all()
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
-    Ok(runtime.block_on(engine::run_once(plan, &client, seed, |seen| print(&engine::mask(&plan.secrets, &describe(&seen))))))
+    Ok(runtime.block_on(engine::run_once(plan, &client, seed, |seen| print(&super::without_secrets(plan, &describe(&seen))))))
 }
 
 fn describe(seen: &Seen<'_>) -> String {

@@ -35,7 +35,8 @@ struct State {
     stopping: bool,
     /// When each crew's target broke, in its own time.
     broke: Vec<Option<Duration>>,
-    finished: Option<Instant>,
+    load_ended: Option<Instant>,
+    finished: bool,
     reading: Option<Reading>,
     busy: Vec<Duration>,
 }
@@ -60,7 +61,8 @@ impl Live {
             started: None,
             stopping: false,
             broke: vec![None; plan.crews.len()],
-            finished: None,
+            load_ended: None,
+            finished: false,
             reading: None,
             busy: Vec::new(),
         };
@@ -93,9 +95,14 @@ impl Live {
         self.state().stopping = true;
     }
 
-    /// The last request is over; the clock of the run stands still.
+    /// The last user has ended: rates are over the time until here, without teardown.
+    pub(super) fn load_ended(&self) {
+        self.state().load_ended = Some(clock::now());
+    }
+
+    /// The last request is over.
     pub(super) fn finish(&self) {
-        self.state().finished = Some(clock::now());
+        self.state().finished = true;
     }
 
     pub(super) fn set_invalid(&self) {
@@ -142,7 +149,7 @@ impl Live {
             state.facts.elapsed = state.elapsed();
             state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
             state.facts.phase = self.phase(&state);
-            let over = state.started.is_none() || state.stopping || state.finished.is_some();
+            let over = state.started.is_none() || state.stopping || state.load_ended.is_some();
             let mut extra = state.extra.lock().unwrap_or_else(PoisonError::into_inner);
             for (crew, broke_at) in self.plan.crews.iter().zip(&state.broke) {
                 let wanted = if over { 0 } else { crew.users_at(state.facts.elapsed, *broke_at) };
@@ -157,14 +164,14 @@ impl Live {
     }
 
     fn phase(&self, state: &State) -> Phase {
-        if state.finished.is_some() {
+        if state.finished {
             return Phase::Done;
         }
         let elapsed = state.elapsed();
         let trends = self.plan.crews.iter().zip(&state.broke).filter_map(|(crew, broke_at)| crew.trend(elapsed, *broke_at));
         // Before the first crew begins, the run is on its way.
         match trends.reduce(Trend::beside).unwrap_or(Trend::Rising) {
-            _ if state.stopping => Phase::RampDown,
+            _ if state.stopping || state.load_ended.is_some() => Phase::RampDown,
             Trend::Over | Trend::Falling => Phase::RampDown,
             _ if elapsed < self.plan.warm_up => Phase::WarmUp,
             Trend::Rising => Phase::Ramp,
@@ -209,13 +216,13 @@ impl Answers for Live {
 
 impl State {
     fn elapsed(&self) -> Duration {
-        let now = self.finished.unwrap_or_else(clock::now);
+        let now = self.load_ended.unwrap_or_else(clock::now);
         self.started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started))
     }
 }
 
 /// The URL as labels and files may show it.
-fn without_password(url: &url::Url) -> String {
+pub(super) fn without_password(url: &url::Url) -> String {
     let mut url = url.clone();
     if url.password().is_some() {
         // Only fails for URLs that have no host, and those have no password.

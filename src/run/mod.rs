@@ -84,11 +84,11 @@ const TICK: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(15);
 
-/// `cars-20261123-101530`.
+/// `cars-20261123-101530-3f7a`: two runs that start in one second differ by their last part.
 pub fn default_run_id(test: &str, at: Timestamp) -> String {
     let name: String =
         test.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).take(80).collect();
-    format!("{name}-{}", at.compact())
+    format!("{name}-{}-{:04x}", at.compact(), random_seed() as u16)
 }
 
 /// A seed that differs from run to run.
@@ -134,33 +134,33 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
     announce(job, address, &folder);
 
     let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers };
-    if !job.plan.setup.is_empty() {
-        let done = engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup);
-        let good = tokio::select! {
-            good = done => good,
-            _ = signals.next() => return Err(Failed::Broken(Diagnostic::error("interrupted during setup; no user was started"))),
-        };
-        if !good {
-            return Err(Failed::Broken(setup_failed(&live)));
-        }
-    }
-    let started = clock::now();
-    let mut engine = Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
-    live.begin(&engine);
+    let mut mode = Mode::Run;
+    // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
+    let ready = signals.bounded(&mut mode, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
+    let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
     let mut conductor = Conductor::new(job, &live, print);
-    conductor.until_the_end(&mut engine, &mut signals).await;
-    let broken = engine.join();
-
-    if !job.plan.teardown.is_empty() && !conductor.interrupted {
-        let done = engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown);
-        let good = tokio::select! {
-            good = done => good,
-            _ = signals.next() => { conductor.interrupted = true; false }
-        };
-        if !good {
+    let mut broken = Ok(());
+    if ready == Some(true) && mode == Mode::Run {
+        let started = clock::now();
+        let mut engine =
+            Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
+        live.begin(&engine);
+        mode = conductor.until_the_end(&mut engine, &mut signals).await;
+        broken = engine.join();
+    } else if setup_failure.is_none() {
+        conductor.notes.push("stopped during setup: no user was started".to_owned());
+    }
+    if mode != Mode::Cut {
+        let good =
+            signals.bounded(&mut mode, TEARDOWN, engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown)).await;
+        if good != Some(true) {
             conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
         }
     }
+    if let Some(failure) = setup_failure {
+        return Err(Failed::Broken(failure));
+    }
+    conductor.interrupted = mode == Mode::Cut;
     live.finish();
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
     let outcome = conductor.outcome();
@@ -182,6 +182,10 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
     Ok(ended)
 }
 
+/// What a first signal says while this is under way.
+const SETUP: &str = "stopping after setup; Ctrl-C again ends at once";
+const TEARDOWN: &str = "teardown is under way; Ctrl-C again ends at once";
+
 /// One who looks after a running engine.
 struct Conductor<'a> {
     job: &'a Job,
@@ -194,6 +198,9 @@ struct Conductor<'a> {
     /// Whether arrivals have been dropped, and it has been said.
     dropped: bool,
     interrupted: bool,
+    /// The warm-up was over before the end.
+    warm: bool,
+    notes: Vec<String>,
     print: &'a mut dyn FnMut(&str),
 }
 
@@ -201,18 +208,19 @@ impl<'a> Conductor<'a> {
     fn new(job: &'a Job, live: &'a Live, print: &'a mut dyn FnMut(&str)) -> Self {
         let last = live.snapshot();
         let stresses = Stresses::new(&job.plan, &last);
-        Self { job, live, validity: Validity::default(), last, stresses, dropped: false, interrupted: false, print }
+        let validity = Validity::default();
+        Self { job, live, validity, last, stresses, dropped: false, interrupted: false, warm: true, notes: Vec::new(), print }
     }
 
-    /// Returns when the last worker has ended.
-    async fn until_the_end(&mut self, engine: &mut Engine, signals: &mut Signals) {
+    /// Returns when the last worker has ended; says whether signals ended it.
+    async fn until_the_end(&mut self, engine: &mut Engine, signals: &mut Signals) -> Mode {
         let started = engine.started();
         let mut tick = tokio::time::interval_at((started + TICK).into(), TICK);
         let mut progress = tokio::time::interval_at((started + PROGRESS).into(), PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let warm_up = self.job.plan.warm_up;
-        let mut warm = warm_up.is_zero();
+        self.warm = warm_up.is_zero();
         let mut mode = Mode::Run;
         loop {
             // Health and shards are looked at between, never inside, the other branches.
@@ -220,15 +228,14 @@ impl<'a> Conductor<'a> {
                 () = engine.ended() => break,
                 _ = tick.tick() => self.look(engine),
                 _ = progress.tick(), if !self.job.quiet => self.progress(),
-                () = tokio::time::sleep_until((started + warm_up).into()), if !warm => {
-                    warm = true;
+                () = tokio::time::sleep_until((started + warm_up).into()), if !self.warm => {
+                    self.warm = true;
                     engine.end_warm_up();
                 }
                 () = signals.next() => {
                     mode = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
                     engine.tell(mode);
                     self.live.stopping();
-                    self.interrupted |= mode == Mode::Cut;
                     if mode == Mode::Stop {
                         let grace = format_duration(self.job.plan.graceful_stop);
                         eprintln!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once");
@@ -236,8 +243,14 @@ impl<'a> Conductor<'a> {
                 }
             }
         }
+        self.live.load_ended();
         self.live.set_peak(engine.peak_users());
         self.look(engine);
+        if !self.warm {
+            engine.end_warm_up();
+            self.notes.push("the run ended before its warm-up was over: nothing was measured".to_owned());
+        }
+        mode
     }
 
     /// Once a second: the generator's health, whether users are wanting, and whether a target broke.
@@ -280,12 +293,12 @@ impl<'a> Conductor<'a> {
 
     fn outcome(&self) -> report::Outcome {
         let reasons = self.validity.reasons();
-        let interrupted = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
+        let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
             valid: reasons.is_empty(),
             invalid_reasons: reasons.into_iter().map(|reason| format!("{}; {}", reason.message(), reason.hint())).collect(),
             passed: self.validity.reasons().is_empty(),
-            notes: self.stresses.notes().chain(interrupted).collect(),
+            notes: self.stresses.notes().chain(self.notes.iter().cloned()).chain(cut).collect(),
         }
     }
 }
@@ -319,12 +332,17 @@ fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
     }
 }
 
+/// A text as it may be shown: each secret of the plan is `***`.
+pub fn without_secrets(plan: &Plan, text: &str) -> String {
+    engine::mask(&plan.secrets, text).into_owned()
+}
+
 /// The file, with what overrides it in a comment; without secrets.
 fn scenario_as_run(job: &Job) -> String {
     let source = &job.plan.source;
     let with = if job.overrides.is_empty() { String::new() } else { format!(", with {}", job.overrides.join(" ")) };
     let text = format!("# {}, run as {}{with}\n{}", source.name, job.run_id, source.text);
-    engine::mask(&job.plan.secrets, &text).into_owned()
+    without_secrets(&job.plan, &text)
 }
 
 fn setup_failed(live: &Live) -> Diagnostic {
@@ -338,7 +356,7 @@ fn setup_failed(live: &Live) -> Diagnostic {
 }
 
 fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
-    let host = job.plan.host.as_ref().map_or("the URLs of the scenario", |host| host.as_str());
+    let host = job.plan.host.as_ref().map_or_else(|| "the URLs of the scenario".into(), live::without_password);
     if !job.quiet {
         eprintln!("otload {} · {} → {host} · run {}", env!("CARGO_PKG_VERSION"), job.plan.name, job.run_id);
         eprintln!("results: {}", folder.path().display());
@@ -374,6 +392,24 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
         })
+    }
+
+    /// Does `work` to its end, also when a first signal comes, which is answered with `message` and noted in `mode`. A second
+    /// one cuts it off: `None`.
+    async fn bounded<T>(&mut self, mode: &mut Mode, message: &str, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Some(done),
+                () = self.next() => {
+                    *mode = if *mode == Mode::Run { Mode::Stop } else { Mode::Cut };
+                    if *mode == Mode::Cut {
+                        return None;
+                    }
+                    eprintln!("{message}");
+                }
+            }
+        }
     }
 
     async fn next(&mut self) {

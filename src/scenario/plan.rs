@@ -349,6 +349,20 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+// === impl UserType ===
+
+impl UserType {
+    /// The deck that `order: shuffle` deals: how many cards each task has, in the proportion of their weights and as few as
+    /// that allows.
+    pub fn deck(&self) -> Vec<u32> {
+        let divisor = self.tasks.iter().fold(0, |a, task| gcd(a, u64::from(task.weight))).max(1);
+        self.tasks.iter().map(|task| (u64::from(task.weight) / divisor) as u32).collect()
+    }
+}
+
+/// A deck of `order: shuffle` has at most so many cards; each user holds one.
+pub const LARGEST_DECK: u64 = 10_000;
+
 // === impl Wait ===
 
 impl Wait {

@@ -83,6 +83,67 @@ fn a_second_interrupt_ends_at_once_and_what_was_cut_off_is_counted() {
 }
 
 #[test]
+fn a_first_signal_lets_teardown_end() {
+    let target = CountingTarget::start(Delays::cycle(&[Duration::from_millis(1500)]));
+    let scenario =
+        "users: [{name: U, wait_time: 60s, tasks: [{get: /cars}]}]\nload: {users: 1, run_time: 2s}\nteardown: [{delete: /all}]\n";
+    let mut run = Otload::run(scenario, &["--host", &target.url()]);
+    wait_for("teardown", Duration::from_secs(20), || target.by_request().contains_key("DELETE /all").then_some(()));
+    run.signal(Signal::TERM);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(0);
+    assert!(finished.stderr.contains("teardown is under way"), "{}", finished.stderr);
+    assert_eq!(finished.summary()["totals"]["failures"], 0);
+}
+
+#[test]
+fn a_signal_during_setup_starts_nobody_and_tears_down() {
+    let target = CountingTarget::start(Delays::cycle(&[Duration::from_millis(1500)]));
+    let mut run =
+        Otload::run(&format!("setup: [{{post: /all}}]\nteardown: [{{delete: /all}}]\n{SCENARIO}"), &["--host", &target.url()]);
+    wait_for("setup", Duration::from_secs(20), || (target.requests() == 1).then_some(()));
+    run.signal(Signal::INT);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(0);
+    assert_eq!(target.by_request().keys().collect::<Vec<_>>(), ["DELETE /all", "POST /all"]);
+    assert!(finished.stdout.contains("note: stopped during setup: no user was started"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_run_that_ends_in_its_warm_up_has_measured_nothing() {
+    let target = CountingTarget::start(Delays::none());
+    let mut run = Otload::run(&format!("warm_up: 1h\n{SCENARIO}"), &["--host", &target.url()]);
+    wait_for("requests", Duration::from_secs(20), || (target.requests() > 10).then_some(()));
+    run.signal(Signal::TERM);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(0);
+    assert_eq!(finished.summary()["totals"]["requests"], 0);
+    assert!(
+        finished.stdout.contains("note: the run ended before its warm-up was over: nothing was measured"),
+        "{}",
+        finished.stdout
+    );
+}
+
+#[test]
+fn output_that_cannot_be_written_is_said_once_and_in_the_exit_code() {
+    let target = CountingTarget::start(Delays::none());
+    let full = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "\"$0\" run s.yaml --listen 127.0.0.1:0 --run-time 100ms --host \"$1\" >/dev/full",
+            env!("CARGO_BIN_EXE_otload"),
+            &target.url(),
+        ])
+        .current_dir({
+            let dir = tempfile::tempdir().unwrap().keep();
+            std::fs::write(dir.join("s.yaml"), SCENARIO).unwrap();
+            dir
+        })
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&full.stderr);
+    assert_eq!((full.status.code(), stderr.matches("cannot write to standard output").count()), (Some(4), 1), "{stderr}");
+}
+
+#[test]
 fn progress_goes_on_and_quiet_is_quiet() {
     let target = CountingTarget::start(Delays::none());
     let run = |args: &[&str]| {

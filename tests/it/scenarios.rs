@@ -261,7 +261,18 @@ fn secrets_are_the_values() {
         "users:\n",
         "secrets: [API_PASSWORD, EMPTY]\nhttp: {headers: {x-key: '{{ env.API_PASSWORD }}{{ env.EMPTY }}'}}\nusers:\n",
     );
-    assert_eq!(with(&text, |_| {}).unwrap().secrets, ["s3cret"], "an empty one would mask everything");
+    assert_eq!(
+        with(&text, |_| {}).unwrap().secrets,
+        ["czNjcmV0", "s3cret"],
+        "as it is and in base64; an empty one would mask everything"
+    );
+    // As URLs and JSON show it, the longest first, so that none leaves a rest of another; and the host's password.
+    let text = text.replace("http://127", "http://u:p%40ss@127");
+    let secrets = with(&text, |o| drop(o.env.insert("API_PASSWORD".into(), "a \"b".into()))).unwrap().secrets;
+    for form in ["a \"b", "a+%22b", "a%20%22b", "a \\\"b", "p@ss", "p%40ss"] {
+        assert!(secrets.iter().any(|secret| secret == form), "{form}: {secrets:?}");
+    }
+    assert!(secrets.is_sorted_by_key(|secret| std::cmp::Reverse(secret.len())), "{secrets:?}");
 }
 
 // === the language as it is documented ===
@@ -394,6 +405,8 @@ fn validate(schema: &serde_json::Value, root: &serde_json::Value, value: &serde_
             let at = format!("{at}.{key}");
             match (&schema["properties"][key], &schema["additionalProperties"]) {
                 (J::Object(known), _) => validate(&J::Object(known.clone()), root, value, &at)?,
+                // The only pattern there is.
+                (J::Null, _) if key.starts_with("x-") && schema["patternProperties"]["^x-"].is_object() => {}
                 (_, J::Bool(false)) => return Err(format!("{at}: is unknown")),
                 (_, J::Object(other)) => validate(&J::Object(other.clone()), root, value, &at)?,
                 _ => {}

@@ -15,7 +15,7 @@ use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::List;
 use crate::scenario::plan::{Crew, Share, UserType};
 use crate::scenario::threshold::Condition;
-use crate::units::{Rate, Ratio, format_duration};
+use crate::units::{Rate, Ratio, duration_from_seconds, format_duration};
 
 /// The compiled loads.
 pub(super) struct Compiled {
@@ -422,6 +422,13 @@ impl Compiler<'_> {
             );
             return None;
         }
+        if let (Some(users), Some(rate)) = (users, form.spawn_rate.given())
+            && duration_from_seconds(ramp_seconds(users, rate.value)).is_err()
+        {
+            let message = format!("at {} the {users} users would take longer than ten years to come", rate.value);
+            self.push(&rate.range, message, "give a rate such as `10/s`");
+            return None;
+        }
         let hold = self.more_than_zero(&form.hold, "hold")?;
         let settle = form.settle.value().copied().unwrap_or_default();
         let spawn_rate = form.spawn_rate.value().copied();
@@ -508,8 +515,19 @@ impl Compiler<'_> {
             self.no_users(load, whose);
             return None;
         };
+        if let Some(rate) =
+            spawn_rate.filter(|rate| rate.per_second() > 0.0 && duration_from_seconds(ramp_seconds(users, *rate)).is_err())
+        {
+            let message = format!("at {rate} the {users} users would take longer than ten years to come");
+            let hint = "give a rate such as `10/s`";
+            match load.spawn_rate.given() {
+                Some(placed) if whose.spawn_rate.is_none() => self.push(&placed.range.clone(), message, hint),
+                _ => self.problems.push(Diagnostic::error(format!("--spawn-rate: {message}")).hint(hint)),
+            }
+            return None;
+        }
         if let (Some(rate), Some(run_time)) = (spawn_rate, run_time) {
-            let takes = f64::from(users - 1) / rate.per_second().max(f64::MIN_POSITIVE);
+            let takes = ramp_seconds(users, rate);
             if rate.per_second() > 0.0 && takes >= run_time.as_secs_f64() {
                 let message = format!("not all users come before the end: at {rate} there are {users} after {}", spell(takes));
                 let hint = format!("the run ends after {}; raise `spawn_rate` or `run_time`", format_duration(run_time));
@@ -633,7 +651,9 @@ impl Compiler<'_> {
         let users: Vec<&UserType> = together.iter().filter_map(|at| users.get(*at)).collect();
         let peak = profile.peak();
         let fixed: u64 = users.iter().map(|user| if let Share::Fixed(count) = user.share { u64::from(count) } else { 0 }).sum();
-        let forms: Vec<_> = forms.iter().filter(|form| form.load.is_absent()).collect();
+        // What tags leave out is not the file's mistake.
+        let chosen = |form: &&UserForm| users.iter().any(|user| form.name.value().is_none_or(|name| *name == user.name));
+        let forms: Vec<_> = forms.iter().filter(|form| form.load.is_absent()).filter(chosen).collect();
         let places: Vec<_> =
             forms.iter().filter_map(|form| form.fixed_count.given()).map(|placed| placed.range.clone()).collect();
         if matches!(profile, Profile::Open(_)) {
@@ -655,6 +675,12 @@ impl Compiler<'_> {
                 "lower a `fixed_count`, or raise the load's users",
             );
         } else if fixed < u64::from(peak) && users.iter().all(|user| matches!(user.share, Share::Fixed(_))) {
+            if !(self.overrides.tags.is_empty() && self.overrides.exclude_tags.is_empty()) {
+                let message =
+                    format!("the types that the tags leave have a fixed number, {fixed} together, but the load has {peak} users");
+                self.problems.push(Diagnostic::error(message).hint(format!("add `--users {fixed}`")));
+                return;
+            }
             self.push(
                 last,
                 format!("the fixed counts add up to {fixed}, but the load has {peak} users"),
@@ -679,6 +705,11 @@ fn wrong_number(users: u32) -> Option<String> {
     }
 }
 
+/// How long it takes until all users are there.
+fn ramp_seconds(users: u32, rate: Rate) -> f64 {
+    f64::from(users - 1) / rate.per_second().max(f64::MIN_POSITIVE)
+}
+
 fn spell(seconds: f64) -> String {
-    crate::units::duration_from_seconds(seconds).map_or_else(|_| "years".to_owned(), format_duration)
+    duration_from_seconds(seconds).map_or_else(|_| "years".to_owned(), format_duration)
 }

@@ -11,7 +11,7 @@ use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Order as OrderForm, Task as TaskForm, UserType as UserForm};
 use crate::scenario::document::read::Field;
 use crate::scenario::document::values::List;
-use crate::scenario::plan::{Order, Plan, Share, Task, UserType, Wait};
+use crate::scenario::plan::{LARGEST_DECK, Order, Plan, Share, Task, UserType, Wait};
 
 /// Names under which other things than tasks are measured.
 const TASKS_OF_OURS: [&str; 2] = ["on_start", "on_stop"];
@@ -107,7 +107,7 @@ impl Compiler<'_> {
         let any = tasks.first().map(|task| task.id);
         let mut around = |steps: bool, task: &str| if steps { Some(self.catalog.add_task(id, task)) } else { any };
         let (on_start_task, on_stop_task) = (around(!on_start.is_empty(), "on_start"), around(!on_stop.is_empty(), "on_stop"));
-        Some(UserType {
+        let user = UserType {
             id,
             name: name.to_owned(),
             share,
@@ -119,8 +119,18 @@ impl Compiler<'_> {
             on_start_task: on_start_task?,
             on_stop_task: on_stop_task?,
             tasks,
-        })
-        .filter(|user| !user.tasks.is_empty())
+        };
+        let cards: u64 = user.deck().into_iter().map(u64::from).sum();
+        if user.order == Order::Shuffle && cards > LARGEST_DECK {
+            let place = form.order.given().map_or(0..0, |order| order.range.clone());
+            let message = format!("a deck of {cards} tasks is too large to shuffle: each user holds one");
+            self.push(
+                &place,
+                message,
+                format!("give smaller weights, at most {LARGEST_DECK} together, or choose `order: weighted`"),
+            );
+        }
+        Some(user).filter(|user| !user.tasks.is_empty())
     }
 
     fn share(&mut self, form: &UserForm) -> Share {

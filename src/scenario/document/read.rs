@@ -145,6 +145,9 @@ impl Reader {
                 known.push((key, value));
                 continue;
             }
+            if record == TOP && key.name.starts_with("x-") {
+                continue;
+            }
             odd = true;
             if let Some(what) = later::find(record, &key.name) {
                 let problem = error_at(&self.source, &key.range, format!("`{}` is not supported by this version", key.name))
@@ -236,6 +239,9 @@ fn split_words(name: &str) -> String {
 
 // === records ===
 
+/// The record of a whole file. Its keys that begin with `x-` are free: a place for anchors.
+const TOP: &str = "Scenario";
+
 /// The schema of a record, entered under its name; the answer refers to it.
 pub fn record_schema(
     name: &str,
@@ -253,6 +259,9 @@ pub fn record_schema(
         let required: Vec<_> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
         let mut schema =
             json!({"type": "object", "description": doc.trim(), "properties": members, "additionalProperties": false});
+        if name == TOP {
+            schema["patternProperties"] = json!({"^x-": {}});
+        }
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
