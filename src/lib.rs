@@ -32,6 +32,7 @@ pub mod http;
 pub mod judge;
 pub mod load;
 pub mod measure;
+pub mod random;
 pub mod reason;
 pub mod report;
 pub mod run;

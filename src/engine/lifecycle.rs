@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -18,36 +20,52 @@ use crate::measure::totals::UserState;
 /// What a user and those who stop it both hold.
 pub(super) struct Handle {
     pub user: UserId,
+    /// The crew that it belongs to, by index.
+    pub crew: usize,
     state: Cell<UserState>,
-    stop: Notify,
+    /// Rung when it is to stop, or a task has arrived.
+    pub bell: Notify,
 }
 
 /// A user that has been started.
-struct Started {
-    handle: Rc<Handle>,
-    task: AbortHandle,
+pub(super) struct Started {
+    pub handle: Rc<Handle>,
+    pub task: AbortHandle,
 }
 
-/// Starts and stops users as the profile says, until the load is over and the last user has ended.
-pub(super) async fn follow(context: Rc<Context>, mut mode: watch::Receiver<Mode>) {
+/// Users that were told to stop, and until when each may take to do so.
+#[derive(Default)]
+pub(super) struct Stopping(VecDeque<(Instant, Started)>);
+
+/// Starts and stops users as the closed profile of a crew says, until the load is over and the last user has ended.
+pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut mode: watch::Receiver<Mode>) {
+    let (plan, state, part) = (&context.plan.crews[crew], &context.crews[crew], context.part_of(crew));
     let mut present: Vec<Started> = Vec::new();
-    let mut stopping: VecDeque<(Instant, Started)> = VecDeque::new();
-    let mix = context.plan.mix();
+    let mut stopping = Stopping::default();
+    let mut broke_at = None;
+    let Some(mut load) = plan.profile.curve(broke_at) else { return };
     let mut ending = false;
+    let start_of_time = context.start_of(crew);
     loop {
         // The supervisor is gone: nobody would read what is measured.
         let command = if mode.has_changed().is_err() { Mode::Cut } else { *mode.borrow_and_update() };
         if command == Mode::Cut {
-            present.iter().chain(stopping.iter().map(|(_, user)| user)).for_each(|user| user.task.abort());
-            wait_for_the_last(&context).await;
+            present.iter().for_each(|user| user.task.abort());
+            stopping.cut();
+            state.wait_for_the_last().await;
             return;
         }
+        if context.run.broke_at(crew) != broke_at {
+            broke_at = context.run.broke_at(crew);
+            load = plan.profile.curve(broke_at).unwrap_or(load);
+        }
         let now = clock::now();
-        let elapsed = context.elapsed(now);
-        let exhausted = context.iterations.get() == Some(0);
-        ending |= command == Mode::Stop || (exhausted && context.alive.get() == 0);
-        let decision = match context.plan.load.decide(elapsed, present.len() as u32, context.part) {
+        let elapsed = now.saturating_duration_since(start_of_time);
+        let exhausted = state.iterations.get() == Some(0);
+        ending |= command == Mode::Stop || (exhausted && state.alive.get() == 0);
+        let decision = match load.decide(elapsed, present.len() as u32, part) {
             _ if ending => Decision::Done,
+            _ if now < start_of_time => Decision::WaitUntil(Duration::ZERO),
             // The users that are at work end their tasks; nobody new comes.
             Decision::Start { .. } | Decision::Stop if exhausted => Decision::Idle,
             decision => decision,
@@ -55,9 +73,13 @@ pub(super) async fn follow(context: Rc<Context>, mut mode: watch::Receiver<Mode>
         let mut wake = None;
         match decision {
             Decision::Start { due } => {
-                let slot = context.part.slot(present.len() as u32);
-                match mix.user_of(slot) {
-                    Some(user) => present.push(start(&context, user, slot, context.run.started + due)),
+                let slot = part.slot(present.len() as u32);
+                match plan.user_of(u64::from(slot)) {
+                    Some(user) => {
+                        let handle = Handle::new(context.plan.users[user].id, crew);
+                        let user = User::new(context.clone(), handle.clone(), user, plan.first_slot + slot, start_of_time + due);
+                        present.push(start(context, handle, user.live()));
+                    }
                     // Only fixed users, and all of them are there: `compile` refuses such a file.
                     None => ending = true,
                 }
@@ -65,59 +87,74 @@ pub(super) async fn follow(context: Rc<Context>, mut mode: watch::Receiver<Mode>
             }
             Decision::Stop => {
                 if let Some(user) = present.pop() {
-                    stop(&context, user, now, &mut stopping);
+                    stopping.add(context, user, now);
                 }
                 continue;
             }
-            Decision::WaitUntil(at) => wake = Some(context.run.started + at),
+            Decision::WaitUntil(at) => wake = Some(start_of_time + at),
             Decision::Idle => {}
             Decision::Done => {
                 ending = true;
                 while let Some(user) = present.pop() {
-                    stop(&context, user, now, &mut stopping);
+                    stopping.add(context, user, now);
                 }
-                if context.alive.get() == 0 {
+                if state.alive.get() == 0 {
                     return;
                 }
             }
         }
-        while stopping.front().is_some_and(|(deadline, user)| *deadline <= now || user.task.is_finished()) {
-            stopping.pop_front().into_iter().for_each(|(_, user)| user.task.abort());
-        }
-        let cut = stopping.front().map(|(deadline, _)| *deadline);
-        let wake = [wake, cut].into_iter().flatten().min();
+        let wake = [wake, stopping.deadline(now)].into_iter().flatten().min();
         tokio::select! {
-            () = async { match wake { Some(at) => context.timer.sleep_until(at).await, None => std::future::pending().await } } => {}
+            () = until(context, wake) => {}
             _ = mode.changed() => {}
             // Only an ending worker, or one that runs out of iterations, cares that somebody has ended.
-            () = context.ended.notified(), if ending || context.iterations.get().is_some() => {}
+            () = state.ended.notified(), if ending || state.iterations.get().is_some() => {}
         }
     }
 }
 
-fn start(context: &Rc<Context>, user: usize, slot: u32, due: Instant) -> Started {
-    let handle = Rc::new(Handle { user: context.plan.users[user].id, state: Cell::new(UserState::Running), stop: Notify::new() });
+/// Sleeps; without a moment for ever.
+pub(super) async fn until(context: &Context, wake: Option<Instant>) {
+    match wake {
+        Some(at) => context.timer.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sets a user to work, whose whole life is `life`.
+pub(super) fn start(context: &Rc<Context>, handle: Rc<Handle>, life: impl Future<Output = ()> + 'static) -> Started {
     let alive = Alive::new(context.clone(), handle.clone());
-    let user = User::new(context.clone(), handle.clone(), user, slot, due);
     let task = tokio::task::spawn_local(async move {
         let _alive = alive;
-        user.live().await;
+        life.await;
     });
     Started { handle, task: task.abort_handle() }
 }
 
-fn stop(context: &Context, user: Started, now: Instant, stopping: &mut VecDeque<(Instant, Started)>) {
-    if user.task.is_finished() {
-        return;
-    }
-    user.handle.enter(context, UserState::Stopping);
-    user.handle.stop.notify_one();
-    stopping.push_back((now + context.plan.graceful_stop, user));
-}
+// === impl Stopping ===
 
-async fn wait_for_the_last(context: &Context) {
-    while context.alive.get() > 0 {
-        context.ended.notified().await;
+impl Stopping {
+    /// Tells a user to stop, and remembers until when it may.
+    pub(super) fn add(&mut self, context: &Context, user: Started, now: Instant) {
+        if user.task.is_finished() {
+            return;
+        }
+        user.handle.enter(context, UserState::Stopping);
+        user.handle.bell.notify_one();
+        self.0.push_back((now + context.plan.graceful_stop, user));
+    }
+
+    /// Cuts off whose time is over; when it is over for the next one.
+    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        while self.0.front().is_some_and(|(deadline, user)| *deadline <= now || user.task.is_finished()) {
+            self.0.pop_front().into_iter().for_each(|(_, user)| user.task.abort());
+        }
+        self.0.front().map(|(deadline, _)| *deadline)
+    }
+
+    /// Cuts off all of them.
+    pub(super) fn cut(&self) {
+        self.0.iter().for_each(|(_, user)| user.task.abort());
     }
 }
 
@@ -129,7 +166,8 @@ struct Alive {
 
 impl Alive {
     fn new(context: Rc<Context>, handle: Rc<Handle>) -> Self {
-        context.alive.set(context.alive.get() + 1);
+        let alive = &context.crews[handle.crew].alive;
+        alive.set(alive.get() + 1);
         context.user_state(handle.user, None, Some(UserState::Running));
         context.run.users_changed(1);
         Self { context, handle }
@@ -140,17 +178,22 @@ impl Drop for Alive {
     fn drop(&mut self) {
         lock(&self.context.shard).user(self.handle.user, Some(self.handle.state.get()), None);
         self.context.run.users_changed(-1);
-        self.context.alive.set(self.context.alive.get() - 1);
-        self.context.ended.notify_one();
+        let crew = &self.context.crews[self.handle.crew];
+        crew.alive.set(crew.alive.get() - 1);
+        crew.ended.notify_one();
     }
 }
 
 // === impl Handle ===
 
 impl Handle {
+    pub(super) fn new(user: UserId, crew: usize) -> Rc<Self> {
+        Rc::new(Self { user, crew, state: Cell::new(UserState::Running), bell: Notify::new() })
+    }
+
     /// Of a user that nothing stops: for setup, teardown and single runs.
     pub(super) fn detached(user: UserId) -> Rc<Self> {
-        Rc::new(Self { user, state: Cell::new(UserState::Running), stop: Notify::new() })
+        Self::new(user, 0)
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -169,7 +212,7 @@ impl Handle {
     /// Returns when the user is told to stop.
     pub(super) async fn stopped(&self) {
         while !self.is_stopping() {
-            self.stop.notified().await;
+            self.bell.notified().await;
         }
     }
 }

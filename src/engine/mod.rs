@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!  supervisor ──watch: Run / Stop / Cut──▶ worker thread × n
-//!                                           lifecycle: asks the profile, starts and stops users
+//!                                           lifecycle: asks the profile, starts and stops users      (closed loads)
+//!                                           pool: hands arrivals to free users, makes more of them   (open loads)
 //!                                             └ user × m: task → steps → request → checks ─▶ shard ◀─ snapshots
 //! ```
 //!
@@ -13,7 +14,7 @@
 //! | state | from | until |
 //! |---|---|---|
 //! | running | spawned, or its wait is over | its task ends |
-//! | waiting | its task ended and it has a wait time | the wait is over |
+//! | waiting | its task ended, and it has a wait time or no next arrival | the wait is over, a task arrived |
 //! | stopping | the profile wants fewer users, or the run ends | its task and `on_stop` end, or `graceful_stop` is over |
 //!
 //! A user that waits is stopped at once; one that runs ends its task first. What is still in flight when a user is cut
@@ -23,6 +24,7 @@ mod checks;
 mod lifecycle;
 mod once;
 mod pacing;
+mod pool;
 mod request;
 mod supervisor;
 mod timer;

@@ -10,6 +10,8 @@ use crate::template::Random;
 pub(super) fn wait_until(wait: Wait, began: Instant, from: Instant, random: &mut Random) -> Instant {
     match wait {
         Wait::Pacing(interval) => (began + interval).max(from),
+        // May have passed: the schedule does not wait for a slow target, or what it kept waiting would not be measured.
+        Wait::Throughput(interval) => began + interval,
         _ => from + duration(wait, random),
     }
 }
@@ -18,7 +20,7 @@ pub(super) fn wait_until(wait: Wait, began: Instant, from: Instant, random: &mut
 fn duration(wait: Wait, random: &mut Random) -> Duration {
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(crate::units::LONGEST);
     match wait {
-        Wait::Constant(duration) | Wait::Pacing(duration) => duration,
+        Wait::Constant(duration) | Wait::Pacing(duration) | Wait::Throughput(duration) => duration,
         Wait::Between(least, most) => least + seconds(most.saturating_sub(least).as_secs_f64() * random.uniform()),
         Wait::Exponential(mean) => seconds(mean.as_secs_f64() * random.exponential()),
         Wait::Normal { mean, std } => seconds(mean.as_secs_f64() + std.as_secs_f64() * random.normal()),
@@ -62,6 +64,10 @@ mod tests {
         // The task took 3 s: the next starts 10 s after its start. It took 12 s: at once.
         assert_eq!(wait_until(pacing, began, began + 3 * SECOND, &mut random), began + 10 * SECOND);
         assert_eq!(wait_until(pacing, began, began + 12 * SECOND, &mut random), began + 12 * SECOND);
+        // A throughput keeps its schedule.
+        let throughput = Wait::Throughput(10 * SECOND);
+        assert_eq!(wait_until(throughput, began, began + 3 * SECOND, &mut random), began + 10 * SECOND);
+        assert_eq!(wait_until(throughput, began, began + 12 * SECOND, &mut random), began + 10 * SECOND);
         assert_eq!(wait_until(Wait::Constant(SECOND), began, began + 3 * SECOND, &mut random), began + 4 * SECOND);
     }
 }

@@ -46,7 +46,7 @@ impl User {
                 return false;
             }
         };
-        let guard = InFlight::new(&self.context, step.id, self.due);
+        let guard = InFlight::new(&self.context, step.id, self.due, self.free);
         let request = request_of(step, &rendered, self.context.prepared(step));
         let exchange = self.session.exchange(&request).await;
         guard.arrived();
@@ -107,7 +107,7 @@ impl User {
         };
         let mut shard = lock(&self.context.shard);
         shard.request(step.id, &sample);
-        shard.lag(exchange.started.saturating_duration_since(self.due));
+        shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
         if let Err(Failure { shortage: Some(shortage), .. }) = &exchange.result {
             shard.shortage(*shortage);
         }
@@ -203,13 +203,15 @@ struct InFlight<'a> {
     context: &'a Context,
     id: RequestId,
     due: Instant,
+    /// When its user could start it.
+    free: Instant,
     started: Instant,
     arrived: bool,
 }
 
 impl<'a> InFlight<'a> {
-    fn new(context: &'a Context, id: RequestId, due: Instant) -> Self {
-        Self { context, id, due, started: clock::now(), arrived: false }
+    fn new(context: &'a Context, id: RequestId, due: Instant, free: Instant) -> Self {
+        Self { context, id, due, free, started: clock::now(), arrived: false }
     }
 
     fn arrived(mut self) {
@@ -235,6 +237,6 @@ impl Drop for InFlight<'_> {
         };
         let mut shard = lock(&self.context.shard);
         shard.request(self.id, &sample);
-        shard.lag(self.started.saturating_duration_since(self.due));
+        shard.lag(self.started.saturating_duration_since(self.due.max(self.free)));
     }
 }

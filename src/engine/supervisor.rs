@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(super) struct RunFacts {
     pub shared: Arc<Shared>,
     pub seed: u64,
     pub started: Instant,
+    /// When each crew's target broke, in its own time.
+    broke: Vec<OnceLock<Duration>>,
     secrets: Vec<String>,
     users: AtomicI64,
     peak_users: AtomicI64,
@@ -130,6 +132,19 @@ impl Engine {
         self.mode.send_replace(mode);
     }
 
+    /// Tells the workers that a crew's target broke at `at` of the crew's time: its load falls. Only the first time counts.
+    pub fn broke(&self, crew: usize, at: Duration) {
+        if self.run.break_off(crew, at) {
+            // The same as before, but all look up.
+            self.mode.send_modify(|_| {});
+        }
+    }
+
+    /// Arrivals that found no free user so far.
+    pub fn arrivals_dropped(&self) -> u64 {
+        self.shards.iter().map(|shard| lock(shard).arrivals_dropped()).sum()
+    }
+
     /// Returns when the last worker has ended.
     pub async fn ended(&mut self) {
         while self.ended.recv().await.is_some() {}
@@ -199,10 +214,20 @@ impl RunFacts {
             shared: Arc::new(shared),
             seed,
             started,
+            broke: plan.crews.iter().map(|_| OnceLock::new()).collect(),
             secrets: plan.secrets.clone(),
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
         }
+    }
+
+    /// Says whether it is the first time.
+    pub(super) fn break_off(&self, crew: usize, at: Duration) -> bool {
+        self.broke.get(crew).is_some_and(|broke| broke.set(at).is_ok())
+    }
+
+    pub(super) fn broke_at(&self, crew: usize) -> Option<Duration> {
+        self.broke.get(crew).and_then(OnceLock::get).copied()
     }
 
     pub(super) fn users_changed(&self, by: i64) {

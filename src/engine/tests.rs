@@ -41,9 +41,24 @@ struct Bench {
     took: Cell<Duration>,
 }
 
+/// A target: how long it takes, and when it freezes.
+#[derive(Clone, Copy)]
+struct Target {
+    delay: Duration,
+    frozen: Option<(Duration, Duration)>,
+}
+
+impl From<Duration> for Target {
+    fn from(delay: Duration) -> Self {
+        Self { delay, frozen: None }
+    }
+}
+
 impl Bench {
-    fn new(plan: &Arc<Plan>, delay: Duration, part: Part) -> Self {
-        let client = Client::try_with(&plan.http, TransportKind::Fake { delay }).unwrap();
+    fn new(plan: &Arc<Plan>, target: Target, part: Part) -> Self {
+        let start = clock::now();
+        let frozen = target.frozen.map(|(from, until)| (start + from, start + until));
+        let client = Client::try_with(&plan.http, TransportKind::Fake { delay: target.delay, frozen }).unwrap();
         let run = Arc::new(RunFacts::new(plan, "virtual", 1, clock::now()));
         let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
         Self {
@@ -94,17 +109,17 @@ impl Bench {
 /// Runs `test` beside a worker that follows the plan; returns the bench when the worker has ended.
 fn virtually<F: Future<Output = ()>>(
     plan: &Arc<Plan>,
-    delay: Duration,
+    target: impl Into<Target>,
     part: Part,
     test: impl FnOnce(Rc<Bench>) -> F,
 ) -> Rc<Bench> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let bench = Rc::new(Bench::new(plan, delay, part));
+        let bench = Rc::new(Bench::new(plan, target.into(), part));
         let mode = bench.mode.subscribe();
         let work = async {
             worker::work(bench.context.clone(), mode).await;
-            bench.took.set(bench.context.elapsed(clock::now()));
+            bench.took.set(clock::now() - bench.context.run.started);
         };
         tokio::join!(work, test(bench.clone()));
         bench
@@ -116,20 +131,20 @@ fn an_hour_of_stages_follows_the_schedule_to_the_user() {
     let plan = plan(
         "users: [{name: u, tasks: [{get: /}], wait_time: 7s}]\nload: {stages: [{users: 90, over: 20m}, {users: 90, over: 20m}, {users: 0, over: 20m}]}",
     );
-    let profile = plan.load.users.clone();
+    let profile = plan.crews[0].profile.clone();
     let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
         for minute in 0..60 {
             // Half a second away from every change: waiting users end at once, running ones within their 100 ms.
             let at = minute * 60 * SECOND + SECOND / 2;
             bench.at(at).await;
             let [running, waiting, stopping] = bench.users();
-            assert_eq!(running + waiting, u64::from(profile.users_at(at)), "minute {minute}");
+            assert_eq!(running + waiting, u64::from(profile.users_at(at, None)), "minute {minute}");
             assert!(stopping <= 1, "minute {minute}: {stopping} still stopping");
         }
     });
     assert_eq!(bench.elapsed(), 3600 * SECOND, "the last user waits when the hour is over, so it ends at once");
     assert_eq!(bench.users(), [0, 0, 0]);
-    assert_eq!(bench.context.alive.get(), 0);
+    assert_eq!(bench.context.crews[0].alive.get(), 0);
     assert_eq!(bench.measured().all.failures, 0);
 }
 
@@ -283,4 +298,192 @@ fn groups_and_tasks_leave_out_think_time() {
     assert_eq!((task[0].count(), task[1].count(), group[0].count()), (3, 0, 3));
     assert!((task[0].sum_nanos() as f64 / 1e9 - 0.9).abs() < 1e-9, "three requests of 0.1 s, three times");
     assert!((group[0].sum_nanos() as f64 / 1e9 - 0.6).abs() < 1e-9, "two requests of 0.1 s, three times");
+}
+
+// === open loads ===
+
+#[test]
+fn an_hour_of_arrivals_is_exact_to_the_request() {
+    // 6,000 on the way up, 12,000 at 10/s, 6,000 on the way down.
+    let plan = plan(
+        "users: [{name: u, tasks: [{get: /}]}]\nload: {max_users: 50, stages: [{arrival_rate: 10/s, over: 20m}, {arrival_rate: 10/s, over: 20m}, {arrival_rate: 0/s, over: 20m}]}",
+    );
+    for of in [1, 2, 3] {
+        let all: Vec<_> = (0..of)
+            .map(|index| {
+                let bench = virtually(&plan, SECOND / 5, Part { index, of }, |_| async {});
+                assert_eq!((bench.elapsed(), bench.users()), (3600 * SECOND, [0, 0, 0]));
+                bench.measured()
+            })
+            .collect();
+        assert_eq!(all.iter().map(|measured| measured.all.requests).sum::<u64>(), 24_000, "over {of} workers");
+        assert!(all.iter().all(|measured| measured.arrivals_dropped == 0 && measured.all.failures == 0));
+        // Virtual time has steps of a millisecond.
+        assert!(all.iter().all(|measured| measured.lag.unwrap().max <= 0.0021), "{:?}", all[0].lag);
+        assert!(all.iter().all(|measured| measured.all.response.unwrap().max <= 0.2025), "{:?}", all[0].all.response);
+    }
+}
+
+#[test]
+fn an_arrival_without_a_free_user_is_dropped_and_counted() {
+    // Ten users, each busy for 995 ms of every second: of a hundred arrivals ten are done.
+    let plan = plan("users: [{name: u, tasks: [{get: /}]}]\nload: {arrival_rate: 100/s, max_users: 10, run_time: 10s}");
+    for of in [1, 2, 5] {
+        let all: Vec<_> = (0..of)
+            .map(|index| virtually(&plan, Duration::from_millis(995), Part { index, of }, |_| async {}).measured())
+            .collect();
+        let sums = all.iter().fold((0, 0), |sum, measured| (sum.0 + measured.all.requests, sum.1 + measured.arrivals_dropped));
+        assert_eq!(sums, (100, 900), "over {of} workers");
+        assert!(all.iter().all(|measured| measured.all.response.unwrap().max < 0.998), "none was kept waiting in secret");
+    }
+}
+
+#[test]
+fn few_users_do_many_tasks_and_wait_between() {
+    let plan = plan(
+        "users: [{name: u, wait_time: 9s, on_start: [{get: /hello}], on_stop: [{get: /bye}], tasks: [{get: /}]}]\nload: {arrival_rate: 10/s, max_users: 100, run_time: 60s}",
+    );
+    let bench = virtually(&plan, SECOND / 4, Part::WHOLE, |bench| async move {
+        bench.at(30 * SECOND + SECOND / 20).await;
+        let [running, waiting, stopping] = bench.users();
+        assert_eq!((running, stopping), (3, 0), "a quarter of a second of ten tasks a second");
+        assert!((1..=4).contains(&waiting), "{waiting}");
+    });
+    let counts = bench.requests();
+    assert_eq!(counts["GET /"], 600);
+    // Those of the first half second say hello first and are away for longer.
+    assert!((4..=7).contains(&counts["GET /hello"]) && counts["GET /bye"] == counts["GET /hello"], "{counts:?}");
+    // The last ones began at 59.9 s and take a quarter of a second, and another to say goodbye.
+    assert_eq!(bench.elapsed(), Duration::from_millis(60_400));
+    assert!(bench.measured().all.response.unwrap().max < 0.253, "a first task counts from the end of on_start");
+}
+
+#[test]
+fn a_frozen_target_is_seen_by_all_who_arrive_meanwhile() {
+    let plan = plan("users: [{name: u, tasks: [{get: /}]}]\nload: {arrival_rate: 100/s, max_users: 500, run_time: 10s}");
+    let target = Target { delay: Duration::from_millis(5), frozen: Some((5 * SECOND, 6 * SECOND)) };
+    let measured = virtually(&plan, target, Part::WHOLE, |_| async {}).measured();
+    assert_eq!((measured.all.requests, measured.arrivals_dropped), (1000, 0), "no arrival is skipped");
+    let response = measured.all.response.unwrap();
+    assert!(response.p99 >= 0.9 && response.p90 < 0.11, "{response:?}");
+    assert!(measured.lag.unwrap().max < 0.002, "it is not the generator's fault");
+}
+
+#[test]
+fn a_throughput_is_measured_from_its_schedule() {
+    let target = Target { delay: Duration::from_millis(5), frozen: Some((5 * SECOND, 6 * SECOND)) };
+    let of = |wait: &str| {
+        let plan =
+            plan(&format!("users: [{{name: u, wait_time: {wait}, tasks: [{{get: /}}]}}]\nload: {{users: 1, run_time: 10s}}"));
+        let measured = virtually(&plan, target, Part::WHOLE, |_| async {}).measured();
+        assert!(measured.lag.unwrap().max < 0.002, "{wait}: it is not the generator's fault, {:?}", measured.lag);
+        (measured.all.requests, measured.all.response.unwrap(), measured.all.service.unwrap())
+    };
+    // The one user is kept for a second by one request. A hundred tasks were due meanwhile, and are done after it.
+    let (requests, response, service) = of("{constant_throughput: 100/s}");
+    assert_eq!(requests, 1000, "none is skipped");
+    assert!(response.p99 >= 0.9, "{response:?}");
+    assert!(service.p99 < 0.01 && service.max >= 1.0, "{service:?}");
+    // Pacing gives way: what was not asked is not measured.
+    let (requests, response, _) = of("{constant_pacing: 10ms}");
+    assert!((895..=905).contains(&requests) && response.p99 < 0.01, "{requests} {response:?}");
+}
+
+#[test]
+fn arrivals_go_to_user_types_by_weight_and_make_room_for_each_other() {
+    // All ten users would be of the type that arrives more often.
+    let plan = plan(
+        "users: [{name: a, weight: 9, tasks: [{get: /a}]}, {name: b, tasks: [{get: /b}]}]\nload: {arrival_rate: 100/s, max_users: 10, run_time: 10s}",
+    );
+    let bench = virtually(&plan, Duration::from_millis(95), Part::WHOLE, |_| async {});
+    let counts = bench.requests();
+    assert_eq!(counts["GET /a"] + counts["GET /b"] + bench.measured().arrivals_dropped, 1000);
+    assert_eq!(counts["GET /b"], 100, "{counts:?}");
+    assert!(counts["GET /a"] >= 890, "{counts:?}");
+}
+
+#[test]
+fn poisson_arrivals_come_as_often_and_repeat() {
+    let plan = plan(
+        "users: [{name: u, tasks: [{get: /}]}]\nload: {arrival_rate: 50/s, arrivals: poisson, max_users: 100, run_time: 10m}",
+    );
+    let of = |of: u32| -> u64 {
+        (0..of).map(|index| virtually(&plan, SECOND / 10, Part { index, of }, |_| async {}).measured().all.requests).sum()
+    };
+    // Four standard deviations.
+    for workers in [1, 3] {
+        let requests = of(workers);
+        assert!((30_000 - 700..=30_000 + 700).contains(&requests), "{requests}");
+    }
+    assert_eq!(of(1), of(1));
+}
+
+#[test]
+fn an_open_load_stops_and_is_cut_like_any_other() {
+    let plan = plan(
+        "graceful_stop: 2s\nusers: [{name: u, tasks: [{name: t, flow: [{get: /a}, {think: 1s}, {get: /b}]}]}]\nload: {arrival_rate: 10/s, max_users: 100}",
+    );
+    let bench = virtually(&plan, SECOND / 20, Part::WHOLE, |bench| async move {
+        bench.at(10 * SECOND + SECOND / 100).await;
+        bench.mode.send_replace(Mode::Stop);
+    });
+    let counts = bench.requests();
+    assert_eq!((counts["GET /a"], counts["GET /b"]), (101, 101), "whoever has begun ends its task, and nobody begins");
+    assert_eq!(bench.elapsed(), Duration::from_millis(11_100));
+    let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |bench| async move {
+        bench.at(SECOND + SECOND / 100).await;
+        bench.mode.send_replace(Mode::Stop);
+    });
+    assert_eq!((bench.elapsed(), bench.measured().all.failures), (Duration::from_millis(3010), 11), "cut after two seconds");
+    let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |bench| async move {
+        bench.at(SECOND + SECOND / 100).await;
+        bench.mode.send_replace(Mode::Cut);
+    });
+    assert_eq!((bench.elapsed(), bench.measured().all.failures), (Duration::from_millis(1010), 11));
+}
+
+// === several loads ===
+
+#[test]
+fn crews_follow_their_own_loads_side_by_side() {
+    let plan = plan(
+        "users:\n  - {name: main, wait_time: 1s, tasks: [{get: /main}]}\n  - {name: late, start_after: 10s, load: {users: 2, run_time: 20s}, wait_time: 1s, tasks: [{get: /late}]}\n  - {name: rate, start_after: 5s, load: {arrival_rate: 4/s, max_users: 3, run_time: 10s}, tasks: [{get: /rate}]}\nload: {users: 4, run_time: 10s}",
+    );
+    assert_eq!(
+        plan.crews.iter().map(|crew| (crew.first_slot, crew.end().unwrap())).collect::<Vec<_>>(),
+        [(0, 10 * SECOND), (4, 30 * SECOND), (6, 15 * SECOND)]
+    );
+    for of in [1, 2] {
+        let mut sums = BTreeMap::new();
+        for index in 0..of {
+            let bench = virtually(&plan, Duration::from_millis(1), Part { index, of }, |bench| async move {
+                bench.at(9 * SECOND + SECOND / 2).await;
+                let before: u64 = bench.snapshot().totals.users[1].iter().sum::<i64>() as u64;
+                assert_eq!(before, 0, "it begins after 10 s");
+            });
+            bench.requests().into_iter().for_each(|(name, count)| *sums.entry(name).or_insert(0) += count);
+        }
+        // A task each 1.001 s.
+        assert_eq!((sums["GET /main"], sums["GET /late"], sums["GET /rate"]), (40, 40, 40), "over {of} workers");
+    }
+}
+
+#[test]
+fn a_stress_that_breaks_falls_recovers_and_ends() {
+    let plan = plan(
+        "users: [{name: u, wait_time: 1s, tasks: [{get: /}]}]\nload: {stress: {from: 2, to: 20, step: 3, every: 10s, until: p95 > 1s, recover: 30s}}",
+    );
+    let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
+        for (at, users) in [(5, 2), (15, 5), (24, 8)] {
+            bench.at(at * SECOND + SECOND / 20).await;
+            assert_eq!(bench.users()[..2].iter().sum::<u64>(), users, "at {at} s");
+        }
+        bench.context.run.break_off(0, 25 * SECOND);
+        bench.mode.send_modify(|_| {});
+        bench.at(25 * SECOND + SECOND / 2).await;
+        assert_eq!(bench.users()[..2].iter().sum::<u64>(), 2);
+        bench.at(54 * SECOND).await;
+        assert_eq!(bench.users()[..2].iter().sum::<u64>(), 2);
+    });
+    assert!((55 * SECOND..56 * SECOND).contains(&bench.elapsed()), "{:?}", bench.elapsed());
 }

@@ -83,26 +83,48 @@ impl Timer {
         let Some(device) = &self.device else { return std::future::pending().await };
         loop {
             device.rings().await;
-            self.wake_due(device, clock::now());
+            self.wake_due(clock::now());
+            // Who has just been woken mostly sleeps again until a moment before all others, and then sets the device itself.
+            after_those_awake().await;
+            self.set(device);
         }
     }
 
-    fn wake_due(&self, device: &device::Device, now: Instant) {
+    fn wake_due(&self, now: Instant) {
         let mut queue = self.queue.borrow_mut();
         queue.set_to = None;
-        while let Some(Reverse(due)) = queue.heap.peek().copied() {
-            let waiting = queue.slots[due.slot as usize].turn == due.turn;
-            if waiting && due.at > now {
-                queue.set_to = Some(due.at);
-                device.set(due.at - now);
+        while let Some(due) = queue.first() {
+            if due.at > now {
                 return;
             }
             queue.heap.pop();
-            if waiting {
-                queue.release(due.slot).into_iter().for_each(Waker::wake);
-            }
+            queue.release(due.slot).into_iter().for_each(Waker::wake);
         }
     }
+
+    /// Sets the device to the first who sleeps, unless it is.
+    fn set(&self, device: &device::Device) {
+        let mut queue = self.queue.borrow_mut();
+        if let Some(due) = queue.first()
+            && queue.set_to.is_none_or(|set_to| due.at < set_to)
+        {
+            queue.set_to = Some(due.at);
+            device.set(due.at.saturating_duration_since(clock::now()));
+        }
+    }
+}
+
+/// Goes to the end of the queue of those that are awake, without a look at the event loop in between.
+async fn after_those_awake() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 // === Queue ===
@@ -117,6 +139,17 @@ impl Queue {
         place.waker = Some(waker.clone());
         self.heap.push(Reverse(Due { at, slot, turn: place.turn }));
         (slot, place.turn)
+    }
+
+    /// Who wakes first, of those who still sleep.
+    fn first(&mut self) -> Option<Due> {
+        while let Some(Reverse(due)) = self.heap.peek().copied() {
+            if self.slots[due.slot as usize].turn == due.turn {
+                return Some(due);
+            }
+            self.heap.pop();
+        }
+        None
     }
 
     fn release(&mut self, slot: u32) -> Option<Waker> {

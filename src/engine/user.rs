@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::lifecycle::Handle;
 use super::pacing::wait_until;
+use super::pool::Place;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
 use crate::http::Session;
@@ -25,6 +26,8 @@ pub(super) struct User {
     position: Position,
     /// When the next thing this user does should start: the end of the last one, or of the pause after it.
     pub due: Instant,
+    /// Until when it was busy with the task before, if that kept it from what is due: no lag of the generator.
+    pub free: Instant,
     /// Time spent in `think` steps so far.
     thought: Duration,
     iteration: u64,
@@ -48,6 +51,7 @@ impl User {
             random,
             position: Position::default(),
             due,
+            free: due,
             thought: Duration::ZERO,
             iteration: 0,
         }
@@ -55,22 +59,51 @@ impl User {
 
     /// The whole life, until it is told to stop or there are no more iterations.
     pub(super) async fn live(mut self) {
-        let plan = self.context.plan.clone();
-        let user = &plan.users[self.kind];
+        let context = self.context.clone();
+        let user = &context.plan.users[self.kind];
         if !user.on_start.is_empty() {
             self.task(user.on_start_task, &user.on_start).await;
         }
-        while !self.handle.is_stopping() && self.context.take_iteration() {
+        let crew = &context.crews[self.handle.crew];
+        while !self.handle.is_stopping() && crew.take_iteration() {
             let (began, before) = (self.due, self.due);
             let task = self.context.next_task(user, &mut self.position, &mut self.random);
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
             let idle = self.due == before;
-            if self.context.iterations.get() != Some(0) {
+            if crew.iterations.get() != Some(0) {
                 self.wait(user, began, idle).await;
             }
         }
+        if !user.on_stop.is_empty() {
+            self.task(user.on_stop_task, &user.on_stop).await;
+        }
+    }
+
+    /// The life of a user of an open load: one task for each arrival that `place` is handed, until it is told to stop.
+    ///
+    /// The first arrival is due when the user is made, and so is `on_start`; the task itself is due when `on_start` has ended.
+    /// What a user does before its first task is measured under its own name: counted to the task once more, it would be
+    /// taken for a slow answer to what had not been asked yet.
+    pub(super) async fn serve(mut self, place: Rc<Place>) {
+        let context = self.context.clone();
+        let user = &context.plan.users[self.kind];
+        if !user.on_start.is_empty() {
+            self.task(user.on_start_task, &user.on_start).await;
+        }
+        let mut first = true;
+        while let Some(due) = place.arrival().await {
+            if !std::mem::take(&mut first) {
+                self.due = due;
+            }
+            let task = self.context.next_task(user, &mut self.position, &mut self.random);
+            self.scope.set_iteration(self.iteration);
+            self.task(user.tasks[task].id, &user.tasks[task].steps).await;
+            self.iteration += 1;
+            place.done(&self.context);
+        }
+        self.due = clock::now();
         if !user.on_stop.is_empty() {
             self.task(user.on_stop_task, &user.on_stop).await;
         }
@@ -126,6 +159,8 @@ impl User {
             over = over.max(clock::now() + BREATHER);
         }
         if over <= self.due || self.handle.is_stopping() {
+            // A throughput that is behind.
+            (self.free, self.due) = (self.due, over.min(self.due));
             return;
         }
         self.due = over;

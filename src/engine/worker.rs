@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::timer::Timer;
-use super::{lifecycle, supervisor::Mode, supervisor::RunFacts};
+use super::{lifecycle, pool, supervisor::Mode, supervisor::RunFacts};
 use crate::clock::{self, Instant};
 use crate::http::{Client, Prepared};
-use crate::load::Part;
+use crate::load::{Part, Profile};
 use crate::measure::catalog::{TaskId, UserId};
 use crate::measure::shard::Shard;
 use crate::measure::totals::UserState;
@@ -25,16 +25,22 @@ pub(super) struct Context {
     pub client: Client,
     pub shard: Arc<Mutex<Shard>>,
     pub part: Part,
+    /// This worker's part of each crew of the plan.
+    pub crews: Vec<CrewState>,
+    pub timer: Timer,
+    /// The heads of requests that are the same each time, by the step's number.
+    prepared: Vec<Option<Prepared>>,
+    choosers: Vec<Chooser>,
+}
+
+/// What the users of a crew share on this worker.
+pub(super) struct CrewState {
     /// Tasks that may still be started; `None` for any number.
     pub iterations: Cell<Option<u64>>,
     /// Users whose future has not ended yet.
     pub alive: Cell<u32>,
     /// Rung whenever one has ended.
     pub ended: Notify,
-    pub timer: Timer,
-    /// The heads of requests that are the same each time, by the step's number.
-    prepared: Vec<Option<Prepared>>,
-    choosers: Vec<Chooser>,
 }
 
 /// What chooses a user type's tasks: the sums of weights up to each task.
@@ -59,7 +65,23 @@ pub(super) async fn work(context: Rc<Context>, mode: watch::Receiver<Mode>) {
         async move { context.timer.drive().await }
     });
     let probe = tokio::task::spawn_local(probe(context.clone()));
-    lifecycle::follow(context, mode).await;
+    let crews = (0..context.plan.crews.len()).map(|crew| {
+        let (context, mode) = (context.clone(), mode.clone());
+        tokio::task::spawn_local(async move {
+            match context.plan.crews[crew].profile {
+                Profile::Open(ref load) => pool::follow(&context, crew, load, mode).await,
+                _ => lifecycle::follow(&context, crew, mode).await,
+            }
+        })
+    });
+    for crew in crews.collect::<Vec<_>>() {
+        // Nobody ends it but itself; if it panicked, so does the worker.
+        if let Err(broken) = crew.await
+            && let Ok(panic) = broken.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
     probe.abort();
     driver.abort();
 }
@@ -90,7 +112,15 @@ impl Context {
         part: Part,
         timer: Timer,
     ) -> Self {
-        let iterations = plan.load.iterations.map(|all| part.iterations(all, plan.load.users.peak()));
+        let crews = plan.crews.iter().enumerate().map(|(index, crew)| {
+            let (profile, part) = (&crew.profile, part_of(part, index));
+            CrewState {
+                iterations: Cell::new(profile.iterations().map(|all| part.iterations(all, profile.peak()))),
+                alive: Cell::new(0),
+                ended: Notify::new(),
+            }
+        });
+        let crews = crews.collect();
         let choosers = plan.users.iter().map(Chooser::new).collect();
         let mut prepared = vec![None; plan.requests];
         plan.each_request(&mut |step| {
@@ -98,19 +128,7 @@ impl Context {
                 prepared[step.number] = Some(client.prepare(&step.method, url, &step.headers));
             }
         });
-        Self {
-            plan,
-            run,
-            client,
-            shard,
-            part,
-            iterations: Cell::new(iterations),
-            alive: Cell::new(0),
-            ended: Notify::new(),
-            timer,
-            prepared,
-            choosers,
-        }
+        Self { plan, run, client, shard, part, crews, timer, prepared, choosers }
     }
 
     /// The step's head, if it never changes.
@@ -118,16 +136,15 @@ impl Context {
         self.prepared.get(step.number).and_then(Option::as_ref)
     }
 
-    /// Takes one of the tasks that may be started; `false` when there are none left.
-    pub(super) fn take_iteration(&self) -> bool {
-        match self.iterations.get() {
-            None => true,
-            Some(0) => false,
-            Some(left) => {
-                self.iterations.set(Some(left - 1));
-                true
-            }
-        }
+    /// This worker's part of a crew. The parts are turned by one from crew to crew: of many crews with one user each, not all
+    /// are the first worker's.
+    pub(super) fn part_of(&self, crew: usize) -> Part {
+        part_of(self.part, crew)
+    }
+
+    /// When a crew's time begins.
+    pub(super) fn start_of(&self, crew: usize) -> Instant {
+        self.run.started + self.plan.crews[crew].start_after
     }
 
     /// The index of a user's next task.
@@ -160,11 +177,10 @@ impl Context {
     pub(super) fn task_done(&self, task: TaskId, ok: bool, duration: Duration) {
         lock(&self.shard).task(task, ok, duration);
     }
+}
 
-    /// Time since the run's start.
-    pub(super) fn elapsed(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.run.started)
-    }
+fn part_of(part: Part, crew: usize) -> Part {
+    Part { index: ((u64::from(part.index) + crew as u64) % u64::from(part.of)) as u32, of: part.of }
 }
 
 fn weighted(choices: &[(usize, u32)], random: &mut Random) -> usize {
@@ -177,6 +193,28 @@ fn weighted(choices: &[(usize, u32)], random: &mut Random) -> usize {
         }
     }
     choices.last().map_or(0, |(choice, _)| *choice)
+}
+
+// === impl CrewState ===
+
+impl CrewState {
+    /// Takes one of the tasks that may be started; `false` when there are none left.
+    pub(super) fn take_iteration(&self) -> bool {
+        match self.iterations.get() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                self.iterations.set(Some(left - 1));
+                true
+            }
+        }
+    }
+
+    pub(super) async fn wait_for_the_last(&self) {
+        while self.alive.get() > 0 {
+            self.ended.notified().await;
+        }
+    }
 }
 
 // === impl Chooser ===

@@ -27,9 +27,10 @@ pub enum TransportKind {
     Wire,
     /// HTTP/1.1 and HTTP/2 over the crate `reqwest`, with proxies.
     Reqwest,
-    /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched.
+    /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched. From
+    /// the first to the second moment of `frozen` nothing is answered; what should have been follows after it.
     #[cfg(test)]
-    Fake { delay: std::time::Duration },
+    Fake { delay: std::time::Duration, frozen: Option<(Instant, Instant)> },
 }
 
 /// A user's connections.
@@ -39,7 +40,7 @@ pub(super) enum Transport {
     Wire(Wire, Option<Box<Reqwest>>),
     Reqwest(Box<Reqwest>),
     #[cfg(test)]
-    Fake(std::time::Duration),
+    Fake(std::time::Duration, Option<(Instant, Instant)>),
 }
 
 /// One request to the target.
@@ -127,7 +128,7 @@ impl Transport {
             TransportKind::Wire if is_for_wire(&shared.settings) => Self::Wire(Wire::new(Arc::clone(shared)), None),
             TransportKind::Wire | TransportKind::Reqwest => Self::Reqwest(Box::new(Reqwest::new(Arc::clone(shared)))),
             #[cfg(test)]
-            TransportKind::Fake { delay } => Self::Fake(delay),
+            TransportKind::Fake { delay, frozen } => Self::Fake(delay, frozen),
         }
     }
 
@@ -147,8 +148,13 @@ impl Transport {
             }
             Self::Reqwest(transport) => Box::pin(transport.send(hop, tally)).await,
             #[cfg(test)]
-            Self::Fake(delay) => {
-                tokio::time::sleep(*delay).await;
+            Self::Fake(delay, frozen) => {
+                let answer = crate::clock::now() + *delay;
+                let answer = match *frozen {
+                    Some((from, until)) if (from..until).contains(&answer) => until + *delay,
+                    _ => answer,
+                };
+                tokio::time::sleep_until(answer.into()).await;
                 let (version, headers) = (http::Version::HTTP_11, HeaderMap::new());
                 Ok(Reply { status: 200, version, headers, body: Bytes::new(), peer: None, finished: crate::clock::now() })
             }
@@ -164,7 +170,7 @@ impl Transport {
             }
             Self::Reqwest(transport) => transport.settle(end, tally),
             #[cfg(test)]
-            Self::Fake(_) => {}
+            Self::Fake(..) => {}
         }
     }
 
@@ -178,7 +184,7 @@ impl Transport {
             Self::Wire(wire, other) => wire.open_connections() + other.as_ref().map_or(0, |other| other.open_connections()),
             Self::Reqwest(transport) => transport.open_connections(),
             #[cfg(test)]
-            Self::Fake(_) => 0,
+            Self::Fake(..) => 0,
         }
     }
 }

@@ -64,6 +64,13 @@ impl Closed {
         Self { ramps, end: Some(start) }
     }
 
+    /// These numbers of users, each from its time on.
+    pub(super) fn levels(levels: impl Iterator<Item = (Duration, u32)>, end: Duration) -> Self {
+        let mut from = 0;
+        let ramps = levels.map(|(start, to)| Ramp { start, length: Duration::ZERO, from: std::mem::replace(&mut from, to), to });
+        Self { ramps: ramps.collect(), end: Some(end) }
+    }
+
     /// When the load ends by itself.
     pub fn end(&self) -> Option<Duration> {
         self.end

@@ -1,5 +1,5 @@
-//! When users start and stop. A load profile is a pure function of the time since the run's start: it is asked
-//! (elapsed, users present) and answers what to do next; only [`crate::engine`] sleeps.
+//! When users, or tasks, start and stop. A load profile is a pure function of the time since its start: a closed one is asked
+//! (elapsed, users present) and answers what to do next, an open one lists when tasks arrive; only [`crate::engine`] sleeps.
 //!
 //! ```text
 //!  users        stages: [{users: 4, over: 4s}, {users: 4, over: 3s}, {users: 0, over: 2s}]
@@ -11,22 +11,41 @@
 //! ```
 //!
 //! A profile is split over workers by slots: of the users 0, 1, 2, …, worker `index` of `of` has those whose number
-//! leaves the remainder `index`. So the parts sum to the whole at every moment.
+//! leaves the remainder `index`; and likewise of the arrivals of an open load. So the parts sum to the whole at every moment.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `closed.rs` | users over time: a constant number, stages |
+//! | `shapes.rs` | `spike`, `stress`, `soak`, as users over time |
+//! | `open.rs` | arrivals: a constant rate, stages; even or Poisson |
+//! | `preview.rs` | the curve, drawn |
 
 mod closed;
+mod open;
 mod preview;
+mod shapes;
 
 pub use closed::{Closed, Stage};
+pub use open::{Arrival, Arrivals, Open, RateStage, Spacing};
 pub use preview::draw;
+pub use shapes::{Soak, Spike, Step, Stress};
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-/// What a run's load is.
+/// When a crew's users or tasks start.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Profile {
-    pub users: Closed,
-    /// All users together start this many tasks, and the run ends.
-    pub iterations: Option<u64>,
+pub enum Profile {
+    /// So many users, each of whom does one task after the other.
+    Closed {
+        users: Closed,
+        /// All users together start this many tasks, and the load ends.
+        iterations: Option<u64>,
+    },
+    /// So many users as the target bears.
+    Stress(Stress),
+    /// So many tasks a second.
+    Open(Open),
 }
 
 /// A worker's part of the whole.
@@ -89,13 +108,74 @@ impl Part {
 // === impl Profile ===
 
 impl Profile {
-    /// What this part does next, having `present` users at `elapsed`.
-    pub fn decide(&self, elapsed: Duration, present: u32, part: Part) -> Decision {
-        self.users.decide(elapsed, present, part)
+    /// When the load ends by itself, at the latest.
+    pub fn end(&self) -> Option<Duration> {
+        match self {
+            Self::Closed { users, .. } => users.end(),
+            Self::Stress(stress) => stress.curve(None).end(),
+            Self::Open(open) => open.end(),
+        }
     }
 
-    pub fn trend(&self, elapsed: Duration) -> Trend {
-        self.users.trend(elapsed)
+    /// The largest number of users at any time.
+    pub fn peak(&self) -> u32 {
+        match self {
+            Self::Closed { users, .. } => users.peak(),
+            Self::Stress(stress) => stress.to(),
+            Self::Open(open) => open.max_users(),
+        }
+    }
+
+    /// When it changes no more.
+    pub fn settled(&self) -> Duration {
+        match self {
+            Self::Closed { users, .. } => users.settled(),
+            Self::Stress(stress) => stress.climb(),
+            Self::Open(open) => open.settled(),
+        }
+    }
+
+    /// The tasks after which it ends.
+    pub fn iterations(&self) -> Option<u64> {
+        match self {
+            Self::Closed { iterations, .. } => *iterations,
+            Self::Stress(_) | Self::Open(_) => None,
+        }
+    }
+
+    /// The curve of users, given when the target broke; none of an open load.
+    pub fn curve(&self, broke_at: Option<Duration>) -> Option<Cow<'_, Closed>> {
+        match self {
+            Self::Closed { users, .. } => Some(Cow::Borrowed(users)),
+            Self::Stress(stress) => Some(Cow::Owned(stress.curve(broke_at))),
+            Self::Open(_) => None,
+        }
+    }
+
+    /// The number of users that should be there at `elapsed`; of an open load the most that may be.
+    pub fn users_at(&self, elapsed: Duration, broke_at: Option<Duration>) -> u32 {
+        match self {
+            Self::Closed { users, .. } => users.users_at(elapsed),
+            Self::Stress(stress) => stress.users_at(elapsed, broke_at),
+            Self::Open(open) if open.trend(elapsed) == Trend::Over => 0,
+            Self::Open(open) => open.max_users(),
+        }
+    }
+
+    pub fn trend(&self, elapsed: Duration, broke_at: Option<Duration>) -> Trend {
+        match self {
+            Self::Closed { users, .. } => users.trend(elapsed),
+            Self::Stress(stress) => stress.trend(elapsed, broke_at),
+            Self::Open(open) => open.trend(elapsed),
+        }
+    }
+}
+
+impl Trend {
+    /// Of several loads beside each other: what changes shows before what does not, and what is over only alone.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        [Self::Rising, Self::Falling, Self::Steady].into_iter().find(|trend| [self, other].contains(trend)).unwrap_or(Self::Over)
     }
 }
 
@@ -120,6 +200,14 @@ mod tests {
                 .collect();
             slots.sort_unstable();
             prop_assert_eq!(slots, (0..users).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn trends_of_several_loads() {
+        use Trend::{Falling, Over, Rising, Steady};
+        for (a, b, both) in [(Rising, Steady, Rising), (Over, Steady, Steady), (Over, Over, Over), (Falling, Steady, Falling)] {
+            assert_eq!((a.beside(b), b.beside(a)), (both, both));
         }
     }
 

@@ -147,7 +147,7 @@ impl Catalog {
     /// | request name and check | 2 results |
     /// | task | a histogram × 2 results, 2 of `iterations_total` |
     /// | group | a histogram × 2 results |
-    /// | user | 3 states, 1 target |
+    /// | user | 3 states, 1 target, 1 of arrivals dropped |
     /// | run | the lag's histogram and 18 of its own (health, phase, info, connections, budget) |
     ///
     /// The one assumption: a request gets one status for each result, beside the 200 that is there from the start. Each
@@ -165,7 +165,7 @@ impl Catalog {
             + checks.len() * 2
             + self.tasks.len() * (2 * histogram + 2)
             + self.groups.len() * 2 * histogram
-            + self.users.len() * 4
+            + self.users.len() * 5
             + histogram
             + RUN_SERIES;
         all as u64
@@ -224,6 +224,6 @@ mod tests {
         let user = catalog.add_user("U");
         catalog.add_task(user, "t");
         catalog.add_group("U", "t", "g");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 4 + 21 + 18);
+        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 21 + 18);
     }
 }

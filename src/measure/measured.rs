@@ -18,6 +18,8 @@ pub struct Measured {
     /// How often each task ran, and how often it failed.
     pub tasks: Vec<Tally>,
     pub checks: Vec<Tally>,
+    /// Arrivals of open loads that found no free user.
+    pub arrivals_dropped: u64,
     pub lag: Option<Times>,
     pub connections_opened: u64,
     /// Durations that were too long for the quantiles.
@@ -81,6 +83,7 @@ impl Snapshot {
             requests,
             tasks: counters.tasks.into_iter().map(Tally::new).collect(),
             checks: counters.checks.into_iter().map(Tally::new).collect(),
+            arrivals_dropped: counters.arrivals_dropped.iter().sum(),
             lag: self.summary.lag.times(),
             connections_opened: counters.connections_opened,
             clamped: counters.clamped,

@@ -134,7 +134,14 @@ pub const USERS: Metric = Metric {
 pub const USERS_TARGET: Metric = Metric {
     name: "otload_users_target",
     kind: Kind::Gauge,
-    help: "Users that the load profile asks for now.",
+    help: "Users that the load profile asks for now; of an open load, the most that there may be.",
+    unit: Unit::None,
+    labels: &["user"],
+};
+pub const ARRIVALS_DROPPED: Metric = Metric {
+    name: "otload_arrivals_dropped_total",
+    kind: Kind::Counter,
+    help: "Arrivals of an open load that found no free user, and were not started.",
     unit: Unit::None,
     labels: &["user"],
 };
@@ -260,6 +267,7 @@ pub const ALL: &[&Metric] = &[
     &ITERATIONS,
     &USERS,
     &USERS_TARGET,
+    &ARRIVALS_DROPPED,
     &SCHEDULE_LAG,
     &CONNECTIONS,
     &CONNECTIONS_OPENED,

@@ -35,6 +35,7 @@ impl Pulse {
         self.lag.add(&shard.summary.lag);
         let tasks: u64 = shard.totals.tasks.iter().flatten().map(Histogram::count).sum();
         self.arrivals += tasks - before.map_or(0, |before| before.tasks.iter().flatten().sum());
+        self.dropped += shard.arrivals_dropped() - before.map_or(0, |before| before.arrivals_dropped.iter().sum());
         for (of, count) in shard.totals.shortages.into_iter().enumerate() {
             self.shortages[of] += count - before.map_or(0, |before| before.shortages[of]);
         }

@@ -162,6 +162,18 @@ impl Shard {
         }
     }
 
+    /// An arrival of an open load found no free user.
+    pub fn arrival_dropped(&mut self, id: UserId) {
+        if let Some(dropped) = self.totals.arrivals_dropped.get_mut(id.index()) {
+            *dropped += 1;
+        }
+    }
+
+    /// Arrivals that found no free user, since the start.
+    pub fn arrivals_dropped(&self) -> u64 {
+        self.totals.arrivals_dropped.iter().sum()
+    }
+
     /// How much later than intended something was started by the generator's own fault.
     pub fn lag(&mut self, lag: Duration) {
         let point = Point::new(lag, &self.catalog.buckets);
@@ -327,6 +339,8 @@ mod tests {
         shard.user(UserId(0), None, Some(UserState::Running));
         shard.user(UserId(0), Some(UserState::Running), Some(UserState::Waiting));
         shard.users_target(UserId(0), 5);
+        shard.arrival_dropped(UserId(0));
+        shard.arrival_dropped(UserId(7));
         shard.lag(Duration::from_micros(50));
         shard.lag(Duration::from_secs(5000));
         shard.shortage(Shortage::Ports);
@@ -338,6 +352,7 @@ mod tests {
         assert_eq!(totals.tasks[0].each_ref().map(Histogram::sum_nanos), [3_000_000, 4_000_000]);
         assert_eq!(totals.groups[0].each_ref().map(Histogram::count), [0, 1]);
         assert_eq!((totals.checks[0], totals.users[0], totals.users_target[0]), ([1, 2], [1, 1, 0], 5));
+        assert_eq!((totals.arrivals_dropped.as_slice(), shard.arrivals_dropped()), (&[1][..], 1));
         assert_eq!((totals.lag.count(), totals.connections, totals.connections_opened, totals.clamped), (2, 1, 3, 1));
         assert_eq!(totals.shortages, [0, 1]);
         let load = Load { busy_nanos: 1_000_000_000, watched_nanos: 4_000_000_000, late_nanos: 2_000_000, turns: 1 };

@@ -182,18 +182,32 @@ impl Snapshot {
         all
     }
 
+    fn response_of(&self, chosen: &[bool]) -> Quantiles {
+        let mut all = Quantiles::default();
+        let requests = self.summary.requests.iter().zip(chosen).filter(|(_, chosen)| **chosen);
+        requests.for_each(|(request, _)| all.add(&request.response));
+        all
+    }
+
     /// What came after `earlier`, a former snapshot of the same run with [`Detail::Full`]. When the warm-up ended in
     /// between, the quantiles are those of what came after its end.
     pub fn since(&self, earlier: &Self) -> Interval {
+        self.since_of(earlier, |_| true)
+    }
+
+    /// The same of the requests of some user types.
+    pub fn since_of(&self, earlier: &Self, of: impl Fn(&str) -> bool) -> Interval {
+        let chosen: Vec<bool> = self.catalog.requests.iter().map(|name| of(&name.user)).collect();
         let sums = |snapshot: &Self| {
-            let pairs = snapshot.totals.requests.iter().map(|request| request.counters.requests_and_failures());
+            let requests = snapshot.totals.requests.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
+            let pairs = requests.map(|(request, _)| request.counters.requests_and_failures());
             pairs.fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
         };
         let (now, before) = (sums(self), sums(earlier));
         let response = if self.summary.epoch == earlier.summary.epoch {
-            self.response().since(&earlier.response())
+            self.response_of(&chosen).since(&earlier.response_of(&chosen))
         } else {
-            self.response()
+            self.response_of(&chosen)
         };
         Interval {
             elapsed: self.facts.elapsed.saturating_sub(earlier.facts.elapsed),

@@ -70,6 +70,8 @@ pub struct Totals {
     /// Users now, by [`UserState`].
     pub users: Vec<[i64; 3]>,
     pub users_target: Vec<u64>,
+    /// Arrivals that found no free user.
+    pub arrivals_dropped: Vec<u64>,
     pub lag: Histogram,
     /// Connections that are open now.
     pub connections: i64,
@@ -87,6 +89,7 @@ pub struct Counters {
     /// Iterations, by [`Ending`].
     pub tasks: Vec<[u64; 2]>,
     pub checks: Vec<[u64; 2]>,
+    pub arrivals_dropped: Vec<u64>,
     pub connections_opened: u64,
     pub clamped: u64,
     pub shortages: [u64; Shortage::ALL.len()],
@@ -219,6 +222,7 @@ impl Totals {
             checks: vec![[0; 2]; catalog.checks.len()],
             users: vec![[0; 3]; catalog.users.len()],
             users_target: vec![0; catalog.users.len()],
+            arrivals_dropped: vec![0; catalog.users.len()],
             lag: histogram,
             connections: 0,
             connections_opened: 0,
@@ -240,7 +244,8 @@ impl Totals {
         for (mine, theirs) in self.users.iter_mut().zip(&other.users) {
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
         }
-        self.users_target.iter_mut().zip(&other.users_target).for_each(|(mine, theirs)| *mine += theirs);
+        add_each(&mut self.users_target, &other.users_target);
+        add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
         self.lag.add(&other.lag);
         self.connections += other.connections;
         self.connections_opened += other.connections_opened;
@@ -254,6 +259,7 @@ impl Totals {
             requests: self.requests.iter().map(|request| request.counters.clone()).collect(),
             tasks: self.tasks.iter().map(|pair| [pair[0].count(), pair[1].count()]).collect(),
             checks: self.checks.clone(),
+            arrivals_dropped: self.arrivals_dropped.clone(),
             connections_opened: self.connections_opened,
             clamped: self.clamped,
             shortages: self.shortages,
@@ -270,6 +276,10 @@ fn add_pair(mine: &mut [Histogram; 2], theirs: &[Histogram; 2]) {
     mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| mine.add(theirs));
 }
 
+fn add_each(mine: &mut [u64], theirs: &[u64]) {
+    mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+}
+
 fn add_counts(mine: &mut [[u64; 2]], theirs: &[[u64; 2]]) {
     mine.iter_mut().flatten().zip(theirs.iter().flatten()).for_each(|(mine, theirs)| *mine += theirs);
 }
@@ -283,6 +293,7 @@ impl Counters {
             requests: vec![RequestCounters::default(); catalog.requests.len()],
             tasks: vec![[0; 2]; catalog.tasks.len()],
             checks: vec![[0; 2]; catalog.checks.len()],
+            arrivals_dropped: vec![0; catalog.users.len()],
             connections_opened: 0,
             clamped: 0,
             shortages: [0; Shortage::ALL.len()],
@@ -293,6 +304,7 @@ impl Counters {
         self.requests.iter_mut().zip(&other.requests).for_each(|(mine, theirs)| mine.add(theirs));
         add_counts(&mut self.tasks, &other.tasks);
         add_counts(&mut self.checks, &other.checks);
+        add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
         self.connections_opened += other.connections_opened;
         self.clamped += other.clamped;
         self.shortages.iter_mut().zip(other.shortages).for_each(|(mine, theirs)| *mine += theirs);
@@ -313,6 +325,12 @@ impl Counters {
             requests: self.requests.iter().zip(&earlier.requests).map(|(mine, theirs)| mine.since(theirs)).collect(),
             tasks: less(&self.tasks, &earlier.tasks),
             checks: less(&self.checks, &earlier.checks),
+            arrivals_dropped: self
+                .arrivals_dropped
+                .iter()
+                .zip(&earlier.arrivals_dropped)
+                .map(|(mine, theirs)| mine.saturating_sub(*theirs))
+                .collect(),
             connections_opened: self.connections_opened.saturating_sub(earlier.connections_opened),
             clamped: self.clamped.saturating_sub(earlier.clamped),
             shortages: std::array::from_fn(|of| self.shortages[of].saturating_sub(earlier.shortages[of])),

@@ -35,6 +35,8 @@ struct Summary<'a> {
     thresholds: [(); 0],
     checks: Vec<Check<'a>>,
     schedule_lag_seconds: Option<Times>,
+    /// Of open loads: those that found no free user.
+    arrivals_dropped: u64,
     connections_opened: u64,
     durations_clamped: u64,
     generator: Generator,
@@ -145,6 +147,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         thresholds: [],
         checks: checks.collect(),
         schedule_lag_seconds: measured.lag,
+        arrivals_dropped: measured.arrivals_dropped,
         connections_opened: measured.connections_opened,
         durations_clamped: measured.clamped,
         generator: Generator {

@@ -131,6 +131,7 @@ fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
         ("busiest worker", percent(busy_ratio).map(|busy| if saturated { busy + ", saturated" } else { busy })),
         ("loop lag", loop_lag_seconds.map(|seconds| format!("{} ms", millis(seconds)))),
         ("schedule lag", lag),
+        ("arrivals dropped", Some(measured.arrivals_dropped).filter(|count| *count > 0).map(|count| count.to_string())),
         ("memory", resident_bytes.map(format_size)),
         ("open files", open_fds.map(|count| count.to_string())),
         ("connections opened", Some(measured.connections_opened.to_string())),

@@ -19,12 +19,11 @@ use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use crate::report;
-use crate::scenario::plan::{Mix, Plan};
+use crate::scenario::plan::Plan;
 
 pub(super) struct Live {
     plan: Arc<Plan>,
     client: Client,
-    mix: Mix,
     state: Mutex<State>,
     scrapes: AtomicU64,
     scraped: Notify,
@@ -38,6 +37,8 @@ struct State {
     /// Unknown during setup.
     started: Option<Instant>,
     stopping: bool,
+    /// When each crew's target broke, in its own time.
+    broke: Vec<Option<Duration>>,
     load_ended: Option<Instant>,
     finished: bool,
     reading: Option<Reading>,
@@ -65,13 +66,14 @@ impl Live {
             extra,
             started: None,
             stopping: false,
+            broke: vec![None; plan.crews.len()],
             load_ended: None,
             finished: false,
             reading: None,
             busy: Vec::new(),
             connections: (0, 0),
         };
-        Self { mix: plan.mix(), client, plan, state: Mutex::new(state), scrapes: AtomicU64::new(0), scraped: Notify::new() }
+        Self { client, plan, state: Mutex::new(state), scrapes: AtomicU64::new(0), scraped: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,6 +91,11 @@ impl Live {
         let loads = vec![Default::default(); engine.shards().len() - 1];
         state.reading = Some(Reading::take(engine.started(), loads));
         state.busy = engine.busy();
+    }
+
+    /// A crew's target broke at `at` of the crew's time.
+    pub(super) fn broke(&self, crew: usize, at: Duration) {
+        self.state().broke[crew] = Some(at);
     }
 
     pub(super) fn stopping(&self) {
@@ -169,15 +176,14 @@ impl Live {
             state.facts.elapsed = state.elapsed();
             state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
             state.facts.phase = self.phase(&state);
-            let wanted = if state.started.is_none() || state.stopping || state.load_ended.is_some() {
-                0
-            } else {
-                self.plan.load.users.users_at(state.facts.elapsed)
-            };
+            let over = state.started.is_none() || state.stopping || state.load_ended.is_some();
             let mut connections = state.connections;
             let mut extra = state.extra.lock().unwrap_or_else(PoisonError::into_inner);
-            for (user, count) in self.plan.users.iter().zip(self.mix.counts(wanted, self.plan.users.len())) {
-                extra.users_target(user.id, count);
+            for (crew, broke_at) in self.plan.crews.iter().zip(&state.broke) {
+                let wanted = if over { 0 } else { crew.users_at(state.facts.elapsed, *broke_at) };
+                for (user, count) in crew.users.iter().zip(crew.counts(wanted)) {
+                    extra.users_target(self.plan.users[*user].id, count);
+                }
             }
             let (opened, open) = self.client.connections();
             let (opened_before, open_before) = std::mem::replace(&mut connections, (opened, open));
@@ -194,7 +200,9 @@ impl Live {
             return Phase::Done;
         }
         let elapsed = state.elapsed();
-        match self.plan.load.trend(elapsed) {
+        let trends = self.plan.crews.iter().zip(&state.broke).filter_map(|(crew, broke_at)| crew.trend(elapsed, *broke_at));
+        // Before the first crew begins, the run is on its way.
+        match trends.reduce(Trend::beside).unwrap_or(Trend::Rising) {
             _ if state.stopping || state.load_ended.is_some() => Phase::RampDown,
             Trend::Over | Trend::Falling => Phase::RampDown,
             _ if elapsed < self.plan.warm_up => Phase::WarmUp,

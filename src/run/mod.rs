@@ -10,6 +10,7 @@ mod debug;
 mod files;
 mod live;
 mod preflight;
+mod stress;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use crate::scenario::plan::Plan;
 use crate::units::format_duration;
 use files::ResultFolder;
 use live::Live;
+use stress::Stresses;
 
 pub use debug::once;
 
@@ -192,6 +194,10 @@ struct Conductor<'a> {
     validity: Validity,
     /// As of the last progress line.
     last: Snapshot,
+    /// What ends a stress.
+    stresses: Stresses,
+    /// Whether arrivals have been dropped, and it has been said.
+    dropped: bool,
     interrupted: bool,
     /// The warm-up was over before the end.
     warm: bool,
@@ -202,11 +208,14 @@ struct Conductor<'a> {
 impl<'a> Conductor<'a> {
     fn new(job: &'a Job, live: &'a Live, print: &'a mut dyn FnMut(&str)) -> Self {
         let last = live.snapshot();
+        let stresses = Stresses::new(&job.plan, &last);
         Self {
             job,
             live,
             validity: Validity::new(job.plan.validity),
             last,
+            stresses,
+            dropped: false,
             interrupted: false,
             warm: true,
             notes: Vec::new(),
@@ -257,13 +266,27 @@ impl<'a> Conductor<'a> {
         mode
     }
 
-    /// Once a second: the generator's health.
+    /// Once a second: the generator's health, whether users are wanting, and whether a target broke.
     fn look(&mut self, engine: &Engine) {
         self.live.set_peak(engine.peak_users());
         let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
         self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
         for finding in news {
             self.warn(&Diagnostic::warning(finding.message()).hint(finding.hint()));
+        }
+        if !self.dropped && engine.arrivals_dropped() > 0 {
+            self.dropped = true;
+            let message = "arrivals are dropped, because all `max_users` are busy; `otload_arrivals_dropped_total` counts them";
+            self.warn(&Diagnostic::warning(message).hint("the target is too slow for this rate; or raise `max_users`"));
+        }
+        if self.stresses.any() {
+            for (crew, at, note) in self.stresses.look(&self.live.snapshot()) {
+                engine.broke(crew, at);
+                self.live.broke(crew, at);
+                if !self.job.quiet {
+                    eprintln!("{note}");
+                }
+            }
         }
     }
 
@@ -289,7 +312,13 @@ impl<'a> Conductor<'a> {
             valid: invalid_reasons.is_empty(),
             passed: invalid_reasons.is_empty(),
             invalid_reasons,
-            notes: self.notes.iter().cloned().chain(cut).chain(self.validity.notes().into_iter().map(said)).collect(),
+            notes: self
+                .stresses
+                .notes()
+                .chain(self.notes.iter().cloned())
+                .chain(cut)
+                .chain(self.validity.notes().into_iter().map(said))
+                .collect(),
         }
     }
 }

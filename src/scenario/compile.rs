@@ -11,7 +11,7 @@
 //! | `request.rs`, `expect.rs` | requests and what their responses must be |
 //! | `naming.rs` | what metrics call tests, tasks and requests |
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
-//! | `load.rs` | the load, warm-up and graceful stop |
+//! | `load.rs` | the loads, warm-up and graceful stop |
 //! | `validity.rs` | when the generator was the bottleneck |
 
 mod constants;
@@ -137,11 +137,10 @@ impl<'a> Compiler<'a> {
         let setup = self.once(&scenario.setup, "setup");
         let teardown = self.once(&scenario.teardown, "teardown");
         let users = self.users(&scenario.users);
-        let load = self.load(scenario);
+        let load = self.load(scenario, &users);
         let validity = self.validity(&scenario.validity);
         let secrets = self.secrets(scenario);
         let load = load?;
-        self.shares(scenario, &users, &load);
         let plan = Plan {
             name,
             sha256: hex(&Sha256::digest(self.source.text.as_bytes())),
@@ -155,7 +154,7 @@ impl<'a> Compiler<'a> {
             setup,
             teardown,
             users,
-            load: load.profile,
+            crews: load.crews,
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
             validity,

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::plan::{
-    Address, Body, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValidityLimits, ValueRule, Wait,
+    Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValidityLimits, ValueRule, Wait,
 };
-use crate::load;
+use crate::load::{self, Profile, Spacing};
 use crate::template::{JsonTemplate, Template};
-use crate::units::format_duration;
+use crate::units::{Rate, format_duration};
 
 /// The whole plan: load, users with their tasks and steps, and how many series it makes.
 pub fn describe(plan: &Plan) -> String {
@@ -92,7 +92,10 @@ impl Description<'_> {
         if let Some(host) = &plan.host {
             self.line(1, &format!("host      {}", host.as_str().trim_end_matches('/')));
         }
-        self.line(1, &format!("load      {}", load_of(plan)));
+        let shared = plan.crews.iter().find(|crew| !self.is_own(crew));
+        if let Some(crew) = shared {
+            self.load(crew);
+        }
         if !plan.warm_up.is_zero() {
             self.line(1, &format!("warm-up   {}, not in the summary", format_duration(plan.warm_up)));
         }
@@ -105,8 +108,31 @@ impl Description<'_> {
         }
         let headers: Vec<_> = self.common.headers.iter().map(|(name, value)| format!("header    {name}: {value}")).collect();
         headers.iter().for_each(|header| self.line(1, header));
-        self.text.push('\n');
-        for line in load::draw(&plan.load).lines() {
+        if let Some(crew) = shared {
+            self.text.push('\n');
+            self.curve(crew);
+        }
+    }
+
+    /// A user type's own, rather than one that several may share.
+    fn is_own(&self, crew: &Crew) -> bool {
+        matches!(*crew.users, [one] if self.plan.users[one].own_load)
+    }
+
+    fn load(&mut self, crew: &Crew) {
+        let after = if crew.start_after.is_zero() {
+            String::new()
+        } else {
+            format!(", begins after {}", format_duration(crew.start_after))
+        };
+        self.line(1, &format!("load      {}{after}", load_of(&crew.profile)));
+        if let Some(until) = &crew.until {
+            self.line(1, &format!("until     {until}, of all requests of a step"));
+        }
+    }
+
+    fn curve(&mut self, crew: &Crew) {
+        for line in load::draw(&crew.profile).lines() {
             self.line(1, line.trim_end());
         }
     }
@@ -122,7 +148,13 @@ impl Description<'_> {
     fn user(&mut self, user: &UserType) {
         self.line(0, "");
         self.line(0, &format!("{}, {}", user.name, share_of(self.plan, user)));
-        self.line(1, &format!("wait      {}", wait_of(user.wait_time)));
+        let crew = self.plan.crew_of(user.id.index());
+        if let Some(crew) = crew.filter(|crew| self.is_own(crew)) {
+            self.load(crew);
+        }
+        let open = crew.is_some_and(|crew| matches!(crew.profile, Profile::Open(_)));
+        let wait = if open { "none: tasks start when they arrive".to_owned() } else { wait_of(user.wait_time) };
+        self.line(1, &format!("wait      {wait}"));
         self.line(
             1,
             match user.order {
@@ -140,6 +172,10 @@ impl Description<'_> {
         let total: u64 = user.tasks.iter().map(|task| u64::from(task.weight)).sum();
         for task in &user.tasks {
             self.task(user, task, total);
+        }
+        if let Some(crew) = crew.filter(|crew| self.is_own(crew)) {
+            self.text.push('\n');
+            self.curve(crew);
         }
     }
 
@@ -217,15 +253,25 @@ impl Description<'_> {
     }
 }
 
-fn load_of(plan: &Plan) -> String {
-    let users = &plan.load.users;
+fn load_of(profile: &Profile) -> String {
     let count = |users: u32| format!("{users} user{}", if users == 1 { "" } else { "s" });
-    let settled = users.settled();
-    let mut text = format!("at most {}", count(users.peak()));
-    if !settled.is_zero() && users.end().is_none_or(|end| settled < end) {
+    let mut text = match profile {
+        Profile::Open(open) => {
+            let most = if open.settled().is_zero() { "" } else { "at most " };
+            let spacing = if open.spacing() == Spacing::Poisson { ", at random (Poisson)" } else { "" };
+            let rate = Rate::try_new(open.peak_rate()).map_or_else(String::new, |rate| rate.to_string());
+            format!("{most}{rate} arrivals{spacing}, at most {} at once", count(open.max_users()))
+        }
+        Profile::Stress(stress) => {
+            format!("{} to {} in {} steps, then {} again", stress.from(), count(stress.to()), stress.steps(), stress.from())
+        }
+        Profile::Closed { users, .. } => format!("at most {}", count(users.peak())),
+    };
+    let (settled, end) = (profile.settled(), profile.end());
+    if !settled.is_zero() && end.is_none_or(|end| settled < end) && !matches!(profile, Profile::Stress(_)) {
         let _ = write!(text, ", steady after {}", format_duration(settled));
     }
-    match (users.end(), plan.load.iterations) {
+    match (end, profile.iterations()) {
         (Some(end), None) => drop(write!(text, ", ends after {}", format_duration(end))),
         (Some(end), Some(tasks)) => drop(write!(text, ", ends after {tasks} tasks or {}", format_duration(end))),
         (None, Some(tasks)) => drop(write!(text, ", ends after {tasks} tasks")),
@@ -247,12 +293,22 @@ fn validity_of(limits: &ValidityLimits) -> String {
 }
 
 fn share_of(plan: &Plan, user: &UserType) -> String {
+    if user.own_load {
+        return "a load of its own".to_owned();
+    }
+    let open = plan.crew_of(user.id.index()).is_some_and(|crew| matches!(crew.profile, Profile::Open(_)));
+    let share = share_of_users(plan, user);
+    if open { share.replace("users", "arrivals") } else { share }
+}
+
+fn share_of_users(plan: &Plan, user: &UserType) -> String {
     match user.share {
         Share::Fixed(count) => format!("always {count}"),
         Share::Weight(weight) => {
             let weight_of = |user: &UserType| if let Share::Weight(weight) = user.share { u64::from(weight) } else { 0 };
-            let others = plan.users.iter().any(|user| matches!(user.share, Share::Fixed(_)));
-            let total = plan.users.iter().map(weight_of).sum();
+            let sharing = || plan.users.iter().filter(|user| !user.own_load);
+            let others = sharing().any(|user| matches!(user.share, Share::Fixed(_)));
+            let total = sharing().map(weight_of).sum();
             match (u64::from(weight) == total, others) {
                 (true, false) => "all users".to_owned(),
                 (true, true) => "all other users".to_owned(),
@@ -277,6 +333,7 @@ fn wait_of(wait: Wait) -> String {
         Wait::Exponential(mean) => format!("exponential, {} on average", d(mean)),
         Wait::Normal { mean, std } => format!("normal, {} ± {}", d(mean), d(std)),
         Wait::Pacing(duration) => format!("tasks start {} apart", d(duration)),
+        Wait::Throughput(duration) => format!("tasks are due {} apart, and late ones are made up for", d(duration)),
     }
 }
 

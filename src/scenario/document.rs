@@ -106,6 +106,9 @@ pub fn schema() -> Json {
             definition["oneOf"] = Json::Array(forms);
         }
     }
+    if let Some(stage) = definitions.get_mut("Stage") {
+        stage["oneOf"] = json!([{"required": ["users"]}, {"required": ["arrival_rate"]}]);
+    }
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "otload scenario",

@@ -10,6 +10,7 @@ pub mod compile;
 pub mod describe;
 pub mod document;
 pub mod plan;
+pub mod threshold;
 
 pub use compile::{Overrides, compile, load};
 pub use describe::describe;

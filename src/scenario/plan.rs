@@ -7,9 +7,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
+use super::threshold::Condition;
 use crate::diagnostic::Source;
 use crate::http::settings::Settings;
-use crate::load::Profile;
+use crate::load::{Profile, Trend};
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
@@ -31,7 +32,8 @@ pub struct Plan {
     pub teardown: Vec<Step>,
     /// In the order of the file; a user type's id is its index.
     pub users: Vec<UserType>,
-    pub load: Profile,
+    /// At least one; each user type belongs to one of them.
+    pub crews: Vec<Crew>,
     /// Left out of summary and thresholds; zero for none.
     pub warm_up: Duration,
     /// How long a stopping user may take to end its task.
@@ -59,12 +61,29 @@ pub struct ValidityLimits {
     pub dropped: Ratio,
 }
 
+/// User types that follow one load together.
+#[derive(Debug)]
+pub struct Crew {
+    pub profile: Profile,
+    /// When its time begins, since the run's start.
+    pub start_after: Duration,
+    /// What ends a stress, of the figures of a step.
+    pub until: Option<Condition>,
+    /// Its user types, by index into [`Plan::users`].
+    pub users: Vec<usize>,
+    /// The number of its first user: those of all crews are numbered through.
+    pub first_slot: u32,
+    mix: Mix,
+}
+
 /// One kind of user.
 #[derive(Debug)]
 pub struct UserType {
     pub id: UserId,
     pub name: String,
     pub share: Share,
+    /// It shares no load with others.
+    pub own_load: bool,
     /// After each task.
     pub wait_time: Wait,
     pub order: Order,
@@ -128,8 +147,11 @@ pub enum Wait {
         mean: Duration,
         std: Duration,
     },
-    /// Tasks start this far apart (`constant_pacing`, and `constant_throughput` as its inverse).
+    /// Tasks start at least this far apart (`constant_pacing`): one that takes longer delays those after it.
     Pacing(Duration),
+    /// Tasks are due this far apart (`constant_throughput`): after one that took longer, those that were due meanwhile follow
+    /// at once, and their response times count from when they were due.
+    Throughput(Duration),
 }
 
 #[derive(Debug)]
@@ -267,16 +289,56 @@ impl Plan {
         }
     }
 
-    /// The user type of slot `slot` (from 0): fixed ones first, then weighted ones interleaved so that every prefix is
-    /// as near to the weights as whole users can be.
-    pub fn mix(&self) -> Mix {
-        Mix::new(&self.users.iter().map(|user| user.share).collect::<Vec<_>>())
+    /// The crew of the user type with index `user`.
+    pub fn crew_of(&self, user: usize) -> Option<&Crew> {
+        self.crews.iter().find(|crew| crew.users.contains(&user))
+    }
+}
+
+// === impl Crew ===
+
+impl Crew {
+    pub fn new(
+        profile: Profile,
+        start_after: Duration,
+        until: Option<Condition>,
+        users: Vec<usize>,
+        shares: &[Share],
+        first_slot: u32,
+    ) -> Self {
+        Self { profile, start_after, until, users, first_slot, mix: Mix::new(shares) }
+    }
+
+    /// When it ends by itself, at the latest, since the run's start.
+    pub fn end(&self) -> Option<Duration> {
+        self.profile.end().map(|end| end.saturating_add(self.start_after))
+    }
+
+    /// The user type, by index into [`Plan::users`], of its slot or arrival `number` (from 0): fixed ones first, then weighted
+    /// ones interleaved so that every prefix is as near to the weights as whole users can be.
+    pub fn user_of(&self, number: u64) -> Option<usize> {
+        self.users.get(self.mix.user_of(number)?).copied()
+    }
+
+    /// How many of its slots `0..users` each of its user types has, in the order of `self.users`.
+    pub fn counts(&self, users: u32) -> Vec<u32> {
+        self.mix.counts(users, self.users.len())
+    }
+
+    /// Where it stands at `elapsed` of the run, given when its target broke; nowhere before it has begun.
+    pub fn trend(&self, elapsed: Duration, broke_at: Option<Duration>) -> Option<Trend> {
+        Some(self.profile.trend(elapsed.checked_sub(self.start_after)?, broke_at))
+    }
+
+    /// How many users it should have at `elapsed` of the run; of an open load, the most that there may be.
+    pub fn users_at(&self, elapsed: Duration, broke_at: Option<Duration>) -> u32 {
+        elapsed.checked_sub(self.start_after).map_or(0, |elapsed| self.profile.users_at(elapsed, broke_at))
     }
 }
 
 /// Which user type each slot has; a pure function of the slot.
 #[derive(Clone, Debug)]
-pub struct Mix {
+struct Mix {
     fixed: Vec<usize>,
     /// One period of the weighted part.
     cycle: Vec<usize>,
@@ -319,8 +381,8 @@ impl Mix {
     }
 
     /// The index of the user type of slot `slot`; `None` when there are only fixed ones and fewer than that.
-    pub fn user_of(&self, slot: u32) -> Option<usize> {
-        let slot = slot as usize;
+    fn user_of(&self, slot: u64) -> Option<usize> {
+        let slot = usize::try_from(slot).unwrap_or(usize::MAX);
         match self.fixed.get(slot) {
             Some(user) => Some(*user),
             None if self.cycle.is_empty() => None,
@@ -329,10 +391,10 @@ impl Mix {
     }
 
     /// How many of the slots `0..users` each of `types` user types has.
-    pub fn counts(&self, users: u32, types: usize) -> Vec<u32> {
+    fn counts(&self, users: u32, types: usize) -> Vec<u32> {
         let mut counts = vec![0; types];
         for slot in 0..users {
-            match self.user_of(slot).and_then(|user| counts.get_mut(user)) {
+            match self.user_of(u64::from(slot)).and_then(|user| counts.get_mut(user)) {
                 Some(count) => *count += 1,
                 None => break,
             }
@@ -369,7 +431,7 @@ impl Wait {
 mod tests {
     use super::*;
 
-    fn mix(shares: &[Share], slots: u32) -> Vec<Option<usize>> {
+    fn mix(shares: &[Share], slots: u64) -> Vec<Option<usize>> {
         let mix = Mix::new(shares);
         (0..slots).map(|slot| mix.user_of(slot)).collect()
     }
@@ -389,10 +451,10 @@ mod tests {
         let weights = [7u32, 2, 1];
         let mix = Mix::new(&weights.map(Share::Weight));
         let mut counts = [0f64; 3];
-        for slot in 0..1000 {
+        for slot in 0..1000u64 {
             counts[mix.user_of(slot).unwrap()] += 1.0;
             for (count, weight) in counts.iter().zip(weights) {
-                assert!((count - f64::from(slot + 1) * f64::from(weight) / 10.0).abs() <= 1.0, "slot {slot}: {counts:?}");
+                assert!((count - (slot + 1) as f64 * f64::from(weight) / 10.0).abs() <= 1.0, "slot {slot}: {counts:?}");
             }
         }
     }

@@ -9,7 +9,6 @@
 //! |---|---|
 //! | `names.rs` | what a template may refer to |
 //! | `scope.rs` | what those names stand for while a user runs |
-//! | `random.rs` | a user's random stream |
 //! | `check.rs`, `syntax.rs` | what is wrong with a template, before anything runs |
 //! | `code.rs` | an expression, ready to be computed |
 //! | `engine.rs` | MiniJinja, set up for scenarios |
@@ -28,15 +27,15 @@ mod filters;
 mod functions;
 mod json;
 mod names;
-mod random;
 mod scope;
 mod syntax;
 
 pub use json::{JsonTemplate, from_json};
 pub use minijinja::Value;
 pub use names::{Names, Reference};
-pub use random::Random;
 pub use scope::{Response, Scope, Shared};
+
+pub use crate::random::Random;
 
 use code::Code;
 use minijinja::Environment;

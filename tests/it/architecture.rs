@@ -27,12 +27,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &[]),
     ("clock", &[]),
     ("diagnostic", &[]),
+    ("random", &[]),
     ("reason", &[]),
     ("units", &[]),
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock"];
+const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random"];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -7,6 +7,7 @@ mod endings;
 mod examples;
 mod flask;
 mod kit;
+mod open;
 mod scenarios;
 mod truth;
 mod users;

@@ -191,8 +191,8 @@ fn the_command_line_goes_before_the_file() {
     .unwrap();
     assert_eq!(plan.name, "small", "the file's name without folder and extension");
     assert_eq!(plan.host.unwrap().as_str(), "https://example.com:8443/");
-    assert_eq!((plan.load.users.peak(), plan.load.users.end()), (20, Some(Duration::from_secs(30))));
-    assert_eq!(plan.load.users.users_at(Duration::from_millis(1100)), 5, "one at once, then four a second");
+    assert_eq!((plan.crews[0].profile.peak(), plan.crews[0].profile.end()), (20, Some(Duration::from_secs(30))));
+    assert_eq!(plan.crews[0].profile.users_at(Duration::from_millis(1100), None), 5, "one at once, then four a second");
     assert_eq!(plan.sha256.len(), 64);
 }
 
@@ -287,8 +287,8 @@ fn documented_forms_of_a_load_compile() {
     ] {
         let text = SMALL.replace("{users: 10, spawn_rate: 5/s, run_time: 1m}", load);
         let plan = with(&text, |_| {}).unwrap();
-        assert_eq!((plan.load.users.peak(), plan.load.users.end()), (peak, end.map(Duration::from_secs)), "{load}");
-        assert_eq!(plan.load.iterations, load.contains("iterations").then_some(10_000), "{load}");
+        assert_eq!((plan.crews[0].profile.peak(), plan.crews[0].profile.end()), (peak, end.map(Duration::from_secs)), "{load}");
+        assert_eq!(plan.crews[0].profile.iterations(), load.contains("iterations").then_some(10_000), "{load}");
         assert_eq!(plan.graceful_stop, Duration::from_secs(30));
     }
 }
@@ -485,10 +485,22 @@ fn the_schema_describes_every_key_and_only_what_there_is() {
     walk(&schema, &mut seen, &mut references);
     let undescribed: Vec<_> = seen.iter().filter(|(_, described)| !**described).collect();
     assert!(undescribed.is_empty(), "{undescribed:?}");
-    for key in ["users", "wait_time", "flow", "spawn_rate", "max_body", "constant_throughput", "gte", "server_name"] {
+    for key in [
+        "users",
+        "wait_time",
+        "flow",
+        "spawn_rate",
+        "max_body",
+        "constant_throughput",
+        "gte",
+        "server_name",
+        "arrival_rate",
+        "start_after",
+        "normal_users",
+    ] {
         assert!(seen.contains_key(key), "{key}");
     }
-    for key in ["capture", "arrival_rate", "thresholds", "data"] {
+    for key in ["capture", "thresholds", "data"] {
         assert!(!seen.contains_key(key), "{key} is not supported yet");
     }
     for reference in references {

@@ -79,6 +79,22 @@ fn target_summary_and_prometheus_count_the_same_with_text() {
 }
 
 #[test]
+fn target_summary_and_prometheus_count_the_same_of_arrivals() {
+    let load = "load: {arrival_rate: 150/s, arrivals: poisson, max_users: 100, run_time: 8s}";
+    let (finished, target) = totals_agree(
+        &format!("{}{load}\n", TWO_REQUESTS.replace("    wait_time: {between: [1ms, 30ms]}\n", "")),
+        Form::Protobuf,
+        None,
+    );
+    let summary = finished.summary();
+    assert_eq!((&summary["totals"]["failures"], &summary["arrivals_dropped"]), (&0.into(), &0.into()));
+    // A task is one request to /cars or two to /orders. Five standard deviations.
+    let tasks = target.by_request()["GET /cars"] + target.by_request()["GET /orders"];
+    assert!((1200 - 175..=1200 + 175).contains(&tasks), "{tasks}");
+    assert_eq!(target.by_request()["GET /hello"], target.by_request()["GET /bye"]);
+}
+
+#[test]
 fn the_warm_up_is_in_prometheus_and_not_in_the_summary() {
     let target = CountingTarget::start(Delays::none());
     let scenario = "warm_up: 2s\nusers: [{name: U, wait_time: 20ms, tasks: [{get: /cars}]}]\nload: {users: 10, run_time: 4s}\n";

@@ -42,7 +42,7 @@ fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
             by_request_name(family, snapshot)
         }
         name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
-        name::USERS | name::USERS_TARGET => users(family, snapshot),
+        name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED => users(family, snapshot),
         _ => run(family, snapshot),
     }
 }
@@ -127,6 +127,12 @@ fn tasks<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
 
 fn users<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     let totals = &snapshot.totals;
+    if *family.metric == name::ARRIVALS_DROPPED {
+        for (user, dropped) in snapshot.catalog.users.iter().zip(&totals.arrivals_dropped) {
+            family.push(&[user], [], Value::Integer(*dropped));
+        }
+        return;
+    }
     for ((user, states), target) in snapshot.catalog.users.iter().zip(&totals.users).zip(&totals.users_target) {
         if *family.metric == name::USERS_TARGET {
             family.push(&[user], [], Value::Integer(*target));

@@ -99,14 +99,23 @@ fn decode(body: &[u8]) -> Vec<MetricFamily> {
     families
 }
 
+/// Compares with a file beside this one; `UPDATE_GOLDEN=1` writes it instead.
+fn golden(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/export/prometheus/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap() == text, "{name} differs; see UPDATE_GOLDEN=1 and git diff");
+}
+
 #[test]
 fn golden_text() {
-    assert_eq!(text_of(&snapshot(), Format::Text), include_str!("golden/text.txt"));
+    golden("text.txt", &text_of(&snapshot(), Format::Text));
 }
 
 #[test]
 fn golden_openmetrics() {
-    assert_eq!(text_of(&snapshot(), Format::OpenMetrics), include_str!("golden/openmetrics.txt"));
+    golden("openmetrics.txt", &text_of(&snapshot(), Format::OpenMetrics));
 }
 
 /// Every family of the table is written, and by every form; none has two series with the same labels.

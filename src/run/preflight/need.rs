@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use crate::scenario::plan::{Address, Plan, RequestStep, Step, UserType, Wait};
+use crate::load::Profile;
+use crate::scenario::plan::{Address, Crew, Plan, RequestStep, Step, UserType, Wait};
 
 /// What is needed.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,25 +34,20 @@ const FASTEST_ANSWER: Duration = Duration::from_millis(1);
 
 impl Need {
     pub(super) fn of(plan: &Plan, workers: u32, demo: bool) -> Self {
-        let users = plan.load.users.peak();
-        let counts = plan.mix().counts(users, plan.users.len());
-        let rates = plan.users.iter().zip(counts).map(|(user, count)| f64::from(count) * rate(user));
-        let rate: f64 = rates.sum();
-        let in_time = plan.load.users.end().map(|end| rate * end.as_secs_f64());
-        let in_tasks = plan.load.iterations.map(|tasks| {
-            let longest = plan.users.iter().flat_map(|user| &user.tasks).map(|task| work(&task.steps).0).fold(0.0, f64::max);
-            tasks as f64 * longest
-        });
+        let users: u64 = plan.crews.iter().map(|crew| u64::from(crew.profile.peak())).sum();
+        let rate: f64 = plan.crews.iter().map(|crew| rate_of(plan, crew)).sum();
+        // Of all crews together, if each has an end.
+        let requests = plan.crews.iter().map(|crew| requests_of(plan, crew)).sum::<Option<f64>>();
         let targets = targets(plan);
         Self {
-            users: users.into(),
+            users,
             targets: targets.as_ref().map(|targets| addresses(plan, targets)),
             sources: plan.http.source_addresses.iter().collect::<BTreeSet<_>>().len() as u64,
             workers: workers.into(),
             demo,
             keep_alive: plan.http.keep_alive,
             rate,
-            requests: in_time.into_iter().chain(in_tasks).reduce(f64::min),
+            requests,
             loopback: targets.is_some_and(|targets| targets.iter().all(|(host, _)| is_loopback(host))),
         }
     }
@@ -129,6 +125,28 @@ fn requests(user: &UserType) -> Vec<&RequestStep> {
 
 // === rates ===
 
+/// Requests a second of a crew at its peak.
+fn rate_of(plan: &Plan, crew: &Crew) -> f64 {
+    let kinds = || crew.users.iter().map(|user| &plan.users[*user]);
+    if let Profile::Open(open) = &crew.profile {
+        return open.peak_rate() * kinds().map(most_requests).fold(0.0, f64::max);
+    }
+    kinds().zip(crew.counts(crew.profile.peak())).map(|(user, count)| f64::from(count) * rate(user)).sum()
+}
+
+/// Requests of a crew over the whole run, if that has an end.
+fn requests_of(plan: &Plan, crew: &Crew) -> Option<f64> {
+    let in_time = crew.profile.end().map(|end| rate_of(plan, crew) * end.as_secs_f64());
+    let longest = crew.users.iter().map(|user| most_requests(&plan.users[*user])).fold(0.0, f64::max);
+    let in_tasks = crew.profile.iterations().map(|tasks| tasks as f64 * longest);
+    in_time.into_iter().chain(in_tasks).reduce(f64::min)
+}
+
+/// Requests of the user's longest task.
+fn most_requests(user: &UserType) -> f64 {
+    user.tasks.iter().map(|task| work(&task.steps).0).fold(0.0, f64::max)
+}
+
 /// Requests a second of one such user, before a target that answers at once.
 fn rate(user: &UserType) -> f64 {
     let (mut weights, mut requests, mut pauses) = (0.0, 0.0, 0.0);
@@ -144,7 +162,7 @@ fn rate(user: &UserType) -> f64 {
     let (requests, pauses) = (requests / weights, pauses / weights);
     let busy = requests * FASTEST_ANSWER.as_secs_f64() + pauses;
     let period = match user.wait_time {
-        Wait::Pacing(apart) => busy.max(apart.as_secs_f64()),
+        Wait::Pacing(apart) | Wait::Throughput(apart) => busy.max(apart.as_secs_f64()),
         wait => busy + mean(wait),
     };
     if period > 0.0 { requests / period } else { 0.0 }
@@ -165,9 +183,11 @@ fn work(steps: &[Step]) -> (f64, f64) {
 /// In seconds.
 fn mean(wait: Wait) -> f64 {
     match wait {
-        Wait::Constant(pause) | Wait::Pacing(pause) | Wait::Exponential(pause) | Wait::Normal { mean: pause, .. } => {
-            pause.as_secs_f64()
-        }
+        Wait::Constant(pause)
+        | Wait::Pacing(pause)
+        | Wait::Throughput(pause)
+        | Wait::Exponential(pause)
+        | Wait::Normal { mean: pause, .. } => pause.as_secs_f64(),
         Wait::Between(least, most) => (least.as_secs_f64() + most.as_secs_f64()) / 2.0,
     }
 }

@@ -1,39 +1,256 @@
-//! `load`, `warm_up` and `graceful_stop`, with what the command line says instead.
+//! `load`, `warm_up` and `graceful_stop`, with what the command line says instead; and user types' own loads.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Compiler;
 use crate::diagnostic::Diagnostic;
-use crate::load::{Closed, Profile, Stage};
+use crate::load::{Closed, Open, Profile, RateStage, Soak, Spacing, Spike, Stage, Stress};
 use crate::scenario::document::Scenario;
-use crate::scenario::document::model::{Load, Stage as StageForm, UserType as UserForm};
+use crate::scenario::document::model::{
+    Load, Soak as SoakForm, Spacing as SpacingForm, Spike as SpikeForm, Stage as StageForm, Stress as StressForm,
+    UserType as UserForm,
+};
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::List;
-use crate::scenario::plan::{Share, UserType};
-use crate::units::{Rate, duration_from_seconds, format_duration};
+use crate::scenario::plan::{Crew, Share, UserType};
+use crate::scenario::threshold::Condition;
+use crate::units::{Rate, Ratio, duration_from_seconds, format_duration};
 
-/// The compiled load.
+/// The compiled loads.
 pub(super) struct Compiled {
-    pub(super) profile: Profile,
+    pub(super) crews: Vec<Crew>,
     pub(super) warm_up: Duration,
     pub(super) graceful_stop: Duration,
 }
 
+/// When one crew works, and what ends it.
+struct Schedule {
+    profile: Profile,
+    until: Option<Condition>,
+}
+
+/// Whose load it is, and what of it the command line overrides.
+#[derive(Clone)]
+struct Whose {
+    /// `None`: the scenario's.
+    user: Option<String>,
+    /// Where `load` is written.
+    key: Option<Range<usize>>,
+    users: Option<u32>,
+    spawn_rate: Option<Rate>,
+    run_time: Option<Duration>,
+}
+
 /// More users than one machine can hold.
 const MOST_USERS: u32 = 1_000_000;
+/// More arrivals a second than one machine can start.
+const MOST_ARRIVALS: f64 = 1_000_000.0;
+/// More steps than anybody looks at.
+const MOST_STEPS: u32 = 10_000;
 const SPREAD: &str = "spread such a load over several machines";
+const OPEN: &str = "write `load: {arrival_rate: 200/s, max_users: 500, run_time: 1m}`";
 
 impl Compiler<'_> {
-    pub(super) fn load(&mut self, scenario: &Scenario) -> Option<Compiled> {
+    pub(super) fn load(&mut self, scenario: &Scenario, users: &[UserType]) -> Option<Compiled> {
+        let forms: Vec<UserForm> = match scenario.users.value() {
+            Some(list) => list.items.iter().map(|form| form.value.clone()).collect(),
+            None => Vec::new(),
+        };
+        let own = self.own_loads(&forms);
         let absent = Load::default();
         let load = match &scenario.load {
             Field::Given { value, .. } => &value.value,
-            // Reported; what else there is to say would only repeat it.
-            Field::Wrong { .. } => return None,
-            Field::Absent => &absent,
+            Field::Wrong { .. } | Field::Absent => &absent,
         };
-        let closed =
-            if let Some(key) = load.stages.key() { self.stages(load, &key.clone()) } else { self.constant(scenario, load) };
+        let shared = self.shared_load(scenario, load, &forms);
+        let warm_up = self.either(&scenario.warm_up, &load.warm_up, "warm_up").cloned();
+        let graceful_stop = self
+            .either(&scenario.graceful_stop, &load.graceful_stop, "graceful_stop")
+            .map_or(Duration::from_secs(30), |placed| placed.value);
+
+        let mut crews: Vec<Crew> = Vec::new();
+        let mut all = true;
+        let first_slot = |crews: &[Crew]| crews.iter().map(|crew| crew.profile.peak()).sum();
+        let form_of = |user: &UserType| match forms.as_slice() {
+            [_] => Some(0),
+            _ => forms.iter().position(|form| form.name.value() == Some(&user.name)),
+        };
+        let (apart, together): (Vec<_>, Vec<_>) =
+            (0..users.len()).partition(|at| form_of(&users[*at]).is_some_and(|form| !forms[form].load.is_absent()));
+        match shared {
+            Some(Schedule { profile, until }) if !together.is_empty() => {
+                self.shares(&forms, &profile, users, &together);
+                let shares = together.iter().map(|at| users[*at].share).collect::<Vec<_>>();
+                crews.push(Crew::new(profile, Duration::ZERO, until, together, &shares, 0));
+            }
+            Some(_) => {}
+            None => all &= together.is_empty(),
+        }
+        for at in apart {
+            let form = form_of(&users[at]).unwrap_or(0);
+            match &own[form] {
+                Some(Schedule { profile, until }) => {
+                    let start_after = forms[form].start_after.value().copied().unwrap_or_default();
+                    let slot = first_slot(&crews);
+                    crews.push(Crew::new(profile.clone(), start_after, until.clone(), vec![at], &[Share::Weight(1)], slot));
+                }
+                None => all = false,
+            }
+        }
+        for crew in crews.iter().filter(|crew| matches!(crew.profile, Profile::Open(_))) {
+            for form in crew.users.iter().filter_map(|at| form_of(&users[*at])) {
+                self.no_waits(&forms[form]);
+            }
+        }
+        if !all || crews.is_empty() {
+            return None;
+        }
+        let warm_up = self.warm_up(warm_up, &crews);
+        Some(Compiled { crews, warm_up, graceful_stop })
+    }
+
+    /// The load of those user types that have none of their own.
+    fn shared_load(&mut self, scenario: &Scenario, load: &Load, forms: &[UserForm]) -> Option<Schedule> {
+        // Reported; what else there is to say would only repeat it.
+        if matches!(scenario.load, Field::Wrong { .. }) {
+            return None;
+        }
+        let needed = forms.is_empty() || forms.iter().any(|form| form.load.is_absent());
+        if !needed {
+            let options = [("--users", self.overrides.users.is_some()), ("--spawn-rate", self.overrides.spawn_rate.is_some())];
+            for (option, _) in options.into_iter().filter(|(_, given)| *given) {
+                self.problems.push(
+                    Diagnostic::error(format!("{option} has nothing to override: every user type has its own `load`"))
+                        .hint("change them in the file"),
+                );
+            }
+            let says_when = |load: &Load| Self::keys(load).iter().any(|(_, key)| key.is_some());
+            if let Some(key) = scenario.load.key().filter(|_| says_when(load)) {
+                self.push(&key.clone(), "this `load` is nobody's: every user type has its own", "remove it");
+            }
+            return None;
+        }
+        let whose = Whose {
+            user: None,
+            key: scenario.load.key().cloned(),
+            users: self.overrides.users,
+            spawn_rate: self.overrides.spawn_rate,
+            run_time: self.overrides.run_time,
+        };
+        self.schedule(load, &whose)
+    }
+
+    /// The loads that user types carry, one for each form.
+    fn own_loads(&mut self, forms: &[UserForm]) -> Vec<Option<Schedule>> {
+        let mut own = Vec::new();
+        for form in forms {
+            if let (Some(key), true) = (form.start_after.key(), form.load.is_absent()) {
+                self.push(
+                    &key.clone(),
+                    "`start_after` without a `load` of its own",
+                    "add one beside it, such as `load: {users: 10, run_time: 1m}`; the others begin with the run",
+                );
+            }
+            let Some(load) = form.load.given() else {
+                own.push(None);
+                continue;
+            };
+            for (name, key) in [("weight", form.weight.key()), ("fixed_count", form.fixed_count.key())] {
+                if let Some(key) = key {
+                    self.push(
+                        &key.clone(),
+                        format!("`{name}` means nothing beside a `load` of its own"),
+                        "remove one of the two: a share is one of the scenario's `load`",
+                    );
+                }
+            }
+            for (name, key) in [("warm_up", load.value.warm_up.key()), ("graceful_stop", load.value.graceful_stop.key())] {
+                if let Some(key) = key {
+                    self.push(&key.clone(), format!("`{name}` is one for the whole run"), "put it at the top of the file");
+                }
+            }
+            let start_after = form.start_after.value().copied().unwrap_or_default();
+            let run_time = self.overrides.run_time.filter(|time| !time.is_zero());
+            let name = form.name.value().cloned().unwrap_or_else(|| "User".to_owned());
+            if run_time.is_some_and(|time| time <= start_after) {
+                let problem =
+                    format!("--run-time: the run would end before `{name}` begins, after {}", format_duration(start_after));
+                self.problems.push(Diagnostic::error(problem).hint("give a longer one"));
+            }
+            let whose = Whose {
+                user: Some(name),
+                key: form.load.key().cloned(),
+                users: None,
+                spawn_rate: None,
+                run_time: run_time.map(|time| time.saturating_sub(start_after)),
+            };
+            own.push(self.schedule(&load.value, &whose));
+        }
+        own
+    }
+
+    fn schedule(&mut self, load: &Load, whose: &Whose) -> Option<Schedule> {
+        let shapes = [("spike", load.spike.key()), ("stress", load.stress.key()), ("soak", load.soak.key())];
+        let open_stages =
+            load.stages.value().is_some_and(|list| list.items.iter().any(|stage| !stage.value.arrival_rate.is_absent()));
+        let closed = |users: Closed| Profile::Closed { users, iterations: None };
+        let plain = |profile: Option<Profile>| profile.map(|profile| Schedule { profile, until: None });
+        if let Some((name, Some(key))) = shapes.into_iter().find(|(_, key)| key.is_some()) {
+            let key = key.clone();
+            self.alone(load, name, &[], "a shape says itself how many users there are, and when it ends");
+            let all = [
+                ("--users", whose.users.is_some()),
+                ("--spawn-rate", whose.spawn_rate.is_some()),
+                ("--run-time", whose.run_time.is_some()),
+            ];
+            self.refuse(&all, &key, &format!("the shape `{name}`"), "change the shape in the file, or run without this option");
+            return match name {
+                "spike" => plain(load.spike.given().and_then(|form| self.spike(form)).map(closed)),
+                "soak" => plain(load.soak.given().and_then(|form| self.soak(form)).map(closed)),
+                _ => load.stress.given().and_then(|form| self.stress(form)),
+            };
+        }
+        if let Some(key) = load.stages.key() {
+            let key = key.clone();
+            let hint = if open_stages {
+                "stages say themselves how many tasks arrive, and when it ends"
+            } else {
+                "stages say themselves how many users there are, and when it ends"
+            };
+            // Without arrivals in any stage, those two are told to be of another kind of load.
+            self.alone(load, "stages", &["max_users", "arrivals"], hint);
+            let all = [
+                ("--users", whose.users.is_some()),
+                ("--spawn-rate", whose.spawn_rate.is_some()),
+                ("--run-time", whose.run_time.is_some()),
+            ];
+            self.refuse(&all, &key, "a load in stages", "change the stages in the file, or run without this option");
+            if open_stages {
+                return plain(self.open_stages(load, &key).map(Profile::Open));
+            }
+            self.only_open(load);
+            return plain(self.stages(load).map(closed));
+        }
+        if let Some(key) = load.arrival_rate.key() {
+            let key = key.clone();
+            self.alone(
+                load,
+                "arrival_rate",
+                &["max_users", "arrivals", "run_time"],
+                "in an open load tasks arrive, at most `max_users` at once",
+            );
+            let most = [("--users", whose.users.is_some()), ("--spawn-rate", whose.spawn_rate.is_some())];
+            self.refuse(
+                &most,
+                &key,
+                "an open load",
+                "change `arrival_rate` or `max_users` in the file, or run without this option",
+            );
+            return plain(self.open(load, &key, whose).map(Profile::Open));
+        }
+        self.only_open(load);
+        let users = self.constant(load, whose);
         let iterations = load.iterations.given().map(|iterations| {
             if iterations.value == 0 {
                 self.push(
@@ -44,13 +261,226 @@ impl Compiler<'_> {
             }
             iterations.value
         });
-        let closed = closed?;
-        let warm_up = self.warm_up(scenario, load, &closed);
-        let graceful_stop = self
-            .either(&scenario.graceful_stop, &load.graceful_stop, "graceful_stop")
-            .map_or(Duration::from_secs(30), |placed| placed.value);
-        Some(Compiled { profile: Profile { users: closed, iterations }, warm_up, graceful_stop })
+        plain(users.map(|users| Profile::Closed { users, iterations }))
     }
+
+    /// The keys of a load that say how many and when.
+    fn keys(load: &Load) -> [(&'static str, Option<&Range<usize>>); 11] {
+        [
+            ("users", load.users.key()),
+            ("spawn_rate", load.spawn_rate.key()),
+            ("run_time", load.run_time.key()),
+            ("iterations", load.iterations.key()),
+            ("arrival_rate", load.arrival_rate.key()),
+            ("max_users", load.max_users.key()),
+            ("arrivals", load.arrivals.key()),
+            ("stages", load.stages.key()),
+            ("spike", load.spike.key()),
+            ("stress", load.stress.key()),
+            ("soak", load.soak.key()),
+        ]
+    }
+
+    /// Refuses all keys beside `what` but those of `also`.
+    fn alone(&mut self, load: &Load, what: &str, also: &[&str], hint: &str) {
+        for (name, place) in Self::keys(load) {
+            if let Some(place) = place.filter(|_| name != what && !also.contains(&name)) {
+                self.push(&place.clone(), format!("`{name}` and `{what}` exclude each other"), hint);
+            }
+        }
+    }
+
+    /// Refuses options of the command line.
+    fn refuse(&mut self, options: &[(&str, bool)], key: &Range<usize>, what: &str, hint: &str) {
+        for (option, _) in options.iter().filter(|(_, given)| *given) {
+            let problem = self.error(key, format!("{option} cannot override {what}"));
+            self.problems.push(problem.hint(hint));
+        }
+    }
+
+    /// Keys of open loads in a closed one.
+    fn only_open(&mut self, load: &Load) {
+        for (name, key) in [("max_users", load.max_users.key()), ("arrivals", load.arrivals.key())] {
+            if let Some(key) = key {
+                self.push(&key.clone(), format!("`{name}` belongs to an open load, and this one has no `arrival_rate`"), OPEN);
+            }
+        }
+    }
+
+    /// In an open load nobody waits.
+    fn no_waits(&mut self, form: &UserForm) {
+        if let Some(wait) = form.wait_time.given() {
+            self.warn(
+                &wait.range.clone(),
+                "in an open load `wait_time` is ignored: tasks start when they arrive",
+                "remove it, or load with `users` instead of `arrival_rate`",
+            );
+        }
+    }
+
+    // === open ===
+
+    fn open(&mut self, load: &Load, key: &Range<usize>, whose: &Whose) -> Option<Open> {
+        let max_users = self.max_users(load, key);
+        let rate = load.arrival_rate.given().and_then(|rate| {
+            if rate.value.per_second() <= 0.0 {
+                self.push(&rate.range, "at a rate of zero no task would arrive", "give a rate such as `200/s`");
+                return None;
+            }
+            self.arrivals_of(rate)
+        });
+        let run_time = self.run_time(load, whose);
+        Some(Open::constant(rate?, run_time, spacing(load), max_users?))
+    }
+
+    fn open_stages(&mut self, load: &Load, key: &Range<usize>) -> Option<Open> {
+        let list = load.stages.given()?;
+        let max_users = self.max_users(load, key);
+        for stage in &list.value.items {
+            match (stage.value.users.key(), stage.value.arrival_rate.given()) {
+                (Some(users), _) => self.push(
+                    &users.clone(),
+                    "this stage has `users`, but others have an `arrival_rate`",
+                    "stages are all of users, or all of arrivals",
+                ),
+                (None, Some(rate)) => drop(self.arrivals_of(rate)),
+                (None, None) if stage.value.arrival_rate.is_absent() => {
+                    self.missing_in_stage(stage, "arrival_rate", "how many tasks arrive each second at the end of the stage");
+                }
+                (None, None) => {}
+            }
+        }
+        let zero = |stage: &Placed<StageForm>| stage.value.arrival_rate.value().is_some_and(|rate| rate.per_second() <= 0.0);
+        self.check_stages(
+            list,
+            zero,
+            "arrivals",
+            "write `stages: [{arrival_rate: 50/s, over: 1m}, {arrival_rate: 400/s, over: 5m}]`",
+        );
+        let stages: Vec<_> = list
+            .value
+            .items
+            .iter()
+            .filter_map(|stage| Some(RateStage { rate: *stage.value.arrival_rate.value()?, over: *stage.value.over.value()? }))
+            .collect();
+        Some(Open::stages(&stages, spacing(load), max_users?)).filter(|_| !stages.is_empty())
+    }
+
+    /// A rate that can be kept.
+    fn arrivals_of(&mut self, rate: &Placed<Rate>) -> Option<Rate> {
+        if rate.value.per_second() > MOST_ARRIVALS {
+            self.push(&rate.range, format!("{} are more arrivals than one machine can start", rate.value), SPREAD);
+            return None;
+        }
+        Some(rate.value)
+    }
+
+    fn max_users(&mut self, load: &Load, key: &Range<usize>) -> Option<u32> {
+        let Some(most) = load.max_users.given() else {
+            if load.max_users.is_absent() && !load.has_odd_keys {
+                self.push(
+                    key,
+                    "an open load needs `max_users`",
+                    "add how many tasks may be under way at once, such as `max_users: 500`; it is what a target that hangs can hold up",
+                );
+            }
+            return None;
+        };
+        if let Some(problem) = wrong_number(most.value) {
+            let hint = if most.value == 0 { "give how many tasks may be under way at once" } else { SPREAD };
+            self.push(&most.range, problem, hint);
+            return None;
+        }
+        Some(most.value)
+    }
+
+    // === shapes ===
+
+    fn spike(&mut self, form: &Placed<SpikeForm>) -> Option<Closed> {
+        let form = &form.value;
+        let users = self.number(&form.users);
+        let base = form.base.value().copied().unwrap_or(0);
+        if let (Some(users), Some(placed)) = (users, form.base.given().filter(|base| Some(base.value) >= users)) {
+            self.push(
+                &placed.range,
+                format!("the usual {} users are not fewer than the {users} of the spike", placed.value),
+                "give `users` more than `base`",
+            );
+        }
+        if let (0, Some(settle)) = (base, form.settle.given().filter(|settle| !settle.value.is_zero())) {
+            self.push(
+                &settle.range,
+                "without `base` there is nobody before and after the spike",
+                "add the usual number of users, such as `base: 100`, or remove `settle`",
+            );
+        }
+        if let Some(rate) = form.spawn_rate.given().filter(|rate| rate.value.per_second() <= 0.0) {
+            self.push(
+                &rate.range,
+                "at a rate of zero no users would come",
+                "give a rate such as `10/s`, or remove the key: then all come at once",
+            );
+            return None;
+        }
+        if let (Some(users), Some(rate)) = (users, form.spawn_rate.given())
+            && duration_from_seconds(ramp_seconds(users, rate.value)).is_err()
+        {
+            let message = format!("at {} the {users} users would take longer than ten years to come", rate.value);
+            self.push(&rate.range, message, "give a rate such as `10/s`");
+            return None;
+        }
+        let hold = self.more_than_zero(&form.hold, "hold")?;
+        let settle = form.settle.value().copied().unwrap_or_default();
+        let spawn_rate = form.spawn_rate.value().copied();
+        Some(Spike { users: users?, spawn_rate, hold, base, settle }.curve())
+    }
+
+    fn stress(&mut self, form: &Placed<StressForm>) -> Option<Schedule> {
+        let form = &form.value;
+        let (from, to) = (self.number(&form.from), self.number(&form.to));
+        if let (Some(from), Some(placed)) = (from, form.to.given().filter(|to| from.is_some_and(|from| to.value < from))) {
+            self.push(&placed.range, format!("`to` is less than `from`, which is {from}"), "a stress goes up; exchange the two");
+        }
+        if let Some(step) = form.step.given().filter(|step| step.value == 0) {
+            self.push(&step.range, "`step` cannot be zero", "give how many users come with each step, such as `step: 50`");
+        }
+        let every = self.more_than_zero(&form.every, "every");
+        let step = form.step.value().copied();
+        let stress = Stress::new(from?, to?, step?, every?, form.recover.value().copied().unwrap_or_default());
+        if let Some(step) = form.step.given().filter(|_| stress.steps() > MOST_STEPS) {
+            self.push(
+                &step.range,
+                format!("these are {} steps, more than the {MOST_STEPS} that there may be", stress.steps()),
+                "make the steps larger",
+            );
+        }
+        let until = form.until.value().cloned();
+        (form.until.is_absent() || until.is_some()).then_some(Schedule { profile: Profile::Stress(stress), until })
+    }
+
+    fn soak(&mut self, form: &Placed<SoakForm>) -> Option<Closed> {
+        let form = &form.value;
+        let normal_users = self.number(&form.normal_users);
+        if let Some(at) = form.at.given().filter(|at| at.value.get() <= 0.0) {
+            self.push(&at.range, "at 0% there would be nobody", "give a share such as `at: 80%`");
+        }
+        let hold = self.more_than_zero(&form.hold, "hold")?;
+        let at = form.at.value().copied().or_else(|| Ratio::try_new(1.0))?;
+        Some(Soak { normal_users: normal_users?, at, ramp: form.ramp.value().copied().unwrap_or_default(), hold }.curve())
+    }
+
+    /// A number of users that there can be.
+    fn number(&mut self, field: &Field<u32>) -> Option<u32> {
+        let placed = field.given()?;
+        if let Some(problem) = wrong_number(placed.value) {
+            let hint = if placed.value == 0 { "give a number of at least 1" } else { SPREAD };
+            self.push(&placed.range, problem, hint);
+            return None;
+        }
+        Some(placed.value)
+    }
+
+    // === closed ===
 
     /// Keys that may stand at the top or under `load`, but not in both.
     fn either<'b>(&mut self, top: &'b Field<Duration>, below: &'b Field<Duration>, key: &str) -> Option<&'b Placed<Duration>> {
@@ -60,8 +490,8 @@ impl Compiler<'_> {
         top.given().or_else(|| below.given())
     }
 
-    fn constant(&mut self, scenario: &Scenario, load: &Load) -> Option<Closed> {
-        let users = match (self.overrides.users, load.users.given()) {
+    fn constant(&mut self, load: &Load, whose: &Whose) -> Option<Closed> {
+        let users = match (whose.users, load.users.given()) {
             (Some(users), _) => {
                 if let Some(problem) = wrong_number(users) {
                     self.problems.push(Diagnostic::error(format!("--users: {problem}")));
@@ -79,13 +509,10 @@ impl Compiler<'_> {
             }
             (None, None) => None,
         };
-        let spawn_rate = self.spawn_rate(load);
-        let run_time = self.overrides.run_time.or_else(|| self.more_than_zero(&load.run_time, "run_time"));
-        if self.overrides.run_time.is_some_and(|time| time.is_zero()) {
-            self.problems.push(Diagnostic::error("--run-time cannot be zero"));
-        }
+        let spawn_rate = self.spawn_rate(load, whose);
+        let run_time = self.run_time(load, whose);
         let Some(users) = users else {
-            self.no_users(scenario, load);
+            self.no_users(load, whose);
             return None;
         };
         if let Some(rate) =
@@ -94,7 +521,7 @@ impl Compiler<'_> {
             let message = format!("at {rate} the {users} users would take longer than ten years to come");
             let hint = "give a rate such as `10/s`";
             match load.spawn_rate.given() {
-                Some(placed) if self.overrides.spawn_rate.is_none() => self.push(&placed.range.clone(), message, hint),
+                Some(placed) if whose.spawn_rate.is_none() => self.push(&placed.range.clone(), message, hint),
                 _ => self.problems.push(Diagnostic::error(format!("--spawn-rate: {message}")).hint(hint)),
             }
             return None;
@@ -105,7 +532,7 @@ impl Compiler<'_> {
                 let message = format!("not all users come before the end: at {rate} there are {users} after {}", spell(takes));
                 let hint = format!("the run ends after {}; raise `spawn_rate` or `run_time`", format_duration(run_time));
                 match load.spawn_rate.given() {
-                    Some(placed) if self.overrides.spawn_rate.is_none() => self.warn(&placed.range.clone(), message, hint),
+                    Some(placed) if whose.spawn_rate.is_none() => self.warn(&placed.range.clone(), message, hint),
                     _ => self.problems.push(Diagnostic::warning(message).hint(hint)),
                 }
             }
@@ -113,9 +540,17 @@ impl Compiler<'_> {
         Some(Closed::constant(users, spawn_rate, run_time))
     }
 
-    fn spawn_rate(&mut self, load: &Load) -> Option<Rate> {
+    fn run_time(&mut self, load: &Load, whose: &Whose) -> Option<Duration> {
+        let run_time = whose.run_time.or_else(|| self.more_than_zero(&load.run_time, "run_time"));
+        if whose.user.is_none() && whose.run_time.is_some_and(|time| time.is_zero()) {
+            self.problems.push(Diagnostic::error("--run-time cannot be zero"));
+        }
+        run_time
+    }
+
+    fn spawn_rate(&mut self, load: &Load, whose: &Whose) -> Option<Rate> {
         let nobody = |rate: Rate| rate.per_second() <= 0.0;
-        if let Some(rate) = self.overrides.spawn_rate {
+        if let Some(rate) = whose.spawn_rate {
             if nobody(rate) {
                 self.problems.push(
                     Diagnostic::error("--spawn-rate: at a rate of zero no users would come").hint("give a rate such as `10/s`"),
@@ -134,14 +569,19 @@ impl Compiler<'_> {
         Some(placed.value)
     }
 
-    fn no_users(&mut self, scenario: &Scenario, load: &Load) {
+    fn no_users(&mut self, load: &Load, whose: &Whose) {
         if load.has_odd_keys || matches!(load.users, Field::Wrong { .. }) {
             return;
         }
         let hint = "write `load: {users: 10, spawn_rate: 2/s, run_time: 1m}`, or give --users";
-        match scenario.load.key() {
-            Some(key) => self.push(&key.clone(), "`load` says neither `users` nor `stages`", hint),
-            None => {
+        match (&whose.key, &whose.user) {
+            (Some(key), None) => self.push(key, "`load` says neither `users` nor `stages`", hint),
+            (Some(key), Some(user)) => self.push(
+                key,
+                format!("the `load` of `{user}` says neither `users` nor `stages`"),
+                "write `load: {users: 10, spawn_rate: 2/s, run_time: 1m}`",
+            ),
+            (None, _) => {
                 let problem = Diagnostic::error("`load` is missing in the scenario").hint(hint);
                 let start = crate::diagnostic::Place { source: self.source.clone(), range: 0..0 };
                 self.problems.push(problem.at(start));
@@ -149,35 +589,18 @@ impl Compiler<'_> {
         }
     }
 
-    fn stages(&mut self, load: &Load, key: &std::ops::Range<usize>) -> Option<Closed> {
-        let beside = [
-            ("users", load.users.key()),
-            ("spawn_rate", load.spawn_rate.key()),
-            ("run_time", load.run_time.key()),
-            ("iterations", load.iterations.key()),
-        ];
-        for (name, place) in beside {
-            if let Some(place) = place {
-                self.push(
-                    &place.clone(),
-                    format!("`{name}` and `stages` exclude each other"),
-                    "stages say themselves how many users there are, and when it ends",
-                );
-            }
-        }
-        let options = [
-            ("--users", self.overrides.users.is_some()),
-            ("--spawn-rate", self.overrides.spawn_rate.is_some()),
-            ("--run-time", self.overrides.run_time.is_some()),
-        ];
-        for (option, given) in options {
-            if given {
-                let problem = self.error(key, format!("{option} cannot override a load in stages"));
-                self.problems.push(problem.hint("change the stages in the file, or run without this option"));
-            }
-        }
+    fn stages(&mut self, load: &Load) -> Option<Closed> {
         let list = load.stages.given()?;
-        self.check_stages(list);
+        for stage in list.value.items.iter().filter(|stage| stage.value.users.is_absent() && !stage.value.has_odd_keys) {
+            self.missing_in_stage(stage, "users", "how many users there are at the end of the stage");
+        }
+        let example = "write `stages: [{users: 100, over: 2m}, {users: 0, over: 1m}]`";
+        self.check_stages(list, |stage| stage.value.users.value() == Some(&0), "users", example);
+        for stage in &list.value.items {
+            if let Some(users) = stage.value.users.given().filter(|users| users.value > MOST_USERS) {
+                self.push(&users.range, wrong_number(users.value).unwrap_or_default(), SPREAD);
+            }
+        }
         let stages: Vec<_> = list
             .value
             .items
@@ -187,26 +610,33 @@ impl Compiler<'_> {
         (!stages.is_empty()).then(|| Closed::stages(&stages))
     }
 
-    fn check_stages(&mut self, list: &Placed<List<StageForm>>) {
+    fn missing_in_stage(&mut self, stage: &Placed<StageForm>, key: &str, what: &str) {
+        let start = stage.value.over.key().cloned().unwrap_or_else(|| stage.range.clone());
+        self.push(&start, format!("`{key}` is missing in this stage"), format!("add `{key}:` {what}"));
+    }
+
+    fn check_stages(
+        &mut self,
+        list: &Placed<List<StageForm>>,
+        zero: impl Fn(&Placed<StageForm>) -> bool,
+        what: &str,
+        example: &str,
+    ) {
         let stages = &list.value.items;
-        let example = "write `stages: [{users: 100, over: 2m}, {users: 0, over: 1m}]`";
         if stages.is_empty() && list.value.whole {
             self.push(&list.range, "there are no stages", example);
-        } else if stages.iter().all(|stage| stage.value.users.value() == Some(&0)) && !stages.is_empty() {
-            self.push(&list.range, "there is no stage with users", example);
+        } else if stages.iter().all(zero) && !stages.is_empty() {
+            self.push(&list.range, format!("there is no stage with {what}"), example);
         } else if stages.iter().all(|stage| stage.value.over.value().is_some_and(Duration::is_zero)) && !stages.is_empty() {
             self.push(&list.range, "all stages together take no time", example);
         }
-        for stage in stages {
-            if let Some(users) = stage.value.users.given().filter(|users| users.value > MOST_USERS) {
-                self.push(&users.range, wrong_number(users.value).unwrap_or_default(), SPREAD);
-            }
-        }
     }
 
-    fn warm_up(&mut self, scenario: &Scenario, load: &Load, closed: &Closed) -> Duration {
-        let Some(placed) = self.either(&scenario.warm_up, &load.warm_up, "warm_up") else { return Duration::ZERO };
-        if let Some(end) = closed.end().filter(|end| placed.value >= *end && !end.is_zero()) {
+    fn warm_up(&mut self, warm_up: Option<Placed<Duration>>, crews: &[Crew]) -> Duration {
+        let Some(placed) = warm_up else { return Duration::ZERO };
+        let ends: Option<Vec<_>> = crews.iter().map(Crew::end).collect();
+        let end = ends.and_then(|ends| ends.into_iter().max());
+        if let Some(end) = end.filter(|end| placed.value >= *end && !end.is_zero()) {
             self.push(
                 &placed.range,
                 format!("the warm-up is as long as the run, which ends after {}", format_duration(end)),
@@ -216,27 +646,28 @@ impl Compiler<'_> {
         placed.value
     }
 
-    /// Whether the fixed and weighted user types make up the users that the load asks for.
-    pub(super) fn shares(&mut self, scenario: &Scenario, users: &[UserType], load: &Compiled) {
-        let peak = load.profile.users.peak();
-        // What tags leave out is not the file's mistake.
-        let chosen = |form: &UserForm| users.iter().any(|user| form.name.value().is_none_or(|name| *name == user.name));
+    /// Whether the fixed and weighted user types make up the users that the shared load asks for.
+    fn shares(&mut self, forms: &[UserForm], profile: &Profile, users: &[UserType], together: &[usize]) {
+        let users: Vec<&UserType> = together.iter().filter_map(|at| users.get(*at)).collect();
+        let peak = profile.peak();
         let fixed: u64 = users.iter().map(|user| if let Share::Fixed(count) = user.share { u64::from(count) } else { 0 }).sum();
-        let places: Vec<_> = scenario
-            .users
-            .value()
-            .map(|list| {
-                list.items
-                    .iter()
-                    .filter(|user| chosen(&user.value))
-                    .filter_map(|user| user.value.fixed_count.given())
-                    .map(|placed| placed.range.clone())
-                    .collect()
-            })
-            .unwrap_or_default();
-        let both = |user: &UserForm| !user.weight.is_absent() && !user.fixed_count.is_absent();
-        let forms = scenario.users.value().map(|list| list.items.as_slice()).unwrap_or_default();
-        let Some(last) = places.last().filter(|_| !forms.iter().any(|form| both(&form.value))) else { return };
+        // What tags leave out is not the file's mistake.
+        let chosen = |form: &&UserForm| users.iter().any(|user| form.name.value().is_none_or(|name| *name == user.name));
+        let forms: Vec<_> = forms.iter().filter(|form| form.load.is_absent()).filter(chosen).collect();
+        let places: Vec<_> =
+            forms.iter().filter_map(|form| form.fixed_count.given()).map(|placed| placed.range.clone()).collect();
+        if matches!(profile, Profile::Open(_)) {
+            for place in &places {
+                self.push(
+                    place,
+                    "in an open load tasks arrive, so there is no fixed count of users",
+                    "give a `weight`: the share of arrivals; or give this type a `load` of its own",
+                );
+            }
+            return;
+        }
+        let both = |form: &&UserForm| !form.weight.is_absent() && !form.fixed_count.is_absent();
+        let Some(last) = places.last().filter(|_| !forms.iter().any(both)) else { return };
         if fixed > u64::from(peak) {
             self.push(
                 last,
@@ -256,6 +687,13 @@ impl Compiler<'_> {
                 "give one type a `weight` instead, so that it takes the rest",
             );
         }
+    }
+}
+
+fn spacing(load: &Load) -> Spacing {
+    match load.arrivals.value() {
+        None | Some(SpacingForm::Even) => Spacing::Even,
+        Some(SpacingForm::Poisson) => Spacing::Poisson,
     }
 }
 

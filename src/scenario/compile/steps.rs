@@ -158,7 +158,7 @@ impl Compiler<'_> {
             WaitForm::Normal { mean, std } => Wait::Normal { mean: *mean, std: *std },
             WaitForm::Pacing(duration) => Wait::Pacing(*duration),
             WaitForm::Throughput(rate) => match duration_from_seconds(1.0 / rate.value.per_second()) {
-                Ok(duration) if !duration.is_zero() => Wait::Pacing(duration),
+                Ok(duration) if !duration.is_zero() => Wait::Throughput(duration),
                 _ => {
                     self.push(
                         &rate.range,

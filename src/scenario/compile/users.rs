@@ -111,6 +111,7 @@ impl Compiler<'_> {
             id,
             name: name.to_owned(),
             share,
+            own_load: !form.load.is_absent(),
             wait_time,
             order,
             on_start,
@@ -302,10 +303,12 @@ impl Compiler<'_> {
 
     /// Types that the weights leave out, because there are too few users for them.
     pub(super) fn never_there(&mut self, scenario: &Scenario, plan: &Plan) {
-        let mix = plan.mix();
-        let peak = plan.load.users.peak();
         let mut present = vec![false; plan.users.len()];
-        for at in (0..peak.min(20_000)).filter_map(|slot| mix.user_of(slot)) {
+        // Of arrivals there are enough for everybody.
+        let Some(crew) = plan.crews.first().filter(|crew| crew.profile.curve(None).is_some()) else { return };
+        let peak = crew.profile.peak();
+        (0..plan.users.len()).filter(|at| !crew.users.contains(at)).for_each(|at| present[at] = true);
+        for at in (0..peak.min(20_000)).filter_map(|slot| crew.user_of(u64::from(slot))) {
             present[at] = true;
         }
         let forms = scenario.users.value().map(|list| list.items.as_slice()).unwrap_or_default();

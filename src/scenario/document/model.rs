@@ -6,6 +6,7 @@ use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
 use super::values::{Any, List, Pairs, Size};
 use super::wait::WaitForm;
+use crate::scenario::threshold::Condition;
 use crate::units::{Rate, Ratio};
 
 record! {
@@ -119,6 +120,10 @@ record! {
         wait_time: WaitForm,
         /// How the next task is chosen. Default: weighted.
         order: Order,
+        /// A schedule of its own, beside the others.
+        load: Load,
+        /// When its own `load` begins, after the start of the run. Default: at once.
+        start_after: Duration,
         /// For `--tags` and `--exclude-tags`.
         tags: List<String, true>,
         /// Steps that each user of this type does once at its start.
@@ -136,6 +141,13 @@ pub enum HttpVersion {
     Auto,
     Http1,
     Http2,
+}
+
+/// How far apart arrivals are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    Even,
+    Poisson,
 }
 
 /// How a user chooses its next task.
@@ -294,7 +306,7 @@ record! {
 }
 
 record! {
-    /// How many users there are, and when: a number of users, or stages.
+    /// How many users there are, or how many tasks arrive, and when: constantly, in stages, or in a shape.
     struct Load {
         /// How many users there are at once.
         users: u32,
@@ -302,8 +314,20 @@ record! {
         spawn_rate: Rate,
         /// How long the run lasts. Default: until stopped.
         run_time: Duration,
-        /// Each goes evenly from the number of users before to its own.
+        /// Open: so many tasks start each second, however slow the target is.
+        arrival_rate: Rate,
+        /// Open: how many tasks may be under way at once; an arrival beyond them is dropped and counted.
+        max_users: u32,
+        /// Open: how far apart arrivals are. Default: even.
+        arrivals: Spacing,
+        /// Each goes evenly from the number of users, or the rate of arrivals, before to its own.
         stages: List<Stage>,
+        /// The usual load, suddenly many more users, and the usual load again.
+        spike: Spike,
+        /// More and more users, until the target breaks or all are there.
+        stress: Stress,
+        /// Less than the most for a long time.
+        soak: Soak,
         /// The run ends after so many tasks, over all users.
         iterations: u64,
         /// The beginning of the run that is counted in the metrics and left out of summary and thresholds.
@@ -314,11 +338,61 @@ record! {
 }
 
 record! {
-    /// A change of the number of users.
+    /// A change of the number of users, or of the rate of arrivals.
     struct Stage {
         /// How many users there are at the end of the stage.
-        [required] users: u32,
+        users: u32,
+        /// How many tasks arrive each second at the end of the stage.
+        arrival_rate: Rate,
         /// How long the stage lasts.
         [required] over: Duration,
+    }
+}
+
+record! {
+    /// The usual load, suddenly many more users, and the usual load again.
+    struct Spike {
+        /// How many users there are at the top.
+        [required] users: u32,
+        /// How fast they come. Default: all at once.
+        spawn_rate: Rate,
+        /// How long they stay.
+        [required] hold: Duration,
+        /// How many users there are before and after. Default: none.
+        base: u32,
+        /// How long the usual load lasts, before and after. Default: not at all.
+        settle: Duration,
+    }
+}
+
+record! {
+    /// More and more users, until the target breaks or all are there.
+    struct Stress {
+        /// How many users there are first.
+        [required] from: u32,
+        /// How many there are at most.
+        [required] to: u32,
+        /// How many come with each step.
+        [required] step: u32,
+        /// How long each step lasts.
+        [required] every: Duration,
+        /// What ends it, of the figures of a step, such as `failure_ratio > 5%` or `p95 > 1s`. Default: nothing.
+        until: Condition,
+        /// How long the first number of users goes on afterwards. Default: not at all.
+        recover: Duration,
+    }
+}
+
+record! {
+    /// Less than the most for a long time.
+    struct Soak {
+        /// How many users the target usually bears.
+        [required] normal_users: u32,
+        /// Which share of them, such as `80%`. Default: all.
+        at: Ratio,
+        /// How long it takes until all are there. Default: all at once.
+        ramp: Duration,
+        /// How long they stay.
+        [required] hold: Duration,
     }
 }

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{HttpVersion, Order};
+use super::model::{HttpVersion, Order, Spacing};
 use super::node::{Node, Value};
 use super::place::{error_at, inside};
 use super::read::{KeySpec, Read, Reader, record};
 use super::values::{Any, Choice};
+use crate::scenario::threshold::{Condition, Signal};
 
 /// Statuses from the first to the second, both included, and as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,13 @@ impl Choice for Order {
         ("weighted", Self::Weighted, "At random, by weight."),
         ("sequential", Self::Sequential, "As written, then from the start again."),
         ("shuffle", Self::Shuffle, "All of them in random order, then shuffled anew."),
+    ];
+}
+
+impl Choice for Spacing {
+    const WORDS: &'static [(&'static str, Self, &'static str)] = &[
+        ("even", Self::Even, "As the rate says, each time."),
+        ("poisson", Self::Poisson, "As the rate says on average, at random and independent of each other."),
     ];
 }
 
@@ -200,6 +208,35 @@ fn explain(error: &regex::Error, pattern: &str) -> (String, Option<Range<usize>>
         Some(byte(column)..byte(column + line.matches('^').count()))
     });
     (message, at)
+}
+
+// === conditions ===
+
+impl Read for Condition {
+    fn expected() -> String {
+        "a condition such as `failure_ratio > 5%`".to_owned()
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let Some(text) = node.text() else {
+            reader.unexpected(node, &Self::expected());
+            return None;
+        };
+        match Self::parse(text) {
+            Ok(condition) => Some(condition),
+            Err(wrong) => {
+                let place = inside(&reader.source, &node.range, text, wrong.at);
+                let problem = error_at(&reader.source, &place, wrong.message);
+                reader.push(problem.hint(wrong.hint));
+                None
+            }
+        }
+    }
+
+    fn schema(_: &mut Map<String, Json>) -> Json {
+        let signals: Vec<_> = Signal::ALL.iter().map(|signal| signal.name()).collect();
+        json!({"type": "string", "pattern": format!(r"^\s*({})\s*[<>]=?\s*\S+\s*$", signals.join("|"))})
+    }
 }
 
 // === a value or operators ===

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use otload::clock::{Instant, now};
+
 use super::{get, wait_for};
 
 /// An HTTP/1.1 server with keep-alive that answers everything with 200.
@@ -40,6 +42,8 @@ struct Shared {
     accepted: AtomicU64,
     peak: AtomicU64,
     open: Mutex<BTreeMap<u64, TcpStream>>,
+    /// Nothing is answered before.
+    frozen_until: Mutex<Option<Instant>>,
     stopping: AtomicBool,
 }
 
@@ -93,6 +97,7 @@ impl CountingTarget {
             accepted: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             open: Mutex::default(),
+            frozen_until: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
         let for_acceptor = Arc::clone(&shared);
@@ -107,6 +112,11 @@ impl CountingTarget {
     /// As a scenario's `host`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Answers nothing for so long, on no connection, as a target does whose garbage is collected.
+    pub(crate) fn freeze(&self, length: Duration) {
+        *self.shared.frozen_until.lock().unwrap() = Some(now() + length);
     }
 
     /// Requests that were read whole.
@@ -201,9 +211,13 @@ impl Shared {
         while let Some((request, close)) = read_request(&mut stream, &mut kept) {
             let nth = self.requests.fetch_add(1, SeqCst);
             *self.by_request.lock().unwrap().entry(request).or_default() += 1;
-            let (delay, began) = (self.delays.of(nth), otload::clock::now());
+            let (delay, began) = (self.delays.of(nth), now());
             if !delay.is_zero() {
                 std::thread::sleep(delay);
+            }
+            let frozen_until = *self.frozen_until.lock().unwrap();
+            if let Some(left) = frozen_until.and_then(|until| until.checked_duration_since(now())) {
+                std::thread::sleep(left);
             }
             if stream.write_all(&answer).is_err() {
                 return;
@@ -278,7 +292,7 @@ fn delays_come_as_announced() {
     }
     let target = CountingTarget::start(Delays::cycle(&[ms(0), ms(30)]));
     for at_least in [0, 30, 0, 30] {
-        let started = otload::clock::now();
+        let started = now();
         get(target.address(), "/", &[]).unwrap();
         assert!(started.elapsed() >= ms(at_least), "{:?}", started.elapsed());
     }

@@ -1,4 +1,4 @@
-//! A user's random stream: the same seed gives the same run, on every machine and with every version.
+//! A random stream, of a user or of a schedule: the same seed gives the same run, on every machine and with every version.
 //!
 //! So the generator is written here rather than taken from a crate whose next version may draw differently:
 //! xoshiro256++ 1.0 (Blackman and Vigna, <https://prng.di.unimi.it>), seeded by SplitMix64. It is fast and small, and

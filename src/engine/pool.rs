@@ -1,0 +1,211 @@
+//! Open loads: tasks arrive, and users are there to do them.
+//!
+//! ```text
+//!  arrivals ──due──▶ follow ── the user that was free last ──▶ place ──bell──▶ user: one task ──▶ free again
+//!                      │ nobody free, fewer than max_users: a new one
+//!                      └ nobody free at all: dropped, and counted
+//! ```
+//!
+//! The user that became free last is taken first, so that few connections are warm rather than many cold. A user waits for
+//! its next arrival in its own future: an arrival costs a bell, no allocation and no new task.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use tokio::sync::watch;
+
+use super::lifecycle::{Handle, Started, Stopping, start, until};
+use super::supervisor::Mode;
+use super::user::User;
+use super::worker::{Context, lock};
+use crate::clock::{self, Instant};
+use crate::load::Open;
+use crate::measure::totals::UserState;
+use crate::random::Random;
+
+/// Where a user is handed its tasks.
+pub(super) struct Place {
+    handle: Rc<Handle>,
+    /// When the task that has arrived was due.
+    due: Cell<Option<Instant>>,
+    /// Among the places of the crew on this worker.
+    number: usize,
+    free: Rc<Free>,
+    /// The index of its user type.
+    kind: usize,
+}
+
+/// Places whose users are free, the latest at the end; a list for each user type.
+struct Free(RefCell<Vec<VecDeque<usize>>>);
+
+/// One crew's users on this worker.
+struct Pool<'a> {
+    context: &'a Rc<Context>,
+    crew: usize,
+    /// At most `most`; a place is empty only while its user is exchanged for another.
+    places: Vec<Option<(Rc<Place>, Started)>>,
+    most: usize,
+    free: Rc<Free>,
+    stopping: Stopping,
+}
+
+/// Streams of random numbers that belong to no user begin here: users are numbered in 32 bits.
+const STREAMS: u64 = 1 << 32;
+
+/// Starts tasks as the open load of a crew says, until it is over and the last user has ended.
+pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut mode: watch::Receiver<Mode>) {
+    let part = context.part_of(crew);
+    let start_of_time = context.start_of(crew);
+    let random = Random::new(context.run.seed, STREAMS + ((crew as u64) << 16) + u64::from(part.index));
+    let mut arrivals = load.arrivals(part, random).peekable();
+    let mut pool = Pool::new(context, crew, part.count(load.max_users()) as usize);
+    let end = load.end().map(|end| start_of_time + end);
+    'told: while command(&mut mode) == Mode::Run {
+        // One future for many turns: entering and leaving the channel's list at each of ten thousand arrivals a second costs.
+        let mut changed = pin!(mode.changed());
+        loop {
+            // All that is due is started on this wake.
+            let now = clock::now();
+            while let Some(arrival) = arrivals.next_if(|arrival| start_of_time + arrival.due <= now) {
+                pool.arrived(arrival.number, start_of_time + arrival.due, now);
+            }
+            let next = arrivals.peek().map(|arrival| start_of_time + arrival.due);
+            if next.is_none() && end.is_some_and(|end| end <= now) {
+                break 'told;
+            }
+            let wake = [next.or(end), pool.stopping.deadline(now)].into_iter().flatten().min();
+            let mut sleep = pin!(until(context, wake));
+            let told = poll_fn(|cx| match sleep.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(false),
+                Poll::Pending => changed.as_mut().poll(cx).map(|_| true),
+            });
+            if told.await {
+                break;
+            }
+        }
+    }
+    pool.end(mode).await;
+}
+
+/// What the workers are told now. When the supervisor is gone nobody would read what is measured.
+fn command(mode: &mut watch::Receiver<Mode>) -> Mode {
+    if mode.has_changed().is_err() { Mode::Cut } else { *mode.borrow_and_update() }
+}
+
+// === impl Pool ===
+
+impl<'a> Pool<'a> {
+    fn new(context: &'a Rc<Context>, crew: usize, most: usize) -> Self {
+        let kinds = context.plan.users.len();
+        let free = Rc::new(Free(RefCell::new(vec![VecDeque::new(); kinds])));
+        Self { context, crew, places: Vec::new(), most, free, stopping: Stopping::default() }
+    }
+
+    /// A task has arrived: hands it to a free user, or makes one, or drops it.
+    fn arrived(&mut self, number: u64, due: Instant, now: Instant) {
+        // Every crew of an open load has a type with a weight.
+        let Some(kind) = self.context.plan.crews[self.crew].user_of(number) else { return };
+        if let Some(place) = self.free.latest(kind).and_then(|at| self.places[at].as_ref()) {
+            place.0.hand(self.context, due);
+        } else if let Some(at) = self.room(now) {
+            self.start(kind, at, due);
+        } else {
+            lock(&self.context.shard).arrival_dropped(self.context.plan.users[kind].id);
+        }
+    }
+
+    /// A place for a new user: one more, or that of the user of another type who has been free for longest.
+    fn room(&mut self, now: Instant) -> Option<usize> {
+        if self.places.len() < self.most {
+            self.places.push(None);
+            return Some(self.places.len() - 1);
+        }
+        let at = self.free.longest()?;
+        if let Some((_, user)) = self.places[at].take() {
+            self.stopping.add(self.context, user, now);
+        }
+        Some(at)
+    }
+
+    fn start(&mut self, kind: usize, at: usize, due: Instant) {
+        let plan = &self.context.plan;
+        let handle = Handle::new(plan.users[kind].id, self.crew);
+        let slot = plan.crews[self.crew].first_slot + self.context.part_of(self.crew).slot(at as u32);
+        let place =
+            Rc::new(Place { handle: handle.clone(), due: Cell::new(Some(due)), number: at, free: self.free.clone(), kind });
+        let user = User::new(self.context.clone(), handle.clone(), kind, slot, due);
+        let user = start(self.context, handle, user.serve(place.clone()));
+        self.places[at] = Some((place, user));
+    }
+
+    /// Nothing more arrives: free users stop at once, the others when they have ended their task.
+    async fn end(mut self, mut mode: watch::Receiver<Mode>) {
+        let (context, state) = (self.context, &self.context.crews[self.crew]);
+        let now = clock::now();
+        for (_, user) in self.places.drain(..).flatten() {
+            self.stopping.add(context, user, now);
+        }
+        while state.alive.get() > 0 {
+            if command(&mut mode) == Mode::Cut {
+                self.stopping.cut();
+                return state.wait_for_the_last().await;
+            }
+            let deadline = self.stopping.deadline(clock::now());
+            tokio::select! {
+                () = until(context, deadline) => {}
+                _ = mode.changed() => {}
+                () = state.ended.notified() => {}
+            }
+        }
+    }
+}
+
+// === impl Free ===
+
+impl Free {
+    /// Takes the place of this type whose user became free last.
+    fn latest(&self, kind: usize) -> Option<usize> {
+        self.0.borrow_mut().get_mut(kind)?.pop_back()
+    }
+
+    /// Takes the place whose user has been free for longest, of the type that has most of them.
+    fn longest(&self) -> Option<usize> {
+        self.0.borrow_mut().iter_mut().max_by_key(|places| places.len())?.pop_front()
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Gives the free user a task.
+    fn hand(&self, context: &Context, due: Instant) {
+        self.due.set(Some(due));
+        self.handle.enter(context, UserState::Running);
+        self.handle.bell.notify_one();
+    }
+
+    /// When the next task that arrives was due; `None` when the user is to stop. What has been handed over is still done.
+    pub(super) async fn arrival(&self) -> Option<Instant> {
+        loop {
+            if let Some(due) = self.due.take() {
+                return Some(due);
+            }
+            if self.handle.is_stopping() {
+                return None;
+            }
+            self.handle.bell.notified().await;
+        }
+    }
+
+    /// The user has ended its task, and is free for another.
+    pub(super) fn done(&self, context: &Context) {
+        self.handle.enter(context, UserState::Waiting);
+        if !self.handle.is_stopping() {
+            self.free.0.borrow_mut()[self.kind].push_back(self.number);
+        }
+    }
+}
