@@ -46,9 +46,10 @@ impl User {
                 return false;
             }
         };
-        let guard = InFlight::new(&self.context, step.id, self.due, self.free);
+        let started = clock::now();
+        let guard = InFlight { context: &self.context, id: step.id, due: self.due, free: self.free, started, arrived: false };
         let request = request_of(step, &rendered, self.context.prepared(step));
-        let exchange = self.session.exchange(&request).await;
+        let exchange = self.session.exchange_from(&request, started).await;
         guard.arrived();
         let outcome = self.judge(step, exchange);
         self.record(step, &outcome);
@@ -209,11 +210,7 @@ struct InFlight<'a> {
     arrived: bool,
 }
 
-impl<'a> InFlight<'a> {
-    fn new(context: &'a Context, id: RequestId, due: Instant, free: Instant) -> Self {
-        Self { context, id, due, free, started: clock::now(), arrived: false }
-    }
-
+impl InFlight<'_> {
     fn arrived(mut self) {
         self.arrived = true;
     }

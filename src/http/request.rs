@@ -81,8 +81,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Decoded; only if the request wanted it.
     pub body: Option<Bytes>,
-    /// Where it came from, if redirects were followed.
-    pub url: Option<Url>,
+    /// Where it came from, if redirects were followed. Boxed: it is rare, and a response is moved about.
+    pub url: Option<Box<Url>>,
     /// Who answered: the target, or the proxy.
     pub peer: Option<SocketAddr>,
 }

@@ -51,7 +51,11 @@ impl Session {
     /// Sends `request`, follows redirects, and reads the response to its last byte. It never fails as such: what went wrong
     /// is in the exchange. When the future is dropped, the connection in use is closed.
     pub async fn exchange(&mut self, request: &Request<'_>) -> Exchange {
-        let started = clock::now();
+        self.exchange_from(request, clock::now()).await
+    }
+
+    /// As [`exchange`](Self::exchange), by one who has just read the clock.
+    pub async fn exchange_from(&mut self, request: &Request<'_>, started: Instant) -> Exchange {
         let mut tally = Tally::default();
         let deadline = started.checked_add(request.timeout.min(LONGEST)).unwrap_or(started);
         let mut alarm = std::mem::take(&mut self.alarm);
@@ -148,7 +152,7 @@ impl Session {
                 } else {
                     None
                 };
-                let url = (tally.redirects > 0).then(|| url.into_owned());
+                let url = (tally.redirects > 0).then(|| Box::new(url.into_owned()));
                 let (status, version, headers, peer) = (reply.status, reply.version, reply.headers, reply.peer);
                 return Ok(Response { status, version, headers, body, url, peer });
             };
@@ -171,7 +175,7 @@ impl Session {
             }
             method = Cow::Owned(step.method);
             url = Cow::Owned(next.into_owned());
-            tally.at = Some(url.clone().into_owned());
+            tally.at = Some(Box::new(url.clone().into_owned()));
         }
     }
 
@@ -209,7 +213,7 @@ impl Session {
 }
 
 fn timed_out(request: &Request<'_>, tally: &Tally) -> Failure {
-    let peer = peer(tally.at.as_ref().unwrap_or(request.url));
+    let peer = peer(tally.at.as_deref().unwrap_or(request.url));
     let doing = match tally.stage {
         Stage::Connecting => format!("connecting to {peer}"),
         Stage::Sending => format!("sending the request to {peer}"),

@@ -100,7 +100,7 @@ pub(super) struct Tally {
     /// Of the response that is being received.
     pub(super) status: Option<u16>,
     /// Where a redirect has led.
-    pub(super) at: Option<Url>,
+    pub(super) at: Option<Box<Url>>,
     pub(super) finished: Option<Instant>,
 }
 

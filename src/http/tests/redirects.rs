@@ -24,7 +24,7 @@ async fn a_chain_collects_cookies() {
         assert_eq!(exchange.answer(), (200, "there".into()));
         assert_eq!((exchange.redirects, exchange.connections_opened), (2, 1));
         assert_eq!((exchange.sent_bytes, exchange.received_bytes), (server.read(), server.written()));
-        assert_eq!(exchange.result.unwrap().url, Some(server.url("/end")));
+        assert_eq!(exchange.result.unwrap().url, Some(Box::new(server.url("/end"))));
         let sorted = |seen: &Seen| {
             let mut pairs: Vec<_> = seen.header("cookie").unwrap_or_default().split("; ").map(str::to_owned).collect();
             pairs.sort();
