@@ -12,6 +12,7 @@ const REQUESTS: &[(&str, u64, &[&str])] = &[
     ("load", 5, &["DELETE /cars/{id}", "GET /cars", "GET /cars/{id}", "GET /planes", "POST /cars", "POST /login"]),
     ("open", 102, &["GET /cars", "GET /cars/{id}", "GET /planes", "GET /slow"]),
     ("soak", 4, &["GET /cars", "GET /planes"]),
+    ("soak-stages", 4, &["GET /cars", "GET /planes"]),
     ("spike", 100, &["GET /cars", "GET /planes"]),
     ("stress", 40, &["GET /cars", "GET /flaky", "GET /planes", "GET /planes/{id}", "GET /slow"]),
 ];
