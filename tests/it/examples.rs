@@ -58,6 +58,8 @@ fn every_example_runs() {
         let made = summary["requests"].as_array().unwrap().iter().filter(|request| request["requests"].as_u64() > Some(0));
         let mut made: Vec<_> = made.map(|request| request["request"].as_str().unwrap()).collect();
         made.sort_unstable();
+        // Several tasks may make the same one.
+        made.dedup();
         assert_eq!(made, *requests, "{name}");
         let total: u64 = summary["requests"].as_array().unwrap().iter().filter_map(|request| request["requests"].as_u64()).sum();
         assert_eq!(summary["totals"]["requests"], total, "{name}");

@@ -233,6 +233,41 @@ fn overrides_that_fit_nothing_are_refused() {
 }
 
 #[test]
+fn overrides_of_open_loads_shapes_and_own_loads() {
+    let load = "load: {users: 10, spawn_rate: 5/s, run_time: 1m}";
+    let refused = |new: &str, change: fn(&mut Overrides)| with(&SMALL.replace(load, new), change).unwrap_err();
+    let users = |o: &mut Overrides| o.users = Some(1);
+    let rate = |o: &mut Overrides| o.spawn_rate = Rate::try_new(1.0);
+    let time = |o: &mut Overrides| o.run_time = Some(Duration::from_secs(10));
+    let open = "load: {arrival_rate: 5/s, max_users: 5, run_time: 1m}";
+    assert!(refused(open, users).contains("error: --users cannot override an open load\n --> folder/small.yaml:9:8"));
+    assert!(refused(open, rate).contains("error: --spawn-rate cannot override an open load"));
+    let plan = with(&SMALL.replace(load, open), time).unwrap();
+    assert_eq!(plan.crews[0].end(), Some(Duration::from_secs(10)));
+    let stages = "load: {max_users: 5, stages: [{arrival_rate: 5/s, over: 1m}]}";
+    assert!(refused(stages, time).contains("error: --run-time cannot override a load in stages"));
+    for (shape, name) in [
+        ("load: {spike: {users: 5, hold: 1m}}", "spike"),
+        ("load: {stress: {from: 1, to: 5, step: 1, every: 1m}}", "stress"),
+        ("load: {soak: {normal_users: 5, hold: 1m}}", "soak"),
+    ] {
+        for (option, change) in [("--users", users as fn(&mut Overrides)), ("--spawn-rate", rate), ("--run-time", time)] {
+            let said = refused(shape, change);
+            assert!(said.contains(&format!("error: {option} cannot override the shape `{name}`")), "{said}");
+        }
+    }
+    // A run time is the whole run's: it ends the loads of user types too, however late they begin.
+    let own = SMALL.replace("- name: B", "- name: B\n    start_after: 4s\n    load: {users: 1}");
+    let plan = with(&own, time).unwrap();
+    assert_eq!(plan.crews.iter().map(|crew| crew.end()).collect::<Vec<_>>(), [Some(Duration::from_secs(10)); 2]);
+    let said = with(&own, |o| o.run_time = Some(Duration::from_secs(4))).unwrap_err();
+    assert_eq!(said, "error: --run-time: the run would end before `B` begins, after 4s\nhint: give a longer one\n");
+    let all_own = own.replace("- name: A", "- name: A\n    load: {users: 1}").replace(load, "");
+    let said = with(&all_own, users).unwrap_err();
+    assert!(said.starts_with("error: --users has nothing to override: every user type has its own `load`\n"), "{said}");
+}
+
+#[test]
 fn tags_choose_tasks_and_leave_no_names_of_others() {
     let tasks =
         |plan: &Plan| plan.users.iter().flat_map(|user| user.tasks.iter().map(|task| task.name.clone())).collect::<Vec<_>>();
