@@ -1,21 +1,22 @@
-//! `load`, `warm_up` and `graceful_stop`, with what the command line says instead; and user types' own loads.
+//! `load`, `warm_up` and `graceful_stop`, with what the command line says instead; and user types' own loads. Which load it is
+//! is found out here; each has a file: `closed.rs`, `open.rs`, `shapes.rs`.
+
+mod closed;
+mod open;
+mod shapes;
 
 use std::ops::Range;
 use std::time::Duration;
 
 use super::Compiler;
 use crate::diagnostic::Diagnostic;
-use crate::load::{Closed, Open, Profile, RateStage, Soak, Spacing, Spike, Stage, Stress};
+use crate::load::{Closed, Profile};
 use crate::scenario::document::Scenario;
-use crate::scenario::document::model::{
-    Load, Soak as SoakForm, Spacing as SpacingForm, Spike as SpikeForm, Stage as StageForm, Stress as StressForm,
-    UserType as UserForm,
-};
+use crate::scenario::document::model::{Load, UserType as UserForm};
 use crate::scenario::document::read::{Field, Placed};
-use crate::scenario::document::values::List;
 use crate::scenario::plan::{Crew, Share, UserType};
 use crate::scenario::threshold::Condition;
-use crate::units::{Rate, Ratio, duration_from_seconds, format_duration};
+use crate::units::{Rate, format_duration};
 
 /// The compiled loads.
 pub(super) struct Compiled {
@@ -298,338 +299,12 @@ impl Compiler<'_> {
         }
     }
 
-    /// Keys of open loads in a closed one.
-    fn only_open(&mut self, load: &Load) {
-        for (name, key) in [("max_users", load.max_users.key()), ("arrivals", load.arrivals.key())] {
-            if let Some(key) = key {
-                self.push(&key.clone(), format!("`{name}` belongs to an open load, and this one has no `arrival_rate`"), OPEN);
-            }
-        }
-    }
-
-    /// In an open load nobody waits.
-    fn no_waits(&mut self, form: &UserForm) {
-        if let Some(wait) = form.wait_time.given() {
-            self.warn(
-                &wait.range.clone(),
-                "in an open load `wait_time` is ignored: tasks start when they arrive",
-                "remove it, or load with `users` instead of `arrival_rate`",
-            );
-        }
-    }
-
-    // === open ===
-
-    fn open(&mut self, load: &Load, key: &Range<usize>, whose: &Whose) -> Option<Open> {
-        let max_users = self.max_users(load, key);
-        let rate = load.arrival_rate.given().and_then(|rate| {
-            if rate.value.per_second() <= 0.0 {
-                self.push(&rate.range, "at a rate of zero no task would arrive", "give a rate such as `200/s`");
-                return None;
-            }
-            self.arrivals_of(rate)
-        });
-        let run_time = self.run_time(load, whose);
-        Some(Open::constant(rate?, run_time, spacing(load), max_users?))
-    }
-
-    fn open_stages(&mut self, load: &Load, key: &Range<usize>) -> Option<Open> {
-        let list = load.stages.given()?;
-        let max_users = self.max_users(load, key);
-        for stage in &list.value.items {
-            match (stage.value.users.key(), stage.value.arrival_rate.given()) {
-                (Some(users), _) => self.push(
-                    &users.clone(),
-                    "this stage has `users`, but others have an `arrival_rate`",
-                    "stages are all of users, or all of arrivals",
-                ),
-                (None, Some(rate)) => drop(self.arrivals_of(rate)),
-                (None, None) if stage.value.arrival_rate.is_absent() => {
-                    self.missing_in_stage(stage, "arrival_rate", "how many tasks arrive each second at the end of the stage");
-                }
-                (None, None) => {}
-            }
-        }
-        let zero = |stage: &Placed<StageForm>| stage.value.arrival_rate.value().is_some_and(|rate| rate.per_second() <= 0.0);
-        self.check_stages(
-            list,
-            zero,
-            "arrivals",
-            "write `stages: [{arrival_rate: 50/s, over: 1m}, {arrival_rate: 400/s, over: 5m}]`",
-        );
-        let stages: Vec<_> = list
-            .value
-            .items
-            .iter()
-            .filter_map(|stage| Some(RateStage { rate: *stage.value.arrival_rate.value()?, over: *stage.value.over.value()? }))
-            .collect();
-        Some(Open::stages(&stages, spacing(load), max_users?)).filter(|_| !stages.is_empty())
-    }
-
-    /// A rate that can be kept.
-    fn arrivals_of(&mut self, rate: &Placed<Rate>) -> Option<Rate> {
-        if rate.value.per_second() > MOST_ARRIVALS {
-            self.push(&rate.range, format!("{} are more arrivals than one machine can start", rate.value), SPREAD);
-            return None;
-        }
-        Some(rate.value)
-    }
-
-    fn max_users(&mut self, load: &Load, key: &Range<usize>) -> Option<u32> {
-        let Some(most) = load.max_users.given() else {
-            if load.max_users.is_absent() && !load.has_odd_keys {
-                self.push(
-                    key,
-                    "an open load needs `max_users`",
-                    "add how many tasks may be under way at once, such as `max_users: 500`; it is what a target that hangs can hold up",
-                );
-            }
-            return None;
-        };
-        if let Some(problem) = wrong_number(most.value) {
-            let hint = if most.value == 0 { "give how many tasks may be under way at once" } else { SPREAD };
-            self.push(&most.range, problem, hint);
-            return None;
-        }
-        Some(most.value)
-    }
-
-    // === shapes ===
-
-    fn spike(&mut self, form: &Placed<SpikeForm>) -> Option<Closed> {
-        let form = &form.value;
-        let users = self.number(&form.users);
-        let base = form.base.value().copied().unwrap_or(0);
-        if let (Some(users), Some(placed)) = (users, form.base.given().filter(|base| Some(base.value) >= users)) {
-            self.push(
-                &placed.range,
-                format!("the usual {} users are not fewer than the {users} of the spike", placed.value),
-                "give `users` more than `base`",
-            );
-        }
-        if let (0, Some(settle)) = (base, form.settle.given().filter(|settle| !settle.value.is_zero())) {
-            self.push(
-                &settle.range,
-                "without `base` there is nobody before and after the spike",
-                "add the usual number of users, such as `base: 100`, or remove `settle`",
-            );
-        }
-        if let Some(rate) = form.spawn_rate.given().filter(|rate| rate.value.per_second() <= 0.0) {
-            self.push(
-                &rate.range,
-                "at a rate of zero no users would come",
-                "give a rate such as `10/s`, or remove the key: then all come at once",
-            );
-            return None;
-        }
-        if let (Some(users), Some(rate)) = (users, form.spawn_rate.given())
-            && duration_from_seconds(ramp_seconds(users, rate.value)).is_err()
-        {
-            let message = format!("at {} the {users} users would take longer than ten years to come", rate.value);
-            self.push(&rate.range, message, "give a rate such as `10/s`");
-            return None;
-        }
-        let hold = self.more_than_zero(&form.hold, "hold")?;
-        let settle = form.settle.value().copied().unwrap_or_default();
-        let spawn_rate = form.spawn_rate.value().copied();
-        Some(Spike { users: users?, spawn_rate, hold, base, settle }.curve())
-    }
-
-    fn stress(&mut self, form: &Placed<StressForm>) -> Option<Schedule> {
-        let form = &form.value;
-        let (from, to) = (self.number(&form.from), self.number(&form.to));
-        if let (Some(from), Some(placed)) = (from, form.to.given().filter(|to| from.is_some_and(|from| to.value < from))) {
-            self.push(&placed.range, format!("`to` is less than `from`, which is {from}"), "a stress goes up; exchange the two");
-        }
-        if let Some(step) = form.step.given().filter(|step| step.value == 0) {
-            self.push(&step.range, "`step` cannot be zero", "give how many users come with each step, such as `step: 50`");
-        }
-        let every = self.more_than_zero(&form.every, "every");
-        let step = form.step.value().copied();
-        let stress = Stress::new(from?, to?, step?, every?, form.recover.value().copied().unwrap_or_default());
-        if let Some(step) = form.step.given().filter(|_| stress.steps() > MOST_STEPS) {
-            self.push(
-                &step.range,
-                format!("these are {} steps, more than the {MOST_STEPS} that there may be", stress.steps()),
-                "make the steps larger",
-            );
-        }
-        let until = form.until.value().cloned();
-        (form.until.is_absent() || until.is_some()).then_some(Schedule { profile: Profile::Stress(stress), until })
-    }
-
-    fn soak(&mut self, form: &Placed<SoakForm>) -> Option<Closed> {
-        let form = &form.value;
-        let normal_users = self.number(&form.normal_users);
-        if let Some(at) = form.at.given().filter(|at| at.value.get() <= 0.0) {
-            self.push(&at.range, "at 0% there would be nobody", "give a share such as `at: 80%`");
-        }
-        let hold = self.more_than_zero(&form.hold, "hold")?;
-        let at = form.at.value().copied().or_else(|| Ratio::try_new(1.0))?;
-        Some(Soak { normal_users: normal_users?, at, ramp: form.ramp.value().copied().unwrap_or_default(), hold }.curve())
-    }
-
-    /// A number of users that there can be.
-    fn number(&mut self, field: &Field<u32>) -> Option<u32> {
-        let placed = field.given()?;
-        if let Some(problem) = wrong_number(placed.value) {
-            let hint = if placed.value == 0 { "give a number of at least 1" } else { SPREAD };
-            self.push(&placed.range, problem, hint);
-            return None;
-        }
-        Some(placed.value)
-    }
-
-    // === closed ===
-
     /// Keys that may stand at the top or under `load`, but not in both.
     fn either<'b>(&mut self, top: &'b Field<Duration>, below: &'b Field<Duration>, key: &str) -> Option<&'b Placed<Duration>> {
         if let (Some(_), Some(second)) = (top.key(), below.key()) {
             self.push(&second.clone(), format!("`{key}` is also at the top of the file"), "keep one of the two");
         }
         top.given().or_else(|| below.given())
-    }
-
-    fn constant(&mut self, load: &Load, whose: &Whose) -> Option<Closed> {
-        let users = match (whose.users, load.users.given()) {
-            (Some(users), _) => {
-                if let Some(problem) = wrong_number(users) {
-                    self.problems.push(Diagnostic::error(format!("--users: {problem}")));
-                    return None;
-                }
-                Some(users)
-            }
-            (None, Some(placed)) => {
-                if let Some(problem) = wrong_number(placed.value) {
-                    let hint = if placed.value == 0 { "give the number of users that run at the same time" } else { SPREAD };
-                    self.push(&placed.range, problem, hint);
-                    return None;
-                }
-                Some(placed.value)
-            }
-            (None, None) => None,
-        };
-        let spawn_rate = self.spawn_rate(load, whose);
-        let run_time = self.run_time(load, whose);
-        let Some(users) = users else {
-            self.no_users(load, whose);
-            return None;
-        };
-        if let Some(rate) =
-            spawn_rate.filter(|rate| rate.per_second() > 0.0 && duration_from_seconds(ramp_seconds(users, *rate)).is_err())
-        {
-            let message = format!("at {rate} the {users} users would take longer than ten years to come");
-            let hint = "give a rate such as `10/s`";
-            match load.spawn_rate.given() {
-                Some(placed) if whose.spawn_rate.is_none() => self.push(&placed.range.clone(), message, hint),
-                _ => self.problems.push(Diagnostic::error(format!("--spawn-rate: {message}")).hint(hint)),
-            }
-            return None;
-        }
-        if let (Some(rate), Some(run_time)) = (spawn_rate, run_time) {
-            let takes = ramp_seconds(users, rate);
-            if rate.per_second() > 0.0 && takes >= run_time.as_secs_f64() {
-                let message = format!("not all users come before the end: at {rate} there are {users} after {}", spell(takes));
-                let hint = format!("the run ends after {}; raise `spawn_rate` or `run_time`", format_duration(run_time));
-                match load.spawn_rate.given() {
-                    Some(placed) if whose.spawn_rate.is_none() => self.warn(&placed.range.clone(), message, hint),
-                    _ => self.problems.push(Diagnostic::warning(message).hint(hint)),
-                }
-            }
-        }
-        Some(Closed::constant(users, spawn_rate, run_time))
-    }
-
-    fn run_time(&mut self, load: &Load, whose: &Whose) -> Option<Duration> {
-        let run_time = whose.run_time.or_else(|| self.more_than_zero(&load.run_time, "run_time"));
-        if whose.user.is_none() && whose.run_time.is_some_and(|time| time.is_zero()) {
-            self.problems.push(Diagnostic::error("--run-time cannot be zero"));
-        }
-        run_time
-    }
-
-    fn spawn_rate(&mut self, load: &Load, whose: &Whose) -> Option<Rate> {
-        let nobody = |rate: Rate| rate.per_second() <= 0.0;
-        if let Some(rate) = whose.spawn_rate {
-            if nobody(rate) {
-                self.problems.push(
-                    Diagnostic::error("--spawn-rate: at a rate of zero no users would come").hint("give a rate such as `10/s`"),
-                );
-            }
-            return Some(rate);
-        }
-        let placed = load.spawn_rate.given()?;
-        if nobody(placed.value) {
-            self.push(
-                &placed.range,
-                "at a rate of zero no users would come",
-                "give a rate such as `10/s`, or remove the key: then all come at once",
-            );
-        }
-        Some(placed.value)
-    }
-
-    fn no_users(&mut self, load: &Load, whose: &Whose) {
-        if load.has_odd_keys || matches!(load.users, Field::Wrong { .. }) {
-            return;
-        }
-        let hint = "write `load: {users: 10, spawn_rate: 2/s, run_time: 1m}`, or give --users";
-        match (&whose.key, &whose.user) {
-            (Some(key), None) => self.push(key, "`load` says neither `users` nor `stages`", hint),
-            (Some(key), Some(user)) => self.push(
-                key,
-                format!("the `load` of `{user}` says neither `users` nor `stages`"),
-                "write `load: {users: 10, spawn_rate: 2/s, run_time: 1m}`",
-            ),
-            (None, _) => {
-                let problem = Diagnostic::error("`load` is missing in the scenario").hint(hint);
-                let start = crate::diagnostic::Place { source: self.source.clone(), range: 0..0 };
-                self.problems.push(problem.at(start));
-            }
-        }
-    }
-
-    fn stages(&mut self, load: &Load) -> Option<Closed> {
-        let list = load.stages.given()?;
-        for stage in list.value.items.iter().filter(|stage| stage.value.users.is_absent() && !stage.value.has_odd_keys) {
-            self.missing_in_stage(stage, "users", "how many users there are at the end of the stage");
-        }
-        let example = "write `stages: [{users: 100, over: 2m}, {users: 0, over: 1m}]`";
-        self.check_stages(list, |stage| stage.value.users.value() == Some(&0), "users", example);
-        for stage in &list.value.items {
-            if let Some(users) = stage.value.users.given().filter(|users| users.value > MOST_USERS) {
-                self.push(&users.range, wrong_number(users.value).unwrap_or_default(), SPREAD);
-            }
-        }
-        let stages: Vec<_> = list
-            .value
-            .items
-            .iter()
-            .filter_map(|stage| Some(Stage { users: *stage.value.users.value()?, over: *stage.value.over.value()? }))
-            .collect();
-        (!stages.is_empty()).then(|| Closed::stages(&stages))
-    }
-
-    fn missing_in_stage(&mut self, stage: &Placed<StageForm>, key: &str, what: &str) {
-        let start = stage.value.over.key().cloned().unwrap_or_else(|| stage.range.clone());
-        self.push(&start, format!("`{key}` is missing in this stage"), format!("add `{key}:` {what}"));
-    }
-
-    fn check_stages(
-        &mut self,
-        list: &Placed<List<StageForm>>,
-        zero: impl Fn(&Placed<StageForm>) -> bool,
-        what: &str,
-        example: &str,
-    ) {
-        let stages = &list.value.items;
-        if stages.is_empty() && list.value.whole {
-            self.push(&list.range, "there are no stages", example);
-        } else if stages.iter().all(zero) && !stages.is_empty() {
-            self.push(&list.range, format!("there is no stage with {what}"), example);
-        } else if stages.iter().all(|stage| stage.value.over.value().is_some_and(Duration::is_zero)) && !stages.is_empty() {
-            self.push(&list.range, "all stages together take no time", example);
-        }
     }
 
     fn warm_up(&mut self, warm_up: Option<Placed<Duration>>, crews: &[Crew]) -> Duration {
@@ -688,28 +363,4 @@ impl Compiler<'_> {
             );
         }
     }
-}
-
-fn spacing(load: &Load) -> Spacing {
-    match load.arrivals.value() {
-        None | Some(SpacingForm::Even) => Spacing::Even,
-        Some(SpacingForm::Poisson) => Spacing::Poisson,
-    }
-}
-
-fn wrong_number(users: u32) -> Option<String> {
-    match users {
-        0 => Some("a load needs at least one user".to_owned()),
-        _ if users > MOST_USERS => Some(format!("{users} users are more than the {MOST_USERS} that one machine may run")),
-        _ => None,
-    }
-}
-
-/// How long it takes until all users are there.
-fn ramp_seconds(users: u32, rate: Rate) -> f64 {
-    f64::from(users - 1) / rate.per_second().max(f64::MIN_POSITIVE)
-}
-
-fn spell(seconds: f64) -> String {
-    duration_from_seconds(seconds).map_or_else(|_| "years".to_owned(), format_duration)
 }
