@@ -259,7 +259,7 @@ fn overrides_of_open_loads_shapes_and_own_loads() {
     // A run time is the whole run's: it ends the loads of user types too, however late they begin.
     let own = SMALL.replace("- name: B", "- name: B\n    start_after: 4s\n    load: {users: 1}");
     let plan = with(&own, time).unwrap();
-    assert_eq!(plan.crews.iter().map(|crew| crew.end()).collect::<Vec<_>>(), [Some(Duration::from_secs(10)); 2]);
+    assert_eq!(plan.crews.iter().map(otload::scenario::plan::Crew::end).collect::<Vec<_>>(), [Some(Duration::from_secs(10)); 2]);
     let said = with(&own, |o| o.run_time = Some(Duration::from_secs(4))).unwrap_err();
     assert_eq!(said, "error: --run-time: the run would end before `B` begins, after 4s\nhint: give a longer one\n");
     let all_own = own.replace("- name: A", "- name: A\n    load: {users: 1}").replace(load, "");

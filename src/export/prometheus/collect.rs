@@ -39,7 +39,7 @@ fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     match *family.metric {
         name::REQUEST_DURATION | name::REQUEST_SERVICE | name::REQUESTS | name::REQUEST_FAILURES => requests(family, snapshot),
         name::REDIRECTS | name::RETRIED | name::SENT_BYTES | name::RECEIVED_BYTES | name::CHECKS => {
-            by_request_name(family, snapshot)
+            by_request_name(family, snapshot);
         }
         name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
         name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED => users(family, snapshot),
