@@ -33,6 +33,13 @@ impl Failure {
         let shortage = shortage(error);
         let (reason, message) = match error.kind() {
             Kind::ConnectionRefused => (Reason::ConnectRefused, format!("connection refused by {peer}")),
+            // It was accepted by the system, and then nobody was there to take it: the server ended at that moment.
+            Kind::ConnectionReset | Kind::ConnectionAborted => {
+                (Reason::Reset, format!("{peer} reset the connection while it was being opened"))
+            }
+            Kind::BrokenPipe | Kind::NotConnected => {
+                (Reason::Closed, format!("{peer} closed the connection while it was being opened"))
+            }
             // The kernel gave up before `connect_timeout` did.
             Kind::TimedOut => (Reason::ConnectTimeout, format!("{peer} did not answer to the attempt to connect")),
             Kind::HostUnreachable | Kind::NetworkUnreachable => (Reason::ConnectError, format!("there is no route to {peer}")),
@@ -149,6 +156,7 @@ mod tests {
         use Shortage::{Descriptors, Ports};
         for (error, reason, part, shortage) in [
             (io::Error::from(io::ErrorKind::ConnectionRefused), Reason::ConnectRefused, "refused by [::1]:80", None),
+            (io::Error::from(io::ErrorKind::ConnectionReset), Reason::Reset, "while it was being opened", None),
             (io::Error::from(io::ErrorKind::TimedOut), Reason::ConnectTimeout, "did not answer", None),
             (io::Error::from(io::ErrorKind::NetworkUnreachable), Reason::ConnectError, "no route to [::1]:80", None),
             (io::Error::from(io::ErrorKind::AddrNotAvailable), Reason::ConnectError, "`source_addresses`", Some(Ports)),

@@ -53,7 +53,7 @@ fn its_death_is_counted_and_its_return_is_found() {
     let reasons = totals["failure_reasons"].as_object().unwrap();
     assert!(reasons.contains_key("connect_refused"), "{reasons:?}");
     for reason in reasons.keys() {
-        assert!(["connect_refused", "reset", "closed"].contains(&reason.as_str()), "{reasons:?}");
+        assert!(["connect_refused", "reset", "closed"].contains(&reason.as_str()), "{reasons:?}\n{}", finished.stdout);
     }
     let counted: u64 = reasons.values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(totals["failures"], counted, "every failure has a reason");
