@@ -3,7 +3,7 @@
 
     whole.py connections     requests per CPU-second over 1,000 connections, against wrk's over 1,000
     whole.py tasks           … of a scenario with 200 tasks, against one with 1
-    whole.py scrape          … while /metrics is scraped every second as Prometheus does it, against the scraper asking another server
+    whole.py scrape          … with a scrape of /metrics every second as Prometheus does it, against a scrape of another server
     whole.py workers         … with --workers 2, against --workers 1; beside it wrk -t2 against wrk -t1
     whole.py memory          peak resident memory of 2,000 to 18,000 users that think 5-10 s: per user, and how straight the line is
     whole.py fifty-thousand  50,000 such users over three processes, three targets and twelve source addresses
@@ -12,9 +12,10 @@
     whole.py connections tasks --otload target/release/otload --rounds 5 --json whole.json
 
 The two sides of a ratio run back to back, in turns first, and the median of the rounds' ratios counts, because a machine's
-speed drifts; beside it stand the least and the largest, to show how much of it is noise. Figures are CPU time (user + system) of the
-generator's process. Every run ends by itself and is killed if it does not. Everything stays on 127.0.0.0/8. Needs wrk, and
-bench.py with its targets, found in --bench. Prints a table, with --json FILE writes all figures. Exits with 1 if a bound is missed.
+speed drifts; beside it stand the least and the largest, to show how much of it is noise. Figures are CPU time (user + system)
+of the generator's process. Every run ends by itself and is killed if it does not. Everything stays on 127.0.0.0/8. Needs
+wrk, and bench.py with its targets, found in --bench. Prints a table, with --json FILE writes all figures. Exits with 1 if a
+bound is missed or something failed.
 """
 import argparse, importlib.util, json, re, socket, statistics, sys, tempfile, threading, time, urllib.request
 from contextlib import ExitStack
