@@ -1,26 +1,15 @@
 //! `otload check`: is the scenario right, and what would it do?
 
-use std::sync::Arc;
-
 use super::args::CheckArgs;
-use super::{Exit, colour, complain, overrides, print};
-use crate::run::{self, Failed};
+use super::{Exit, plan, print, refuse};
+use crate::run;
 use crate::scenario;
 
 /// Without `--seed`, so that two looks at one scenario show the same.
 const SEED: u64 = 1;
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
-    let plan = match scenario::load(&args.scenario.file, &overrides(&args.scenario)) {
-        Ok((plan, warnings)) => {
-            complain(&warnings);
-            Arc::new(plan)
-        }
-        Err(problems) => {
-            complain(&problems);
-            return Exit::Wrong;
-        }
-    };
+    let Some(plan) = plan(&args.scenario) else { return Exit::Wrong };
     let shown = print(&run::without_secrets(&plan, &scenario::describe(&plan)));
     if !args.once || shown != Exit::Passed {
         return shown;
@@ -35,13 +24,6 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             print(&format!("\n{failed} of {requests} requests failed\n"));
             Exit::ThresholdFailed
         }
-        Err(Failed::Refused(problem)) => {
-            eprint!("{}", problem.render(colour()));
-            Exit::Wrong
-        }
-        Err(Failed::Broken(problem)) => {
-            eprint!("{}", problem.render(colour()));
-            Exit::Failed
-        }
+        Err(failed) => refuse(&failed),
     }
 }

@@ -7,10 +7,13 @@ mod run;
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
 use crate::diagnostic::Problems;
+use crate::run::Failed;
+use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides};
 
 /// How a command ended, as its exit code.
@@ -67,6 +70,26 @@ fn complain(problems: &Problems) {
     if !problems.is_empty() {
         eprint!("{}", problems.render(colour()));
     }
+}
+
+/// The plan of a scenario, its warnings printed; `None` when it is wrong, and its problems are.
+fn plan(args: &args::ScenarioArgs) -> Option<Arc<Plan>> {
+    let (plan, problems) = match scenario::load(&args.file, &overrides(args)) {
+        Ok((plan, warnings)) => (Some(Arc::new(plan)), warnings),
+        Err(problems) => (None, problems),
+    };
+    complain(&problems);
+    plan
+}
+
+/// Says why nothing was run.
+fn refuse(failed: &Failed) -> Exit {
+    let (problem, exit) = match failed {
+        Failed::Refused(problem) => (problem, Exit::Wrong),
+        Failed::Broken(problem) => (problem, Exit::Failed),
+    };
+    eprint!("{}", problem.render(colour()));
+    exit
 }
 
 /// What the arguments override. The environment is read here and nowhere else.

@@ -1,26 +1,15 @@
 //! `otload run`: the scenario and the arguments become a [`run::Job`]; how it ended becomes the exit code.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use super::args::RunArgs;
-use super::{Exit, colour, complain, overrides, print};
+use super::{Exit, colour, plan, print, refuse};
 use crate::clock;
-use crate::run::{self, Ended, Failed, Job};
-use crate::scenario;
+use crate::run::{self, Ended, Job};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let plan = match scenario::load(&args.scenario.file, &overrides(&args.scenario)) {
-        Ok((plan, warnings)) => {
-            complain(&warnings);
-            Arc::new(plan)
-        }
-        Err(problems) => {
-            complain(&problems);
-            return Exit::Wrong;
-        }
-    };
+    let Some(plan) = plan(&args.scenario) else { return Exit::Wrong };
     let run_id = args.run_id.clone().unwrap_or_else(|| run::default_run_id(&plan.name, clock::timestamp()));
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
     let job = Job {
@@ -48,13 +37,6 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(Ended { interrupted: true, .. }) => Exit::Interrupted,
         Ok(Ended { valid: false, .. }) => Exit::Invalid,
         Ok(_) => unprinted.unwrap_or(Exit::Passed),
-        Err(Failed::Refused(problem)) => {
-            eprint!("{}", problem.render(colour()));
-            Exit::Wrong
-        }
-        Err(Failed::Broken(problem)) => {
-            eprint!("{}", problem.render(colour()));
-            Exit::Failed
-        }
+        Err(failed) => refuse(&failed),
     }
 }
