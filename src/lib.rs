@@ -17,6 +17,7 @@
 //! - [`template`] renders what differs from request to request.
 //! - [`engine`] runs users; [`http`] does their exchanges, over a transport.
 //! - [`measure`] counts; [`export`] and [`report`] turn a snapshot into bytes; [`judge`] says whether to believe it.
+//! - [`trace`] is what ties a request to the server's spans: ids, spans, the queue to their exporter.
 //! - [`run`] wires these together, [`control`] serves HTTP beside it, [`cli`] is the command line.
 //!
 //! Who may import whom is drawn in CONTRIBUTING.md and kept by a test.
@@ -38,4 +39,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod template;
+pub mod trace;
 pub mod units;

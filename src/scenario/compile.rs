@@ -41,6 +41,7 @@ use super::document::reported::Reported;
 use super::document::{self, Scenario};
 use super::plan::Plan;
 use crate::diagnostic::{Diagnostic, Problems, Source};
+use crate::export::otlp::settings::Observe;
 use crate::measure::catalog::Catalog;
 use crate::template::{Names, Template};
 use crate::units::Rate;
@@ -158,6 +159,7 @@ impl<'a> Compiler<'a> {
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
             validity,
+            observe: Observe::default(),
             catalog: Arc::new(std::mem::take(&mut self.catalog)),
             requests: self.requests,
             secrets,

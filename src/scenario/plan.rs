@@ -9,6 +9,7 @@ use url::Url;
 
 use super::threshold::Condition;
 use crate::diagnostic::Source;
+use crate::export::otlp::settings::Observe;
 use crate::http::settings::Settings;
 use crate::load::{Profile, Trend};
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
@@ -39,6 +40,8 @@ pub struct Plan {
     /// How long a stopping user may take to end its task.
     pub graceful_stop: Duration,
     pub validity: ValidityLimits,
+    /// Where telemetry is sent.
+    pub observe: Observe,
     pub catalog: Arc<Catalog>,
     /// How many request steps there are.
     pub requests: usize,

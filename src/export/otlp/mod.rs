@@ -1,0 +1,3 @@
+//! OTLP: spans, metrics and logs of failures, to a collector over gRPC or HTTP.
+
+pub mod settings;

@@ -1,0 +1,102 @@
+//! What a scenario's `observe:` says about where telemetry is sent, with its defaults.
+//!
+//! What is `None` in [`Target`] the file leaves to the environment (`OTEL_EXPORTER_OTLP_*`), and that to the specification's default.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::units::Ratio;
+
+/// All of `observe:`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observe {
+    /// Further labels of every series.
+    pub labels: Vec<(String, String)>,
+    pub traces: Option<Traces>,
+    pub metrics: Option<Metrics>,
+    pub logs: Option<Logs>,
+}
+
+/// `traces:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traces {
+    pub target: Target,
+    /// Which share of traces is sampled, decided at the head.
+    pub sample: Ratio,
+    pub keep: Keep,
+    /// Every request is sent as sampled, and a collector's tail sampling decides. What is exported stays as it is without.
+    pub propagate_all: bool,
+    pub per: Per,
+    /// Whether `baggage` is sent.
+    pub baggage: bool,
+    /// How many spans may wait for the exporter.
+    pub queue: u32,
+    /// A link to a trace, with `{trace_id}` in it.
+    pub ui: Option<String>,
+}
+
+/// Which spans of traces that are not sampled are exported nevertheless, because they turned out so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    pub errors: bool,
+    pub slower_than: Option<Duration>,
+}
+
+/// What is one trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Per {
+    /// A task's iteration, with its requests as children.
+    #[default]
+    Task,
+    /// Each request.
+    Request,
+}
+
+/// `otlp_metrics:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    pub target: Target,
+    pub interval: Duration,
+}
+
+/// `otlp_logs:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logs {
+    pub target: Target,
+    /// How many failures may wait for the exporter.
+    pub queue: u32,
+}
+
+/// A collector, as far as the file names it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Target {
+    /// Over HTTP, whole: `/v1/traces` is added only if there is no path.
+    pub endpoint: Option<Url>,
+    pub protocol: Option<Protocol>,
+    pub headers: Vec<(String, String)>,
+    pub compression: Option<Compression>,
+    /// Of one attempt.
+    pub timeout: Option<Duration>,
+    /// PEM files: authorities, the client's certificate, its key.
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Grpc,
+    /// HTTP with protobuf.
+    Http,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+}
+
+/// As many spans may wait by default.
+pub const QUEUE: u32 = 20_000;

@@ -1,0 +1,173 @@
+//! Spans between those who make them and those who export them. It never waits and never grows: a span that finds it full is
+//! refused and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use super::Span;
+
+/// The end that the engine has. A clone is the same queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    sender: mpsc::Sender<Span>,
+    counts: Arc<Counts>,
+}
+
+/// The end that the exporter has.
+#[derive(Debug)]
+pub struct Spans {
+    receiver: mpsc::Receiver<Span>,
+    counts: Arc<Counts>,
+}
+
+/// What became of spans.
+#[derive(Debug, Default)]
+pub struct Counts {
+    offered: AtomicU64,
+    exported: AtomicU64,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+}
+
+/// Why a span was not exported: the label `reason` of `otload_spans_dropped_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dropped {
+    /// The queue was full: the collector is slower than the run, or away.
+    QueueFull,
+    /// No connection to the collector, or it was cut.
+    Unreachable,
+    /// The collector did not answer in time.
+    Timeout,
+    /// The collector answered with an error that is not worth repeating, or too often with one that is.
+    Rejected,
+    /// The collector took the message, and refused these spans of it (partial success).
+    Partial,
+    /// What the collector answered makes no sense.
+    Protocol,
+    /// They were still there when the time for the last export was over.
+    Shutdown,
+}
+
+/// A queue for `capacity` spans, at least one.
+pub fn queue(capacity: usize) -> (Queue, Spans) {
+    let (sender, receiver) = mpsc::channel(capacity.max(1));
+    let counts = Arc::<Counts>::default();
+    (Queue { sender, counts: counts.clone() }, Spans { receiver, counts })
+}
+
+// === Queue ===
+
+impl Queue {
+    /// Whether the span was taken. What is refused is counted.
+    pub fn offer(&self, span: Span) -> bool {
+        self.counts.offered.fetch_add(1, Ordering::Relaxed);
+        let taken = self.sender.try_send(span).is_ok();
+        if !taken {
+            self.counts.note_dropped(Dropped::QueueFull, 1);
+        }
+        taken
+    }
+
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+}
+
+// === Spans ===
+
+impl Spans {
+    /// Waits for at least one span, and takes what is there, at most `most`. Empty when there is no queue left to fill it.
+    pub async fn take(&mut self, most: usize) -> Vec<Span> {
+        let mut batch = Vec::new();
+        self.receiver.recv_many(&mut batch, most).await;
+        batch
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+}
+
+// === Counts ===
+
+impl Counts {
+    pub fn note_exported(&self, spans: u64) {
+        self.exported.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    pub fn note_dropped(&self, reason: Dropped, spans: u64) {
+        self.dropped[reason as usize].fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// All that came, whether they were taken or not: what is exported, dropped and still queued.
+    pub fn offered(&self) -> u64 {
+        self.offered.load(Ordering::Relaxed)
+    }
+
+    pub fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
+    pub fn dropped(&self, reason: Dropped) -> u64 {
+        self.dropped[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+// === Dropped ===
+
+impl Dropped {
+    pub const ALL: [Self; 7] =
+        [Self::QueueFull, Self::Unreachable, Self::Timeout, Self::Rejected, Self::Partial, Self::Protocol, Self::Shutdown];
+
+    /// As the label has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
+            Self::Partial => "partial",
+            Self::Protocol => "protocol",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Ids, Kind};
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn span(number: u32) -> Span {
+        let mut ids = Ids::new(1, u64::from(number));
+        let kind = Kind::Task { task: number, ok: true };
+        let (started, duration) = (Timestamp::from_unix(Duration::from_secs(1)), Duration::from_millis(5));
+        Span { trace: ids.trace(), id: ids.span(), parent: None, sampled: true, started, duration, kind }
+    }
+
+    #[tokio::test]
+    async fn what_finds_it_full_is_counted_and_the_rest_comes_in_order() {
+        let (queue, mut spans) = queue(3);
+        assert_eq!((0..5).filter(|number| queue.offer(span(*number))).count(), 3);
+        assert_eq!((queue.counts().offered(), queue.counts().dropped(Dropped::QueueFull), spans.len()), (5, 2, 3));
+        let first = spans.take(2).await;
+        assert_eq!(first, [span(0), span(1)]);
+        assert!(queue.offer(span(7)));
+        drop(queue);
+        assert_eq!(spans.take(10).await, [span(2), span(7)]);
+        assert!(spans.take(10).await.is_empty());
+    }
+}
