@@ -178,7 +178,7 @@ mod tests {
         let mut facts = facts();
         (facts.elapsed, facts.measured) = (Duration::from_secs(7), Duration::from_secs(2));
         let mut snapshot = Snapshot::empty(&catalog, facts);
-        snapshot.add(&shard, Detail::Full);
+        snapshot.add(&mut shard, Detail::Full);
 
         let measured = snapshot.measured();
         let all = &measured.all;

@@ -14,6 +14,7 @@ pub mod health;
 pub mod histogram;
 pub mod measured;
 pub mod name;
+mod pending;
 pub mod pulse;
 pub mod quantiles;
 pub mod shard;

@@ -6,7 +6,7 @@ use crate::reason::Shortage;
 
 use super::histogram::Histogram;
 use super::quantiles::Quantiles;
-use super::shard::Shard;
+use super::shard::{Figures, Shard};
 
 /// What was measured since the end of the warm-up, as far as it tells of the generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,17 +26,17 @@ impl Pulse {
     /// The sum over all shards, one after the other.
     pub fn take(shards: &[Arc<Mutex<Shard>>]) -> Self {
         let mut pulse = Self::default();
-        shards.iter().for_each(|shard| pulse.add(&lock(shard)));
+        shards.iter().for_each(|shard| pulse.add(&mut lock(shard)));
         pulse
     }
 
-    fn add(&mut self, shard: &Shard) {
-        let before = shard.baseline.as_deref();
-        self.lag.add(&shard.summary.lag);
-        let tasks: u64 = shard.totals.tasks.iter().flatten().map(Histogram::count).sum();
+    fn add(&mut self, shard: &mut Shard) {
+        let Figures { totals, summary, baseline: before } = shard.figures();
+        self.lag.add(&summary.lag);
+        let tasks: u64 = totals.tasks.iter().flatten().map(Histogram::count).sum();
         self.arrivals += tasks - before.map_or(0, |before| before.tasks.iter().flatten().sum());
-        self.dropped += shard.arrivals_dropped() - before.map_or(0, |before| before.arrivals_dropped.iter().sum());
-        for (of, count) in shard.totals.shortages.into_iter().enumerate() {
+        self.dropped += totals.arrivals_dropped.iter().sum::<u64>() - before.map_or(0, |before| before.arrivals_dropped.iter().sum());
+        for (of, count) in totals.shortages.into_iter().enumerate() {
             self.shortages[of] += count - before.map_or(0, |before| before.shortages[of]);
         }
     }
@@ -46,9 +46,9 @@ impl Pulse {
 pub fn response(shards: &[Arc<Mutex<Shard>>]) -> Quantiles {
     let mut all = Quantiles::default();
     for shard in shards {
-        let requests = lock(shard).summary.requests.len();
+        let requests = lock(shard).figures().summary.requests.len();
         for at in 0..requests {
-            lock(shard).summary.requests.get(at).into_iter().for_each(|request| all.add(&request.response));
+            lock(shard).figures().summary.requests.get(at).into_iter().for_each(|request| all.add(&request.response));
         }
     }
     all

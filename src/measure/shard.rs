@@ -1,5 +1,6 @@
 //! One worker's measurements: the hot path. A shard sits behind a mutex that only its worker takes, but for the moments of a
-//! snapshot. Recording hashes nothing, compares no text, and allocates only when something is met for the first time.
+//! snapshot. Recording hashes nothing, compares no text, and allocates only when something is met for the first time. What is
+//! recorded most often is noted first and sorted in later ([`super::pending`]); who reads, reads all of it ([`Shard::figures`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use crate::reason::{Reason, Shortage};
 
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use super::histogram::{Point, nanos};
+use super::pending::{Note, Pending, TaskNote};
 use super::quantiles::Quantiles;
 use super::totals::{Counters, Ending, Totals, UserState};
 
@@ -15,12 +17,21 @@ use super::totals::{Counters, Ending, Totals, UserState};
 #[derive(Clone, Debug)]
 pub struct Shard {
     catalog: Arc<Catalog>,
-    pub(super) totals: Totals,
+    pending: Pending,
+    totals: Totals,
     /// Only the summary reads these; they begin anew after the warm-up.
-    pub(super) summary: Summary,
+    summary: Summary,
     /// What was counted in the warm-up.
-    pub(super) baseline: Option<Box<Counters>>,
+    baseline: Option<Box<Counters>>,
     load: Load,
+}
+
+/// What a shard has counted.
+#[derive(Clone, Copy)]
+pub(super) struct Figures<'a> {
+    pub(super) totals: &'a Totals,
+    pub(super) summary: &'a Summary,
+    pub(super) baseline: Option<&'a Counters>,
 }
 
 /// One exchange, with the redirects that were followed.
@@ -80,6 +91,7 @@ impl Shard {
     pub fn new(catalog: &Arc<Catalog>) -> Self {
         Self {
             catalog: Arc::clone(catalog),
+            pending: Pending::default(),
             totals: Totals::new(catalog),
             summary: Summary::new(catalog),
             baseline: None,
@@ -87,8 +99,47 @@ impl Shard {
         }
     }
 
+    /// All that was counted.
+    pub(super) fn figures(&mut self) -> Figures<'_> {
+        self.settle();
+        Figures { totals: &self.totals, summary: &self.summary, baseline: self.baseline.as_deref() }
+    }
+
     /// Counts one request. An id of another catalog is ignored, here and below.
     pub fn request(&mut self, id: RequestId, sample: &Sample<'_>) {
+        match Note::of(id, sample) {
+            Some(note) => {
+                self.pending.requests.push(note);
+                self.settle_if_full();
+            }
+            None => self.count(id, sample),
+        }
+    }
+
+    fn settle_if_full(&mut self) {
+        if self.pending.is_full() {
+            self.settle();
+        }
+    }
+
+    /// Sorts in what was noted.
+    fn settle(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.requests.drain(..).for_each(|note| self.count(note.request, &note.sample()));
+        for TaskNote { nanos, task, ok } in pending.tasks.drain(..) {
+            if let Some(pair) = self.totals.tasks.get_mut(task.index()) {
+                pair[Ending::of(ok) as usize].record(&Point::new(Duration::from_nanos(nanos), &self.catalog.buckets));
+            }
+        }
+        for lag in pending.lags.drain(..) {
+            let point = Point::new(Duration::from_nanos(lag), &self.catalog.buckets);
+            self.totals.lag.record(&point);
+            self.totals.clamped += u64::from(self.summary.lag.record(&point));
+        }
+        self.pending = pending;
+    }
+
+    fn count(&mut self, id: RequestId, sample: &Sample<'_>) {
         let (Some(totals), Some(summary)) = (self.totals.requests.get_mut(id.index()), self.summary.requests.get_mut(id.index()))
         else {
             return;
@@ -129,9 +180,8 @@ impl Shard {
 
     /// Counts one run of a task; `duration` without think time.
     pub fn task(&mut self, id: TaskId, ok: bool, duration: Duration) {
-        if let Some(pair) = self.totals.tasks.get_mut(id.index()) {
-            pair[Ending::of(ok) as usize].record(&Point::new(duration, &self.catalog.buckets));
-        }
+        self.pending.tasks.push(TaskNote { nanos: nanos(duration), task: id, ok });
+        self.settle_if_full();
     }
 
     /// Counts one run of a group; `duration` without think time.
@@ -176,9 +226,8 @@ impl Shard {
 
     /// How much later than intended something was started by the generator's own fault.
     pub fn lag(&mut self, lag: Duration) {
-        let point = Point::new(lag, &self.catalog.buckets);
-        self.totals.lag.record(&point);
-        self.totals.clamped += u64::from(self.summary.lag.record(&point));
+        self.pending.lags.push(nanos(lag));
+        self.settle_if_full();
     }
 
     /// The system had no descriptor or no port for a connection.
@@ -211,6 +260,7 @@ impl Shard {
 
     /// What came so far stays in the totals, and is left out of the summary: exactly what is counted from here on is in it.
     pub fn end_warm_up(&mut self) {
+        self.settle();
         self.baseline = Some(Box::new(self.totals.counters()));
         self.summary = Summary { epoch: self.summary.epoch + 1, ..Summary::new(&self.catalog) };
     }
@@ -298,6 +348,7 @@ mod tests {
             Sample { service: Duration::from_millis(5), failure: Some((Reason::Status, "503")), status: Some(503), ..sample(20) };
         shard.request(RequestId(0), &failed);
         shard.request(RequestId(7), &failed);
+        shard.settle();
         let totals = &shard.totals.requests[0];
         assert_eq!(totals.counters.requests_and_failures(), (2, 1));
         assert_eq!(totals.counters.reasons[Reason::Status as usize], 1);
@@ -348,6 +399,7 @@ mod tests {
         shard.connections(0, -1);
         shard.watched(Duration::from_secs(1), Duration::from_secs(4));
         shard.loop_lag(Duration::from_millis(2));
+        shard.settle();
         let totals = &shard.totals;
         assert_eq!(totals.tasks[0].each_ref().map(Histogram::sum_nanos), [3_000_000, 4_000_000]);
         assert_eq!(totals.groups[0].each_ref().map(Histogram::count), [0, 1]);
@@ -366,6 +418,7 @@ mod tests {
         shard.check(CheckId(0), true);
         shard.end_warm_up();
         shard.request(RequestId(0), &sample(10));
+        shard.settle();
         assert_eq!(shard.totals.requests[0].counters.requests_and_failures(), (2, 1));
         let measured = shard.totals.counters().since(shard.baseline.as_ref().unwrap());
         assert_eq!(measured.requests[0].requests_and_failures(), (1, 0));

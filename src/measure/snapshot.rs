@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use super::catalog::Catalog;
 use super::health::Health;
 use super::quantiles::{Quantiles, Times};
-use super::shard::{Shard, Summary};
+use super::shard::{Figures, Shard, Summary};
 use super::totals::{Counters, Totals};
 
 /// The merge of shards, and what is known of the run as a whole.
@@ -146,25 +146,26 @@ impl Snapshot {
         for shard in shards {
             // A worker that panicked has left whole numbers behind: they are still worth showing.
             let locked = || shard.lock().unwrap_or_else(PoisonError::into_inner);
-            snapshot.add(&locked(), Detail::Totals);
+            snapshot.add(&mut locked(), Detail::Totals);
             if detail == Detail::Full {
                 for (at, mine) in snapshot.summary.requests.iter_mut().enumerate() {
-                    locked().summary.requests.get(at).into_iter().for_each(|theirs| mine.add(theirs));
+                    locked().figures().summary.requests.get(at).into_iter().for_each(|theirs| mine.add(theirs));
                 }
-                snapshot.summary.add_run(&locked().summary);
+                snapshot.summary.add_run(locked().figures().summary);
             }
         }
         snapshot
     }
 
     /// Adds one shard.
-    pub fn add(&mut self, shard: &Shard, detail: Detail) {
-        self.totals.add(&shard.totals);
-        if let Some(baseline) = &shard.baseline {
+    pub fn add(&mut self, shard: &mut Shard, detail: Detail) {
+        let Figures { totals, summary, baseline } = shard.figures();
+        self.totals.add(totals);
+        if let Some(baseline) = baseline {
             self.baseline.add(baseline);
         }
         if detail == Detail::Full {
-            self.summary.add(&shard.summary);
+            self.summary.add(summary);
         }
     }
 
@@ -291,7 +292,8 @@ pub(crate) mod tests {
                         failure: failure.as_ref().map(|(reason, message)| (Reason::ALL[*reason], message.as_str())),
                         sent_bytes: 7,
                         received_bytes: 11,
-                        redirects: 1,
+                        // Half of them are noted first, the others are counted at once.
+                        redirects: (*response % 2) as u32,
                         retried: 0,
                     },
                 ),
@@ -311,7 +313,7 @@ pub(crate) mod tests {
 
     fn of(shards: &[&Shard]) -> Snapshot {
         let mut snapshot = Snapshot::empty(&catalog(), facts());
-        shards.iter().for_each(|shard| snapshot.add(shard, Detail::Full));
+        shards.iter().for_each(|shard| snapshot.add(&mut Shard::clone(shard), Detail::Full));
         snapshot
     }
 

@@ -80,7 +80,7 @@ fn shard() -> Shard {
 
 fn snapshot(shard: &Shard, seconds: u64) -> Snapshot {
     let mut snapshot = Snapshot::empty(&catalog(), facts(seconds));
-    snapshot.add(shard, Detail::Full);
+    snapshot.add(&mut shard.clone(), Detail::Full);
     snapshot
 }
 

@@ -81,7 +81,7 @@ fn snapshot() -> Snapshot {
         saturated: false,
     };
     let mut snapshot = Snapshot::empty(&catalog, facts);
-    snapshot.add(&shard, Detail::Totals);
+    snapshot.add(&mut shard, Detail::Totals);
     snapshot
 }
 
@@ -163,7 +163,7 @@ fn the_budget_is_what_a_full_run_exports() {
     }
     let mut snapshot = snapshot();
     snapshot.totals = Snapshot::empty(&catalog, snapshot.facts.clone()).totals;
-    snapshot.add(&shard, Detail::Totals);
+    snapshot.add(&mut shard, Detail::Totals);
     let samples = text_of(&snapshot, Format::Text).lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(samples as u64, snapshot.catalog.series());
 }
@@ -283,7 +283,7 @@ proptest! {
             shard.lag(Duration::from_nanos(*nanos));
         }
         let mut snapshot = Snapshot::empty(&catalog, snapshot().facts);
-        snapshot.add(&shard, Detail::Totals);
+        snapshot.add(&mut shard, Detail::Totals);
         let families = decode(&encode(&snapshot, Format::Protobuf));
         let family = families.iter().find(|family| family.name() == name::SCHEDULE_LAG.name).unwrap();
         let histogram = family.get_metric()[0].get_histogram();

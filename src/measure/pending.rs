@@ -1,0 +1,81 @@
+//! What a worker has measured and not yet sorted into its histograms.
+//!
+//! A request of its own touches some thirty cache lines of counters, which the target and the kernel have pushed out of the
+//! cache since the last one of the same name: with 200 tasks that cost 7% of throughput. So the hot path writes one line of
+//! notes, and a handful of them is sorted in at once, where the processor overlaps the waiting for memory.
+
+use std::time::Duration;
+
+use super::catalog::{RequestId, TaskId};
+use super::histogram::nanos;
+use super::shard::Sample;
+
+/// Notes in the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pending {
+    pub(super) requests: Vec<Note>,
+    pub(super) tasks: Vec<TaskNote>,
+    /// In nanoseconds.
+    pub(super) lags: Vec<u64>,
+}
+
+/// A request that went well, as nearly all do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Note {
+    response_nanos: u64,
+    service_nanos: u64,
+    pub(super) request: RequestId,
+    sent_bytes: u32,
+    received_bytes: u32,
+    status: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskNote {
+    pub(super) nanos: u64,
+    pub(super) task: TaskId,
+    pub(super) ok: bool,
+}
+
+/// So many are sorted in at once: few enough to stay in the first level of the cache and to be done in microseconds.
+const ROOM: usize = 64;
+
+// === Pending ===
+
+impl Pending {
+    pub(super) fn is_full(&self) -> bool {
+        self.requests.len() >= ROOM || self.tasks.len() >= ROOM || self.lags.len() >= ROOM
+    }
+}
+
+// === Note ===
+
+impl Note {
+    /// `None` for one that has more to it than a note holds.
+    pub(super) fn of(request: RequestId, sample: &Sample<'_>) -> Option<Self> {
+        match *sample {
+            Sample { response, service, status: Some(status), failure: None, redirects: 0, retried: 0, .. } => Some(Self {
+                response_nanos: nanos(response),
+                service_nanos: nanos(service),
+                request,
+                sent_bytes: u32::try_from(sample.sent_bytes).ok()?,
+                received_bytes: u32::try_from(sample.received_bytes).ok()?,
+                status,
+            }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sample(&self) -> Sample<'static> {
+        Sample {
+            response: Duration::from_nanos(self.response_nanos),
+            service: Duration::from_nanos(self.service_nanos),
+            status: Some(self.status),
+            failure: None,
+            sent_bytes: u64::from(self.sent_bytes),
+            received_bytes: u64::from(self.received_bytes),
+            redirects: 0,
+            retried: 0,
+        }
+    }
+}
