@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
@@ -77,7 +80,13 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut mode: watch::
                 match plan.user_of(u64::from(slot)) {
                     Some(user) => {
                         let handle = Handle::new(context.plan.users[user].id, crew);
-                        let user = User::new(context.clone(), handle.clone(), user, plan.first_slot + slot, start_of_time + due);
+                        let user = Box::new(User::new(
+                            context.clone(),
+                            handle.clone(),
+                            user,
+                            plan.first_slot + slot,
+                            start_of_time + due,
+                        ));
                         present.push(start(context, handle, user.live()));
                     }
                     // Only fixed users, and all of them are there: `compile` refuses such a file.
@@ -123,11 +132,8 @@ pub(super) async fn until(context: &Context, wake: Option<Instant>) {
 
 /// Sets a user to work, whose whole life is `life`.
 pub(super) fn start(context: &Rc<Context>, handle: Rc<Handle>, life: impl Future<Output = ()> + 'static) -> Started {
-    let alive = Alive::new(context.clone(), handle.clone());
-    let task = tokio::task::spawn_local(async move {
-        let _alive = alive;
-        life.await;
-    });
+    let _alive = Alive::new(context.clone(), handle.clone());
+    let task = tokio::task::spawn_local(Living { life, _alive });
     Started { handle, task: task.abort_handle() }
 }
 
@@ -155,6 +161,24 @@ impl Stopping {
     /// Cuts off all of them.
     pub(super) fn cut(&self) {
         self.0.iter().for_each(|(_, user)| user.task.abort());
+    }
+}
+
+pin_project! {
+    /// A user's task. An `async` block that awaits what it was given holds it twice (once as it was given, once as it is awaited),
+    /// and with it half of a user's memory; this holds it once.
+    struct Living<F> {
+        #[pin]
+        life: F,
+        _alive: Alive,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Living<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
+        self.project().life.poll(context)
     }
 }
 

@@ -137,7 +137,7 @@ impl<'a> Pool<'a> {
         let slot = plan.crews[self.crew].first_slot + self.context.part_of(self.crew).slot(at as u32);
         let place =
             Rc::new(Place { handle: handle.clone(), due: Cell::new(Some(due)), number: at, free: self.free.clone(), kind });
-        let user = User::new(self.context.clone(), handle.clone(), kind, slot, due);
+        let user = Box::new(User::new(self.context.clone(), handle.clone(), kind, slot, due));
         let user = start(self.context, handle, user.serve(place.clone()));
         self.places[at] = Some((place, user));
     }

@@ -34,13 +34,10 @@ pub(super) struct Outcome {
 impl User {
     /// Does the request, unless its `when` is false. Says whether it went well.
     pub(super) async fn request(&mut self, step: &RequestStep) -> bool {
-        let rendered = match self.wanted(step) {
-            Ok(false) => return true,
-            Ok(true) => render(step, &self.scope, &mut self.random),
-            Err(error) => Err(error),
-        };
-        let rendered = match rendered {
-            Ok(rendered) => rendered,
+        // In one step: what has a name of its own, and be it moved away, is kept in the future.
+        let rendered = match self.rendered(step) {
+            Ok(Some(rendered)) => rendered,
+            Ok(None) => return true,
             Err(error) => {
                 self.record_unsent(step, &error);
                 return false;
@@ -55,6 +52,14 @@ impl User {
         self.record(step, &outcome);
         self.due = outcome.exchange.finished;
         outcome.failure.is_none()
+    }
+
+    /// `None`, if its `when` is false.
+    fn rendered<'a>(&mut self, step: &'a RequestStep) -> Result<Option<Rendered<'a>>, String> {
+        match self.wanted(step)? {
+            true => render(step, &self.scope, &mut self.random).map(Some),
+            false => Ok(None),
+        }
     }
 
     pub(super) fn wanted(&mut self, step: &RequestStep) -> Result<bool, String> {

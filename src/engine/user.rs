@@ -58,7 +58,9 @@ impl User {
     }
 
     /// The whole life, until it is told to stop or there are no more iterations.
-    pub(super) async fn live(mut self) {
+    ///
+    /// Boxed, here and below: a future holds its arguments twice.
+    pub(super) async fn live(mut self: Box<Self>) {
         let context = self.context.clone();
         let user = &context.plan.users[self.kind];
         if !user.on_start.is_empty() {
@@ -86,7 +88,7 @@ impl User {
     /// The first arrival is due when the user is made, and so is `on_start`; the task itself is due when `on_start` has ended.
     /// What a user does before its first task is measured under its own name: counted to the task once more, it would be
     /// taken for a slow answer to what had not been asked yet.
-    pub(super) async fn serve(mut self, place: Rc<Place>) {
+    pub(super) async fn serve(mut self: Box<Self>, place: Rc<Place>) {
         let context = self.context.clone();
         let user = &context.plan.users[self.kind];
         if !user.on_start.is_empty() {

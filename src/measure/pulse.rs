@@ -35,7 +35,8 @@ impl Pulse {
         self.lag.add(&summary.lag);
         let tasks: u64 = totals.tasks.iter().flatten().map(Histogram::count).sum();
         self.arrivals += tasks - before.map_or(0, |before| before.tasks.iter().flatten().sum());
-        self.dropped += totals.arrivals_dropped.iter().sum::<u64>() - before.map_or(0, |before| before.arrivals_dropped.iter().sum());
+        self.dropped +=
+            totals.arrivals_dropped.iter().sum::<u64>() - before.map_or(0, |before| before.arrivals_dropped.iter().sum());
         for (of, count) in totals.shortages.into_iter().enumerate() {
             self.shortages[of] += count - before.map_or(0, |before| before.shortages[of]);
         }
