@@ -43,6 +43,11 @@ impl Timestamp {
         self.0.as_secs_f64()
     }
 
+    /// Nanoseconds since the Unix epoch; from the year 2554 on it stays the same.
+    pub fn unix_nanos(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// As RFC 3339 in UTC with milliseconds: `2026-11-23T10:15:30.250Z`.
     pub fn rfc3339(self) -> String {
         let millis = i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX);
@@ -67,5 +72,6 @@ mod tests {
         let timestamp = Timestamp::from_unix(Duration::from_millis(1_795_428_930_250));
         assert_eq!(timestamp.rfc3339(), "2026-11-23T10:15:30.250Z");
         assert_eq!(timestamp.compact(), "20261123-101530");
+        assert_eq!(timestamp.unix_nanos(), 1_795_428_930_250_000_000);
     }
 }

@@ -3,8 +3,8 @@
 #
 #   bash tests/run.sh
 #
-# Installed are: Debian's package `prometheus` (with apt-get, as root or through sudo), gunicorn and Flask (into a virtual
-# environment in the build folder) and cargo-deny (into ~/.cache/otload-tools). What is there already is used again.
+# Installed are: Debian's package `prometheus` (with apt-get, as root or through sudo), gunicorn, Flask and rotel (into a
+# virtual environment in the build folder) and cargo-deny (into ~/.cache/otload-tools). What is there already is used again.
 # The last line is `N passed, N failed`: the sum of all test binaries. The exit code is 0 only if every step went well.
 
 set -uo pipefail
@@ -14,7 +14,8 @@ target=${CARGO_TARGET_DIR:-target}
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/otload-tools
 deny_version=0.20.2
 deny=$tools/cargo-deny-$deny_version/bin/cargo-deny
-requirements=examples/cars-api/requirements.txt
+# Those of the example that the tests load, and those of the tests alone.
+requirements=(examples/cars-api/requirements.txt tests/requirements.txt)
 mkdir -p "$target" || exit 1
 target=$(cd "$target" && pwd)
 logs=$target/test-logs
@@ -68,11 +69,11 @@ install_packages() {
 # The environment is made anew when the requirements, the interpreter or its place have changed.
 make_venv() {
     local wanted
-    wanted=$(cat "$requirements" && python3 --version && echo "$target") || return 1
+    wanted=$(cat "${requirements[@]}" && python3 --version && echo "$target") || return 1
     if [ -f "$target/venv/made-of" ] && [ "$(cat "$target/venv/made-of")" = "$wanted" ]; then return 0; fi
     rm -rf "$target/venv"
     python3 -m venv "$target/venv" &&
-        "$target/venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" &&
+        "$target/venv/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}" &&
         printf '%s\n' "$wanted" >"$target/venv/made-of"
 }
 
@@ -101,7 +102,7 @@ run_tests() {
 }
 
 step "install packages" install_packages
-step "install gunicorn and flask" make_venv
+step "install gunicorn, flask and rotel" make_venv
 step "install cargo-deny" install_deny
 step "fetch dependencies" cargo fetch --locked
 step "cargo fmt" cargo fmt --check

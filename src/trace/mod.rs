@@ -14,9 +14,11 @@
 //! Here are the values that these hand to each other. Where a trace's names come from is the catalog of `measure`: a span carries
 //! indices, and is made into text by the exporter.
 
+mod failure;
 mod id;
 pub mod queue;
 mod span;
 
+pub use failure::FailureLog;
 pub use id::{Ids, SpanId, TraceId};
 pub use span::{Hop, Kind, Span};

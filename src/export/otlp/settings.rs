@@ -85,6 +85,15 @@ pub struct Target {
     pub key: Option<PathBuf>,
 }
 
+/// Who sends: what the resource of every message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub service_name: String,
+    /// Of `OTEL_RESOURCE_ATTRIBUTES`, in order. `service.name`, `service.version` and `service.instance.id` among them are not
+    /// used.
+    pub attributes: Vec<(String, String)>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Grpc,
@@ -100,3 +109,14 @@ pub enum Compression {
 
 /// As many spans may wait by default.
 pub const QUEUE: u32 = 20_000;
+
+/// What a service is called that nobody gave a name.
+pub const SERVICE_NAME: &str = "otload";
+
+// === Identity ===
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { service_name: SERVICE_NAME.to_owned(), attributes: Vec::new() }
+    }
+}

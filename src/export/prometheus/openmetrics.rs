@@ -1,7 +1,7 @@
 //! OpenMetrics 1.0 text: the samples of 0.0.4, but a counter's family has no `_total`, units are told, and the end is marked.
 
-use super::Exposition;
 use super::text::Lines;
+use crate::export::families::Exposition;
 use crate::measure::name::Unit;
 
 /// Everything as OpenMetrics 1.0.

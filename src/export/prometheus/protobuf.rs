@@ -13,7 +13,7 @@
 use prometheus::proto;
 use protobuf::{Message, UnknownValue};
 
-use super::{Exposition, Family, Series, Value};
+use crate::export::families::{Exposition, Family, Series, Value};
 use crate::measure::histogram::{Histogram, Native, SCHEMA, ZERO_THRESHOLD};
 use crate::measure::name::Kind;
 

@@ -34,7 +34,7 @@ fn catalog() -> Catalog {
     catalog
 }
 
-fn snapshot() -> Snapshot {
+pub(in crate::export) fn snapshot() -> Snapshot {
     let catalog = Arc::new(catalog());
     let mut shard = Shard::new(&catalog);
     let millis = Duration::from_millis;

@@ -1,6 +1,6 @@
 //! The text format 0.0.4, and the pieces that OpenMetrics shares: lines, labels, numbers.
 
-use super::{Exposition, Family, Series, Value};
+use crate::export::families::{Exposition, Family, Series, Value};
 use crate::measure::histogram::Histogram;
 
 /// Everything as text 0.0.4.

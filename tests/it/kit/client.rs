@@ -15,12 +15,23 @@ pub(crate) struct Answer {
 
 /// Sends a GET; an error if nobody listens or what comes is no whole response.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+    send(address, "GET", path, headers, &[])
+}
+
+/// Sends a POST.
+pub(crate) fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
+    let length = body.len().to_string();
+    let headers: Vec<_> = headers.iter().copied().chain([("content-length", length.as_str())]).collect();
+    send(address, "POST", path, &headers, body)
+}
+
+fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
     request.push_str("\r\n");
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(&[request.as_bytes(), body].concat())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     Answer::parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, String::from_utf8_lossy(&bytes).into_owned()))

@@ -2,22 +2,16 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Process, free_address, get, root, wait_for};
+use super::{Process, free_address, get, root, venv, wait_for};
 
 /// A server that can be killed and come back on the same port.
 #[derive(Debug)]
 pub(crate) struct Gunicorn {
     address: SocketAddr,
     process: Process,
-}
-
-/// The programs of the virtual environment under the build folder.
-fn program(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv/bin").join(name)
 }
 
 // === impl Gunicorn ===
@@ -54,7 +48,7 @@ impl Gunicorn {
 }
 
 fn serve(address: SocketAddr) -> Process {
-    let mut command = Command::new(program("gunicorn"));
+    let mut command = Command::new(venv().join("bin/gunicorn"));
     command.current_dir(root().join("examples/cars-api")).env("PYTHONDONTWRITEBYTECODE", "1").args([
         "--worker-class=gthread",
         "--workers=1",

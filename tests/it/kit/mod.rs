@@ -7,7 +7,8 @@
 //! | [`CountingTarget`] | a server whose totals and delays are known |
 //! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will |
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
-//! | [`get`] | one HTTP request |
+//! | [`Rotel`] | a real OTLP receiver that prints what it got |
+//! | [`get`], [`post`] | one HTTP request |
 //! | [`on_time`] | for tests that look at the clock: no other run beside theirs, and a second try |
 //!
 //! A program that is not installed fails the test and says how to install it.
@@ -18,18 +19,20 @@ mod gunicorn;
 mod process;
 mod program;
 mod prometheus;
+mod rotel;
 mod target;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use client::get;
+pub(crate) use client::{get, post};
 pub(crate) use company::{Company, on_time};
 pub(crate) use gunicorn::Gunicorn;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};
 pub(crate) use prometheus::{Form, Prometheus};
+pub(crate) use rotel::Rotel;
 pub(crate) use target::{CountingTarget, Delays};
 
 /// An address of 127.0.0.1 that nobody listened on a moment ago.
@@ -40,6 +43,11 @@ pub(crate) fn free_address() -> SocketAddr {
 /// Where the package lies.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The virtual environment under the build folder that `tests/run.sh` makes.
+pub(crate) fn venv() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv")
 }
 
 /// Asks until there is an answer, every 10 ms; panics with `what` after `limit`.

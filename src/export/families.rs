@@ -1,16 +1,42 @@
 //! From a snapshot to families of series: which there are, and with which labels. `measure::name` says which are there from
-//! the first scrape and which come when they first occur.
+//! the first scrape and which come when they first occur. `/metrics` and OTLP are written from this one list, so they cannot
+//! differ in what they show.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::measure::histogram::Histogram;
-use crate::measure::name;
+use crate::measure::name::{self, Metric};
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::measure::totals::{Ending, Status, UserState};
 use crate::reason::Reason;
 
-use super::{Exposition, Family, Series, Value};
+/// Everything of one snapshot.
+pub(super) struct Exposition<'a> {
+    /// Of every series, before its own.
+    pub(super) labels: Vec<(&'a str, &'a str)>,
+    /// The upper boundaries of classic buckets, in seconds, without +Inf.
+    pub(super) boundaries: &'a [f64],
+    /// None of them without series.
+    pub(super) families: Vec<Family<'a>>,
+}
+
+pub(super) struct Family<'a> {
+    pub(super) metric: &'static Metric,
+    pub(super) series: Vec<Series<'a>>,
+}
+
+pub(super) struct Series<'a> {
+    /// One for each of the metric's labels, in its order.
+    pub(super) values: Vec<Cow<'a, str>>,
+    pub(super) value: Value<'a>,
+}
+
+pub(super) enum Value<'a> {
+    Integer(u64),
+    Float(f64),
+    Histogram(&'a Histogram),
+}
 
 impl<'a> Exposition<'a> {
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
