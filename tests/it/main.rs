@@ -8,6 +8,7 @@ mod examples;
 mod flask;
 mod kit;
 mod open;
+mod otlp;
 mod scenarios;
 mod truth;
 mod users;

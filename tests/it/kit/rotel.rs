@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Process, free_address, venv, wait_for};
+use super::{Process, free_address, post, venv, wait_for};
 
 #[derive(Debug)]
 pub(crate) struct Rotel {
@@ -53,8 +53,22 @@ impl Rotel {
         self.http
     }
 
-    /// All that it has printed.
-    pub(crate) fn text(&self) -> String {
-        self.process.stdout.text() + &self.process.stderr.text()
+    /// Waits until it has printed `text`; panics with all that it did print after 10 s.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) {
+        let started = otload::clock::now();
+        while !self.process.stdout.text().contains(text) {
+            let late = started.elapsed() > Duration::from_secs(10);
+            assert!(!late, "rotel did not print\n{text}\nbut\n{}{}", self.process.stdout.text(), self.process.stderr.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
+}
+
+#[test]
+fn it_refuses_what_it_cannot_read() {
+    let rotel = Rotel::start();
+    let headers = [("content-type", "application/x-protobuf")];
+    assert_eq!(post(rotel.http(), "/v1/traces", &headers, b"no message").unwrap().status, 400);
+    assert_eq!(post(rotel.http(), "/v1/traces", &headers, b"").unwrap().status, 200);
 }
