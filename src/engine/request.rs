@@ -140,6 +140,7 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
         keep_body: step.keep_body,
         keep_head: step.keep_head,
         prepared,
+        trace: None,
     }
 }
 

@@ -13,6 +13,8 @@
 //! browser's session does is done above the transport, so that each transport behaves alike; the tests in `tests/` are a
 //! table that every transport must pass.
 //!
+//! A request that belongs to a trace says so to the target (`trail.rs`), and tells what each of its hops came to.
+//!
 //! No request is repeated in secret: what the target counts is one request, one for each redirect followed, and at most one
 //! for each that was retried on a new connection (`Exchange::retried`, see `wire`).
 
@@ -33,6 +35,7 @@ mod resolve;
 mod session;
 pub mod settings;
 mod tls;
+mod trail;
 mod transport;
 mod wire;
 
@@ -50,5 +53,6 @@ pub use failure::Failure;
 pub use request::{Exchange, Phases, Request, Response};
 pub use session::Session;
 pub use settings::{Settings, TlsSettings, Version};
+pub use trail::{SeenHop, TraceHead};
 pub use transport::TransportKind;
 pub use wire::Prepared;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use url::Url;
 
-use super::{Failure, Prepared};
+use super::{Failure, Prepared, TraceHead};
 use crate::clock::Instant;
 
 /// One request of the scenario; all of it is rendered already.
@@ -33,6 +33,8 @@ pub struct Request<'a> {
     /// What [`Client::prepare`](super::Client::prepare) made of this method, URL and headers, if they do not change from
     /// one request to the next.
     pub prepared: Option<&'a Prepared>,
+    /// The trace it belongs to; only for a session that [has ids](super::Session::trace_with).
+    pub trace: Option<&'a TraceHead>,
 }
 
 /// What one request of the scenario led to, its redirects included.

@@ -31,6 +31,7 @@ use super::connections::Open;
 use super::dial::{Dial, DialLayer, Resolver, Tickets};
 use super::gather::Gather;
 use super::request::add;
+use super::trail::Trail;
 use super::transport::{Hop, Reply, Stage, Tally, peer};
 use super::{Failure, Settings, Version};
 use crate::clock::{self, Instant};
@@ -65,7 +66,7 @@ impl Reqwest {
     }
 
     pub(super) async fn send(&mut self, hop: &Hop<'_>, tally: &mut Tally) -> Result<Reply, Failure> {
-        let (request, size) = self.request(hop)?;
+        let (request, size) = self.request(hop, tally.trail.as_deref())?;
         let Self { shared, client, open, underway } = self;
         let (client, dial) = made(client, shared)?;
         let origin = origin(hop.url);
@@ -112,6 +113,9 @@ impl Reqwest {
         // A body that came whole with its head needs no second reading of the clock.
         let finished = if waited { clock::now() } else { arrived };
         let (version, peer) = (response.version(), response.remote_addr());
+        if let (Some(trail), Some(peer)) = (&mut tally.trail, peer) {
+            trail.set_peer(peer);
+        }
         let headers = std::mem::take(response.headers_mut());
         drop(response);
         if waited {
@@ -156,7 +160,7 @@ impl Reqwest {
     }
 
     /// The request, and how many bytes it is.
-    fn request(&mut self, hop: &Hop<'_>) -> Result<(reqwest::Request, u64), Failure> {
+    fn request(&mut self, hop: &Hop<'_>, trail: Option<&Trail>) -> Result<(reqwest::Request, u64), Failure> {
         let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
         let headers = request.headers_mut();
         headers.reserve(hop.headers.len() + hop.own.len() + 1);
@@ -166,6 +170,14 @@ impl Reqwest {
         for (name, value) in hop.lines() {
             size += line(name.as_str(), value.as_bytes());
             headers.append(name.clone(), value.clone());
+        }
+        let traceparent = trail.and_then(Trail::traceparent).and_then(|value| HeaderValue::from_bytes(&value).ok());
+        let baggage = trail.and_then(Trail::head).and_then(|head| head.baggage.clone());
+        for (name, value) in [("traceparent", traceparent), ("baggage", baggage)] {
+            if let Some(value) = value {
+                size += line(name, value.as_bytes());
+                headers.append(name, value);
+            }
         }
         if !headers.contains_key(HOST) {
             size += "host: \r\n".len() + hop.url[Position::BeforeHost..Position::AfterPort].len();

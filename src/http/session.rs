@@ -17,11 +17,13 @@ use url::Url;
 use super::alarm::Alarm;
 use super::client::Shared;
 use super::credentials::without_credentials;
+use super::trail::{HopEnd, Trail};
 use super::transport::{Hop, Stage, Tally, Transport, TransportKind, Without, peer};
 use super::wire::response::Wants;
-use super::{Cookies, Exchange, Failure, Request, Response, decode, redirect};
+use super::{Cookies, Exchange, Failure, Request, Response, SeenHop, decode, redirect};
 use crate::clock::{self, Instant};
 use crate::reason::Reason;
+use crate::trace::Ids;
 use crate::units::{LONGEST, format_duration};
 
 /// One user: its connections and cookies.
@@ -31,6 +33,7 @@ pub struct Session {
     transport: Transport,
     cookies: Cookies,
     alarm: Alarm,
+    trail: Option<Box<Trail>>,
     /// The headers of the hop underway; kept for its allocation.
     own: Vec<(HeaderName, HeaderValue)>,
 }
@@ -44,6 +47,7 @@ impl Session {
             transport: Transport::new(kind, shared),
             cookies: Cookies::default(),
             alarm: Alarm::default(),
+            trail: None,
             own: Vec::new(),
         }
     }
@@ -56,7 +60,10 @@ impl Session {
 
     /// As [`exchange`](Self::exchange), by one who has just read the clock.
     pub async fn exchange_from(&mut self, request: &Request<'_>, started: Instant) -> Exchange {
-        let mut tally = Tally::default();
+        let mut tally = Tally { trail: self.trail.take(), ..Tally::default() };
+        if let Some(trail) = &mut tally.trail {
+            trail.begin(request.trace);
+        }
         let deadline = started.checked_add(request.timeout.min(LONGEST)).unwrap_or(started);
         let mut alarm = std::mem::take(&mut self.alarm);
         let walk = {
@@ -72,8 +79,20 @@ impl Session {
             let end = clock::now();
             tally.finished = Some(end);
             self.transport.settle(end, &mut tally);
-            Err(timed_out(request, &tally))
+            let failure = timed_out(request, &tally);
+            let url = tally.at.clone();
+            tally.end_hop(HopEnd {
+                started: tally.hop_began.unwrap_or(started),
+                finished: end,
+                method: request.method,
+                url: url.as_deref(),
+                status: failure.status,
+                version: None,
+                failure: None,
+            });
+            Err(failure)
         });
+        self.trail = tally.trail.take();
         Exchange {
             result,
             started,
@@ -85,6 +104,17 @@ impl Session {
             connections_opened: tally.opened,
             phases: tally.phases,
         }
+    }
+
+    /// From now on requests may belong to traces; their later hops get ids of `ids`.
+    pub fn trace_with(&mut self, ids: Ids) {
+        self.trail = Some(Box::new(Trail::new(ids)));
+    }
+
+    /// What the target saw of the last request, in order; empty unless it belonged to a trace and was to be recorded. Why the
+    /// last hop failed is in the exchange.
+    pub fn hops(&self) -> &[SeenHop] {
+        self.trail.as_ref().map_or(&[], |trail| trail.hops())
     }
 
     /// Connections that are open, as far as is known: one whose server closed it while idle counts until it is next used.
@@ -132,10 +162,20 @@ impl Session {
                 began,
             };
             tally.status = None;
+            tally.hop_began = Some(began);
             let reply = self.transport.send(&hop, tally).await;
             let end = reply.as_ref().map_or_else(|_| clock::now(), |reply| reply.finished);
             tally.finished = Some(end);
             self.transport.settle(end, tally);
+            if tally.trail.is_some() {
+                let (status, version) = match &reply {
+                    Ok(reply) => (Some(reply.status), Some(reply.version)),
+                    Err(failure) => (failure.status, None),
+                };
+                let url = (tally.redirects > 0).then_some(&*url);
+                let started = tally.hop_began.unwrap_or(began);
+                tally.end_hop(HopEnd { started, finished: end, method: &method, url, status, version, failure: None });
+            }
             let reply = reply?;
             began = end;
             if self.shared.settings.cookies {
@@ -162,6 +202,7 @@ impl Session {
                 return Err(Failure { status: Some(reply.status), ..Failure::new(Reason::RedirectLimit, message) });
             }
             tally.redirects += 1;
+            tally.next_hop();
             let (next, new_credentials) = without_credentials(&step.url);
             if step.other_origin {
                 // They were meant for the first origin, and are not taken up again on the way back.

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-pub(super) use ask::{ask, get, session};
+pub(super) use ask::{Ask, ask, get, session};
 pub(super) use authority::Authority;
 
 /// A server that runs until it is dropped.

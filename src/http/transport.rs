@@ -14,6 +14,7 @@ use url::Url;
 
 use super::client::Shared;
 use super::reqwest::Reqwest;
+use super::trail::Trail;
 use super::wire::response::Wants;
 use super::wire::{Prepared, Wire};
 use super::{Failure, Phases, Settings, Version};
@@ -102,6 +103,10 @@ pub(super) struct Tally {
     /// Where a redirect has led.
     pub(super) at: Option<Box<Url>>,
     pub(super) finished: Option<Instant>,
+    /// When the hop underway began.
+    pub(super) hop_began: Option<Instant>,
+    /// The session's, for the time of the exchange.
+    pub(super) trail: Option<Box<Trail>>,
 }
 
 /// What is being done.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
-use crate::http::{Client, Exchange, Failure, Prepared, Request, Session, Settings, TransportKind};
+use crate::http::{Client, Exchange, Failure, Prepared, Request, Session, Settings, TraceHead, TransportKind};
 
 /// A request in the making; sent by [`send`](Self::send).
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub(in crate::http) struct Ask {
     redirects: u32,
     keep_body: bool,
     prepared: Option<Prepared>,
+    trace: Option<TraceHead>,
 }
 
 /// A GET of `url` whose body is kept.
@@ -28,7 +29,8 @@ pub(in crate::http) fn get(url: Url) -> Ask {
 
 pub(in crate::http) fn ask(method: Method, url: Url) -> Ask {
     let timeout = Duration::from_secs(20);
-    Ask { method, url, headers: HeaderMap::new(), body: Bytes::new(), timeout, redirects: 10, keep_body: true, prepared: None }
+    let (headers, body) = (HeaderMap::new(), Bytes::new());
+    Ask { method, url, headers, body, timeout, redirects: 10, keep_body: true, prepared: None, trace: None }
 }
 
 impl Ask {
@@ -53,6 +55,10 @@ impl Ask {
         Self { keep_body: false, ..self }
     }
 
+    pub(in crate::http) fn trace(&self, trace: TraceHead) -> Self {
+        Self { trace: Some(trace), ..self.clone() }
+    }
+
     /// The same with its head prepared.
     pub(in crate::http) fn prepare(&self, client: &Client) -> Self {
         Self { prepared: Some(client.prepare(&self.method, &self.url, &self.headers)), ..self.clone() }
@@ -70,6 +76,7 @@ impl Ask {
             keep_body: self.keep_body,
             keep_head: true,
             prepared: self.prepared.as_ref(),
+            trace: self.trace.as_ref(),
         };
         let limit = self.timeout + Duration::from_secs(5);
         let exchange = tokio::time::timeout(limit, session.exchange(&request)).await.expect("an exchange ends in time");

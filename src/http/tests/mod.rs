@@ -5,4 +5,5 @@ mod odd;
 mod plain;
 mod redirects;
 mod secure;
+mod traced;
 mod version2;

@@ -42,6 +42,7 @@ use url::Url;
 
 use super::client::Shared;
 use super::connections::Open;
+use super::trail::{HopEnd, Trail};
 use super::transport::{Hop, Reply, Tally, peer};
 use super::{Failure, Version};
 use crate::clock::{self, Instant};
@@ -103,7 +104,7 @@ impl Wire {
             keep_body: hop.keep_body,
             max_body: settings.max_body,
         };
-        let mut out = Out::new(hop);
+        let mut out = Out::new(hop, tally.trail.as_deref());
         let mut idle = self.idle.iter().position(|conn| conn.origin.is_of(hop.url)).map(|at| self.idle.swap_remove(at));
         if idle.is_some() {
             self.watch.enter(Phase::Send, hop.began, tally);
@@ -117,6 +118,9 @@ impl Wire {
                     None => return Ok(None),
                 },
             };
+            if let Some(trail) = &mut tally.trail {
+                trail.set_peer(conn.peer);
+            }
             let mut parser = Parser::new(asked);
             let mut turn = Turn {
                 stream: &mut conn.stream,
@@ -147,7 +151,10 @@ impl Wire {
                     let failure = ended.failure(&peer(hop.url), asked.max_body);
                     let is_gone = matches!(failure.reason, Reason::Closed | Reason::Reset);
                     match unanswered && is_gone {
-                        true if hop.method.is_idempotent() => tally.retried += 1,
+                        true if hop.method.is_idempotent() => {
+                            tally.retried += 1;
+                            self.again(hop, &mut out, failure, tally);
+                        }
                         true => {
                             let message = failure.message
                                 + "; the connection had been kept alive, maybe for longer than the server keeps it, and a "
@@ -160,6 +167,23 @@ impl Wire {
                 }
             }
             out.rewind();
+        }
+    }
+
+    /// What was sent is sent once more: in a trace, as a span of its own.
+    fn again(&mut self, hop: &Hop<'_>, out: &mut Out<'_>, failure: Failure, tally: &mut Tally) {
+        if tally.trail.is_none() {
+            return;
+        }
+        let now = clock::now();
+        self.watch.stop(now, tally);
+        let (started, url) = (tally.hop_began.unwrap_or(hop.began), (tally.redirects > 0).then_some(hop.url));
+        let failure = Some((failure.reason, failure.message.into()));
+        tally.end_hop(HopEnd { started, finished: now, method: hop.method, url, status: None, version: None, failure });
+        tally.next_hop();
+        tally.hop_began = Some(now);
+        if let Some(head) = tally.trail.as_deref().and_then(Trail::head) {
+            out.set_span(head.span);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The bytes of a request, rendered once where that is possible.
 
-use bytes::Bytes;
 use http::header::{CONNECTION, COOKIE, HOST};
 use http::{HeaderName, HeaderValue, Method};
 use url::{Position, Url};
 
+use super::super::trail::Trail;
 use super::super::transport::Hop;
 use super::buffers::Scratch;
+use crate::trace::SpanId;
 
 /// A body up to this size is copied behind its head, so that one write takes both.
 const SMALL_BODY: usize = 16 << 10;
@@ -30,6 +31,8 @@ pub(super) struct Out<'a> {
     /// A body that is too large to be copied.
     body: &'a [u8],
     at: usize,
+    /// Where in the head the id of the span stands.
+    span_at: Option<usize>,
     /// The request asks the server to close the connection.
     pub(super) closes: bool,
 }
@@ -58,9 +61,9 @@ impl Prepared {
 // === Out ===
 
 impl<'a> Out<'a> {
-    pub(super) fn new(hop: &Hop<'a>) -> Self {
-        if let (Some(prepared), [], true) = (hop.prepared, hop.own, hop.body.is_empty()) {
-            return Self { head: Head::Prepared(&prepared.head), body: &[], at: 0, closes: prepared.closes };
+    pub(super) fn new(hop: &Hop<'a>, trail: Option<&Trail>) -> Self {
+        if let (Some(prepared), [], true, None) = (hop.prepared, hop.own, hop.body.is_empty(), trail) {
+            return Self { head: Head::Prepared(&prepared.head), body: &[], at: 0, span_at: None, closes: prepared.closes };
         }
         let mut scratch = Scratch::take();
         let out = scratch.vec();
@@ -72,14 +75,14 @@ impl<'a> Out<'a> {
             }
             None => render(out, hop.method, hop.url, hop.lines()),
         };
+        let span_at = trail.and_then(|trail| trail.write(out));
         out.extend_from_slice(b"\r\n");
-        let body: &'a Bytes = hop.body;
+        let mut body: &'a [u8] = hop.body;
         if body.len() <= SMALL_BODY {
             out.extend_from_slice(body);
-            Self { head: Head::Rendered(scratch), body: &[], at: 0, closes }
-        } else {
-            Self { head: Head::Rendered(scratch), body, at: 0, closes }
+            body = &[];
         }
+        Self { head: Head::Rendered(scratch), body, at: 0, span_at, closes }
     }
 
     /// What comes next, in up to two pieces; both are empty when all is written.
@@ -107,6 +110,15 @@ impl<'a> Out<'a> {
     /// As if nothing had been written, for another connection.
     pub(super) fn rewind(&mut self) {
         self.at = 0;
+    }
+
+    /// The same request as another span of its trace.
+    pub(super) fn set_span(&mut self, span: SpanId) {
+        if let (Head::Rendered(scratch), Some(at)) = (&mut self.head, self.span_at)
+            && let Some(place) = scratch.vec().get_mut(at..at + 16)
+        {
+            place.copy_from_slice(&span.hex());
+        }
     }
 
     fn head(&self) -> &[u8] {
@@ -155,6 +167,8 @@ fn has_close(value: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::super::transport::Without;
+    use bytes::Bytes;
+
     use super::*;
 
     fn pair(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
@@ -182,10 +196,10 @@ mod tests {
             let all: Vec<_> = constant.iter().chain(&varying).cloned().collect();
             let plain = Hop { body: &body, ..Hop::plain(&url, &headers, &all) };
             let quick = Hop { body: &body, own: &varying, prepared: Some(&prepared), ..Hop::plain(&url, &headers, &all) };
-            assert_eq!(text(&Out::new(&quick)), text(&Out::new(&plain)));
+            assert_eq!(text(&Out::new(&quick, None)), text(&Out::new(&plain, None)));
             let lines: String = varying.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
             let expected = format!("GET /a?b=c HTTP/1.1\r\nhost: cars.test:81\r\nx-a: 1\r\nx-a: 2\r\naccept: */*\r\n{lines}\r\n");
-            assert_eq!(text(&Out::new(&plain)), expected + std::str::from_utf8(&body).unwrap());
+            assert_eq!(text(&Out::new(&plain, None)), expected + std::str::from_utf8(&body).unwrap());
         }
     }
 
@@ -195,7 +209,7 @@ mod tests {
         let headers = [pair("host", "mine"), pair("connection", "x, Close")].into_iter().collect();
         let body = Bytes::from(vec![b'x'; SMALL_BODY + 1]);
         let hop = Hop { body: &body, without: Without::default(), ..Hop::plain(&url, &headers, &[]) };
-        let mut out = Out::new(&hop);
+        let mut out = Out::new(&hop, None);
         assert!(out.closes);
         let whole = text(&out);
         assert!(whole.starts_with("GET / HTTP/1.1\r\nhost: mine\r\nconnection: x, Close\r\n\r\nxxx"), "{whole}");

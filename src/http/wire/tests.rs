@@ -177,6 +177,7 @@ fn a_user_weighs_little() {
         keep_body: false,
         keep_head: false,
         prepared: None,
+        trace: None,
     };
     let parts = [
         ("the session", size_of::<Session>(), 200),
