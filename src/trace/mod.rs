@@ -15,8 +15,10 @@
 //! indices, and is made into text by the exporter.
 
 mod id;
+mod notable;
 pub mod queue;
 mod span;
 
 pub use id::{Ids, SpanId, TraceId};
+pub use notable::{TraceList, Traced};
 pub use span::{Hop, Kind, Span};
