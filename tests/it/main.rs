@@ -12,3 +12,4 @@ mod scenarios;
 mod truth;
 mod users;
 mod validity;
+mod where_time_goes;

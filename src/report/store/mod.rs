@@ -85,7 +85,8 @@ pub fn address(base: &Url, trace: TraceId) -> Url {
 pub fn parse(answer: &[u8]) -> Result<StoredTrace, String> {
     let value: Value = serde_json::from_slice(answer).map_err(|error| format!("it is not JSON: {error}"))?;
     // Tempo's second version wraps the trace in `trace`, Jaeger's third in `result`.
-    let value = ["trace", "result"].into_iter().find_map(|key| value.get(key).filter(|inner| inner.is_object())).unwrap_or(&value);
+    let value =
+        ["trace", "result"].into_iter().find_map(|key| value.get(key).filter(|inner| inner.is_object())).unwrap_or(&value);
     let spans = match value {
         Value::Object(fields) if fields.contains_key("batches") => otlp::spans(&value["batches"])?,
         Value::Object(fields) if fields.contains_key("resourceSpans") => otlp::spans(&value["resourceSpans"])?,

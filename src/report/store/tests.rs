@@ -100,7 +100,8 @@ fn what_is_missing_has_its_default() {
     ] {
         assert_eq!(parse(answer.as_bytes()).unwrap().spans, [bare(1)], "{answer}");
     }
-    for nothing in [r"{}", r#"{"trace":{}}"#, r#"{"batches":[]}"#, r#"{"data":null,"errors":[{"code":404}]}"#, r#"{"spans":[]}"#] {
+    for nothing in [r"{}", r#"{"trace":{}}"#, r#"{"batches":[]}"#, r#"{"data":null,"errors":[{"code":404}]}"#, r#"{"spans":[]}"#]
+    {
         assert_eq!(parse(nothing.as_bytes()).unwrap(), StoredTrace::default(), "{nothing}");
     }
     let backwards = r#"{"batches":[{"scopeSpans":[{"spans":[{"spanId":"0000000000000001","startTimeUnixNano":"9","endTimeUnixNano":"5"}]}]}]}"#;
@@ -154,8 +155,25 @@ fn addresses() {
 /// JSON that looks like an answer in places.
 fn answers() -> impl Strategy<Value = Value> {
     let key = prop::sample::select(vec![
-        "trace", "batches", "resourceSpans", "scopeSpans", "spans", "data", "spanId", "spanID", "span_id", "references", "tags",
-        "processes", "process", "resource", "attributes", "kind", "duration", "startTime", "refType",
+        "trace",
+        "batches",
+        "resourceSpans",
+        "scopeSpans",
+        "spans",
+        "data",
+        "spanId",
+        "spanID",
+        "span_id",
+        "references",
+        "tags",
+        "processes",
+        "process",
+        "resource",
+        "attributes",
+        "kind",
+        "duration",
+        "startTime",
+        "refType",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
