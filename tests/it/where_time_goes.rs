@@ -162,7 +162,7 @@ fn tempo_and_jaeger_say_the_same_of_where_the_time_went() {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_eq!(line("GET "), "GET /cars 10 | 150 50.0 33% 20.0 13% 80.0 53% | 5.00 15.0 |");
+        assert_eq!(line("GET "), "GET /cars 10 | 150 50.0 33% 20.0 13% 80.0 53% | 5.00 15.0");
         assert_eq!(line("cars-api SELECT").trim_end(), "cars-api SELECT | 10 60.0 75.0%");
         assert_eq!(line("cars-api GET"), "cars-api GET /cars | 10 20.0 25.0%");
         assert!(done.stdout.contains(&format!("10 traced requests · {}\n", store.url())), "{}", done.stdout);

@@ -51,9 +51,9 @@ fn bars(account: &Account, all: &Means) -> String {
     let kinds = [
         ("generator", "Generator", "late before it started", true),
         ("hops", "Earlier hops", "redirects, sent again", everything().any(Means::has_hops)),
-        ("network", "Network", "and queueing before the server's span", everything().any(|means| means.parts.is_some())),
-        ("server", "Server", "its span", everything().any(|means| means.parts.is_some())),
-        ("whole", "Not known", "no server span", everything().any(|means| means.parts.is_none())),
+        ("network", "Network", "and queueing before the server's span", everything().any(|means| means.served > 0)),
+        ("server", "Server", "its span", everything().any(|means| means.served > 0)),
+        ("whole", "Not known", "no server span", all.unknown().is_some()),
     ];
     for (class, name, what, shown) in kinds {
         if shown {
@@ -75,14 +75,12 @@ fn bars(account: &Account, all: &Means) -> String {
 fn bar(means: &Means, longest: f64) -> String {
     let of = |part: f64, whole: f64| if whole > 0.0 { (part / whole * 100.0).clamp(0.0, 100.0) } else { 0.0 };
     let mut out = format!("<div class=\"track\"><div class=\"bar\" style=\"width:{:.2}%\">", of(means.total, longest) * 0.88);
-    let (network, server) = means.parts.unwrap_or_default();
-    let whole = if means.parts.is_none() { means.client } else { 0.0 };
     for (class, name, part) in [
         ("generator", "generator", means.generator),
         ("hops", "earlier hops", means.hops),
-        ("network", "network", network),
-        ("server", "server", server),
-        ("whole", "no server span", whole),
+        ("network", "network", means.network),
+        ("server", "server", means.server),
+        ("whole", "no server span", means.unknown),
     ] {
         let share = of(part, means.total);
         if share >= 0.05 {
@@ -99,25 +97,32 @@ fn bar(means: &Means, longest: f64) -> String {
 
 fn requests(account: &Account, all: &Means) -> String {
     let head = "<th>Request<th class=\"n\">Requests<th class=\"n\">Total<th class=\"n\">Generator<th class=\"n\">Earlier hops<th \
-                class=\"n\">Network<th class=\"n\">before<th class=\"n\">after<th class=\"n\">Server<th class=\"n\">No server span";
+                class=\"n\">Network<th class=\"n\">Server<th class=\"n\">No server span<th class=\"n\">Before<th class=\"n\">After";
     let mut rows = String::new();
     let named =
         account.requests.iter().map(|row| (format!("<b>{}</b> {}", escape(&row.method), escape(&row.name)), &row.means, ""));
     for (name, means, class) in named.chain([("All of them".to_owned(), all, " class=\"sum\"")]) {
+        let [network, server] = means.parts();
         let numbers = [
             means.count.to_string(),
             millis(means.total),
             share(Some(means.generator), means),
             share(Some(means.hops).filter(|_| means.has_hops()), means),
-            share(means.parts.map(|parts| parts.0), means),
+            share(network, means),
+            share(server, means),
+            share(means.unknown(), means),
             time(means.sides.map(|sides| sides.0)),
             time(means.sides.map(|sides| sides.1)),
-            share(means.parts.map(|parts| parts.1), means),
-            Some(means.count - means.served).filter(|count| *count > 0).map_or_else(|| "–".to_owned(), |count| count.to_string()),
         ];
         let _ = writeln!(rows, "<tr{class}><td>{name}{}</tr>", cells(&numbers));
     }
-    table("By request", "Means in ms, over the requests that have a server span, and their share of the total.", head, &rows)
+    table(
+        "By request",
+        "Means in ms and their share of the total. Before and after: the network's part on either side of the server's span, where the \
+         clocks allow.",
+        head,
+        &rows,
+    )
 }
 
 fn places(account: &Account) -> String {
@@ -136,8 +141,8 @@ fn places(account: &Account) -> String {
         );
     }
     let head = "<th>Service<th>Span<th class=\"n\">Spans<th class=\"n\">Self time<th class=\"n\">Share";
-    let what =
-        "Self time is a span's duration without its children's, in ms for each request. What runs in parallel counts for each.";
+    let what = "Self time is a span's duration without its children's, in ms for each request that has a server span. What \
+                runs in parallel counts for each.";
     table("In the servers", what, head, &rows)
 }
 
@@ -146,8 +151,9 @@ fn each(account: &Account) -> String {
     let mut rows = String::new();
     for one in &account.each {
         let means = &one.means;
-        let server = means.parts.map_or_else(|| "<em>no server span</em>".to_owned(), |parts| millis(parts.1));
-        let numbers = [millis(means.total), millis(means.generator), time(means.parts.map(|parts| parts.0)), server];
+        let [network, server] = means.parts();
+        let server = server.map_or_else(|| "<em>no server span</em>".to_owned(), millis);
+        let numbers = [millis(means.total), millis(means.generator), time(network), server];
         let _ = writeln!(
             rows,
             "<tr><td><b>{}</b> {}<td>{}{}<td>{}</tr>",

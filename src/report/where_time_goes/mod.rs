@@ -23,7 +23,7 @@ use serde::Deserialize;
 use super::store::StoredTrace;
 use super::traces::{Notable, Traces};
 use crate::trace::TraceId;
-use split::Split;
+use split::{Served, Split};
 
 pub use html::write as html;
 pub use text::write as text;
@@ -77,7 +77,7 @@ pub struct Row {
     pub means: Means,
 }
 
-/// Seconds, as means over the requests that have a server span; over all of them if none has. The parts sum to `total`.
+/// Seconds, as means over all of the requests, so that the parts sum to the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Means {
     pub count: usize,
@@ -89,10 +89,12 @@ pub struct Means {
     pub generator: f64,
     /// Earlier hops: redirects that were followed, a request that was sent again.
     pub hops: f64,
-    /// The last hop.
-    pub client: f64,
-    /// Of it the network's and the server's part; `None` without any server span.
-    pub parts: Option<(f64, f64)>,
+    /// The last hop of those that have a server span, without that.
+    pub network: f64,
+    /// The server spans.
+    pub server: f64,
+    /// The last hop of those that have none: network and server, nobody knows how much of each.
+    pub unknown: f64,
     /// The network's part before and after the server's span, over those whose clocks allow it.
     pub sides: Option<(f64, f64)>,
 }
@@ -262,23 +264,31 @@ fn notes(splits: &[&Split], absent: &[Absent]) -> Vec<String> {
 
 impl Means {
     fn of(splits: &[&Split]) -> Self {
-        let served: Vec<&Split> = splits.iter().copied().filter(|split| split.served.is_some()).collect();
-        let over = if served.is_empty() { splits } else { &served };
-        let mean = |of: fn(&Split) -> f64| over.iter().map(|split| of(split)).sum::<f64>() / over.len().max(1) as f64;
-        let network = mean(|split| split.served.as_ref().map_or(0.0, |served| served.network));
-        let server = mean(|split| split.served.as_ref().map_or(0.0, |served| served.server));
-        let sides: Vec<(f64, f64)> = served.iter().filter_map(|split| split.served.as_ref()?.sides).collect();
+        let mean = |of: &dyn Fn(&Split) -> f64| splits.iter().map(|split| of(split)).sum::<f64>() / splits.len().max(1) as f64;
+        let served: Vec<&Served> = splits.iter().filter_map(|split| split.served.as_ref()).collect();
+        let sides: Vec<(f64, f64)> = served.iter().filter_map(|served| served.sides).collect();
         let side = |of: fn(&(f64, f64)) -> f64| sides.iter().map(of).sum::<f64>() / sides.len() as f64;
         Self {
             count: splits.len(),
             served: served.len(),
-            total: mean(Split::total),
-            generator: mean(|split| split.generator),
-            hops: mean(|split| split.hops),
-            client: mean(|split| split.client),
-            parts: (!served.is_empty()).then_some((network, server)),
+            total: mean(&Split::total),
+            generator: mean(&|split| split.generator),
+            hops: mean(&|split| split.hops),
+            network: mean(&|split| split.served.as_ref().map_or(0.0, |served| served.network)),
+            server: mean(&|split| split.served.as_ref().map_or(0.0, |served| served.server)),
+            unknown: mean(&|split| if split.served.is_some() { 0.0 } else { split.client }),
             sides: (!sides.is_empty()).then(|| (side(|sides| sides.0), side(|sides| sides.1))),
         }
+    }
+
+    /// The network's and the server's part; `None` when nothing is known of them.
+    fn parts(&self) -> [Option<f64>; 2] {
+        [self.network, self.server].map(|part| Some(part).filter(|_| self.served > 0))
+    }
+
+    /// What cannot be told apart; `None` when all can.
+    fn unknown(&self) -> Option<f64> {
+        Some(self.unknown).filter(|_| self.served < self.count)
     }
 
     /// Whether earlier hops took more than a rounding error.

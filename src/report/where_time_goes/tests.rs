@@ -178,7 +178,7 @@ fn summary() -> (Summary, HashMap<TraceId, Found>) {
         traces: Some(traces),
     };
     let found = HashMap::from([
-        (id(1), Found::Trace(StoredTrace { spans: served(0, 0, vec![]).spans.split_off(1) })),
+        (id(1), Found::Trace(StoredTrace { spans: vec![span(1, 99, "otload/POST", 0, 5000)] })),
         (id(2), Found::Trace(served(10, 70, below.clone()))),
         (id(3), Found::Trace(served(-30, 90, below))),
         (id(4), Found::Failed("no response within 5s".into())),
@@ -209,7 +209,7 @@ fn the_page_has_the_figures_and_no_foreign_markup() {
     for part in [
         "<b>cars &amp; &lt;planes&gt;</b>",
         "title=\"network: 20.0 ms, 17%\"",
-        "title=\"no server span: 100 ms, 2%\"",
+        "title=\"no server span: 5000 ms, 100%\"",
         "<em>no server span</em>",
         "<a href=\"http://t/00000000000000000000000000000002\">",
         "prefers-color-scheme: dark",
@@ -224,6 +224,20 @@ fn the_page_has_the_figures_and_no_foreign_markup() {
     traces.slowest[1].request = "<img src=x>".into();
     let page = html(&account(&summary, "s", 20, &found));
     assert!(!page.contains("href=\"java") && !page.contains("<img"), "{page}");
+}
+
+#[test]
+fn earlier_hops_have_a_column_when_there_were_any() {
+    let (mut summary, found) = summary();
+    let traces = summary.traces.as_mut().unwrap();
+    traces.slowest.truncate(2);
+    (traces.slowest[1].response_time_seconds, traces.slowest[1].service_time_seconds) = (0.2, 0.2);
+    let account = account(&summary, "s", 20, &found);
+    let text = text(&account);
+    assert!(text.contains("| Total   Generator  Earlier hops    Network     Server  no server span | before  after\n"), "{text}");
+    let row = "GET   /cars            1 |   200  0.000   0%     100  50%  30.0  15%  70.0  35%               - |   10.0   20.0\n";
+    assert!(text.contains(row), "{text}");
+    assert!(html(&account).contains("title=\"earlier hops: 100 ms, 50%\""));
 }
 
 #[test]

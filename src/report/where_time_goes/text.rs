@@ -34,23 +34,28 @@ pub fn write(account: &Account) -> String {
 }
 
 fn requests(account: &Account, all: &Means) -> String {
-    let hops = all.has_hops() || account.requests.iter().any(|row| row.means.has_hops());
+    let (hops, unknown) = (all.has_hops() || account.requests.iter().any(|row| row.means.has_hops()), all.unknown().is_some());
     let mut head = vec!["Type", "Name", "# reqs", "Total", "Generator"];
     head.extend(hops.then_some("Earlier hops"));
-    head.extend(["Network", "Server", "before", "after", "no server span"]);
-    let mut table = Table::new(if hops { "llr|rrrrr|rr|r" } else { "llr|rrrr|rr|r" }, &head);
+    head.extend(["Network", "Server"]);
+    head.extend(unknown.then_some("no server span"));
+    head.extend(["before", "after"]);
+    let layout = match usize::from(hops) + usize::from(unknown) {
+        0 => "llr|rrrr|rr",
+        1 => "llr|rrrrr|rr",
+        _ => "llr|rrrrrr|rr",
+    };
+    let mut table = Table::new(layout, &head);
     let rows = account.requests.iter().map(|row| (row.method.as_str(), row.name.as_str(), &row.means));
     for (method, name, means) in rows.chain([("", "Aggregated", all)]) {
         let mut cells = vec![printable(method), printable(name), means.count.to_string()];
         cells.extend(parts(means, hops));
+        cells.extend(unknown.then(|| means.unknown().map_or_else(|| "-".to_owned(), |unknown| share(unknown, means))));
         cells.extend([time(means.sides.map(|sides| sides.0)), time(means.sides.map(|sides| sides.1))]);
-        cells.push(match means.count - means.served {
-            0 => String::new(),
-            unserved => unserved.to_string(),
-        });
         table.rows.push(cells);
     }
-    format!("\nRequests (means in ms and their share of the total; before and after the server's span)\n{}", table.draw(true))
+    let title = "Requests (means in ms and their share; before and after the server's span, where the clocks allow)";
+    format!("\n{title}\n{}", table.draw(true))
 }
 
 fn places(account: &Account) -> String {
@@ -67,7 +72,10 @@ fn places(account: &Account) -> String {
             format!("{:.1}%", place.share * 100.0),
         ]);
     }
-    format!("\nIn the servers (self time: a span without its children; in ms for each request)\n{}", table.draw(false))
+    format!(
+        "\nIn the servers (self time: a span without its children; in ms for each request that has a server span)\n{}",
+        table.draw(false)
+    )
 }
 
 fn each(account: &Account, all: &Means) -> String {
@@ -79,7 +87,7 @@ fn each(account: &Account, all: &Means) -> String {
     for One { method, name, result, trace, link, means } in &account.each {
         let mut cells = vec![printable(method), printable(name), printable(result)];
         let mut parts = parts(means, hops);
-        if let (None, Some(server)) = (means.parts, parts.last_mut()) {
+        if let (Some(_), Some(server)) = (means.unknown(), parts.last_mut()) {
             *server = "no server span".to_owned();
         }
         cells.extend(parts);
@@ -91,17 +99,15 @@ fn each(account: &Account, all: &Means) -> String {
 
 /// Total, generator, earlier hops, network and server.
 fn parts(means: &Means, hops: bool) -> Vec<String> {
-    let share = |seconds: f64| {
-        let percent = if means.total > 0.0 { seconds / means.total * 100.0 } else { 0.0 };
-        format!("{} {:>4}", millis(seconds), format!("{percent:.0}%"))
-    };
-    let mut cells = vec![millis(means.total), share(means.generator)];
-    cells.extend(hops.then(|| share(means.hops)));
-    cells.extend([means.parts.map(|parts| parts.0), means.parts.map(|parts| parts.1)].map(|part| match part {
-        Some(seconds) => share(seconds),
-        None => "-".to_owned(),
-    }));
+    let mut cells = vec![millis(means.total), share(means.generator, means)];
+    cells.extend(hops.then(|| share(means.hops, means)));
+    cells.extend(means.parts().map(|part| part.map_or_else(|| "-".to_owned(), |seconds| share(seconds, means))));
     cells
+}
+
+fn share(seconds: f64, means: &Means) -> String {
+    let percent = if means.total > 0.0 { seconds / means.total * 100.0 } else { 0.0 };
+    format!("{} {:>4}", millis(seconds), format!("{percent:.0}%"))
 }
 
 fn time(seconds: Option<f64>) -> String {
