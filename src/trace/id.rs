@@ -126,15 +126,31 @@ impl Serialize for SpanId {
 
 impl<'de> Deserialize<'de> for TraceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is not the id of a trace: 32 hexadecimal digits")))
+        deserializer.deserialize_str(Hex { what: "the id of a trace: 32 hexadecimal digits", read: Self::parse })
     }
 }
 
 impl<'de> Deserialize<'de> for SpanId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is not the id of a span: 16 hexadecimal digits")))
+        deserializer.deserialize_str(Hex { what: "the id of a span: 16 hexadecimal digits", read: Self::parse })
+    }
+}
+
+/// Reads an id from a string where that stands, so that an error names its place.
+struct Hex<T> {
+    what: &'static str,
+    read: fn(&str) -> Option<T>,
+}
+
+impl<T> de::Visitor<'_> for Hex<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).ok_or_else(|| E::custom(format!("`{text}` is not {}", self.what)))
     }
 }
 

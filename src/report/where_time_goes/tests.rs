@@ -235,7 +235,7 @@ fn earlier_hops_have_a_column_when_there_were_any() {
     let account = account(&summary, "s", 20, &found);
     let text = text(&account);
     assert!(text.contains("| Total   Generator  Earlier hops    Network     Server  no server span | before  after\n"), "{text}");
-    let row = "GET   /cars            1 |   200  0.000   0%     100  50%  30.0  15%  70.0  35%               - |   10.0   20.0\n";
+    let row = "GET   /cars            1 |   200  0.000   0%      100  50%  30.0  15%  70.0  35%               - |   10.0   20.0\n";
     assert!(text.contains(row), "{text}");
     assert!(html(&account).contains("title=\"earlier hops: 100 ms, 50%\""));
 }
