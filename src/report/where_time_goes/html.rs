@@ -50,7 +50,7 @@ fn bars(account: &Account, all: &Means) -> String {
     let everything = || account.requests.iter().map(|row| &row.means).chain([all]);
     let kinds = [
         ("generator", "Generator", "late before it started", true),
-        ("hops", "Earlier hops", "redirects, sent again", everything().any(Means::has_hops)),
+        ("hops", "Earlier hops", "redirects, sent again", account.has_hops()),
         ("network", "Network", "and queueing before the server's span", everything().any(|means| means.served > 0)),
         ("server", "Server", "its span", everything().any(|means| means.served > 0)),
         ("whole", "Not known", "no server span", all.unknown().is_some()),
@@ -96,31 +96,28 @@ fn bar(means: &Means, longest: f64) -> String {
 }
 
 fn requests(account: &Account, all: &Means) -> String {
-    let head = "<th>Request<th class=\"n\">Requests<th class=\"n\">Total<th class=\"n\">Generator<th class=\"n\">Earlier hops<th \
-                class=\"n\">Network<th class=\"n\">Server<th class=\"n\">No server span<th class=\"n\">Before<th class=\"n\">After";
+    let hops = account.has_hops();
+    let head = format!(
+        "<th>Request<th class=\"n\">Requests<th class=\"n\">Total<th class=\"n\">Generator{}<th class=\"n\">Network<th class=\"n\">Server\
+         <th class=\"n\">No server span<th class=\"n\">Before<th class=\"n\">After",
+        hops_head(hops),
+    );
     let mut rows = String::new();
     let named =
         account.requests.iter().map(|row| (format!("<b>{}</b> {}", escape(&row.method), escape(&row.name)), &row.means, ""));
     for (name, means, class) in named.chain([("All of them".to_owned(), all, " class=\"sum\"")]) {
         let [network, server] = means.parts();
-        let numbers = [
-            means.count.to_string(),
-            millis(means.total),
-            share(Some(means.generator), means),
-            share(Some(means.hops).filter(|_| means.has_hops()), means),
-            share(network, means),
-            share(server, means),
-            share(means.unknown(), means),
-            time(means.sides.map(|sides| sides.0)),
-            time(means.sides.map(|sides| sides.1)),
-        ];
+        let mut numbers = vec![means.count.to_string(), millis(means.total), share(Some(means.generator), means)];
+        numbers.extend(hops.then(|| share(Some(means.hops), means)));
+        numbers.extend([network, server, means.unknown()].map(|part| share(part, means)));
+        numbers.extend([means.sides.map(|sides| sides.0), means.sides.map(|sides| sides.1)].map(time));
         let _ = writeln!(rows, "<tr{class}><td>{name}{}</tr>", cells(&numbers));
     }
     table(
         "By request",
         "Means in ms and their share of the total. Before and after: the network's part on either side of the server's span, where the \
          clocks allow.",
-        head,
+        &head,
         &rows,
     )
 }
@@ -147,13 +144,19 @@ fn places(account: &Account) -> String {
 }
 
 fn each(account: &Account) -> String {
-    let head = "<th>Request<th>Result<th class=\"n\">Total<th class=\"n\">Generator<th class=\"n\">Network<th class=\"n\">Server<th>Trace";
+    let hops = account.has_hops();
+    let head = format!(
+        "<th>Request<th>Result<th class=\"n\">Total<th class=\"n\">Generator{}<th class=\"n\">Network<th class=\"n\">Server<th>Trace",
+        hops_head(hops),
+    );
     let mut rows = String::new();
     for one in &account.each {
         let means = &one.means;
         let [network, server] = means.parts();
         let server = server.map_or_else(|| "<em>no server span</em>".to_owned(), millis);
-        let numbers = [millis(means.total), millis(means.generator), time(network), server];
+        let mut numbers = vec![millis(means.total), millis(means.generator)];
+        numbers.extend(hops.then(|| millis(means.hops)));
+        numbers.extend([time(network), server]);
         let _ = writeln!(
             rows,
             "<tr><td><b>{}</b> {}<td>{}{}<td>{}</tr>",
@@ -164,7 +167,7 @@ fn each(account: &Account) -> String {
             link(&one.trace.to_string(), one.link.as_deref()),
         );
     }
-    table("Each request", "Times in ms, the slowest first.", head, &rows)
+    table("Each request", "Times in ms, the slowest first.", &head, &rows)
 }
 
 fn absent(account: &Account) -> String {
@@ -186,6 +189,10 @@ fn table(title: &str, what: &str, head: &str, rows: &str) -> String {
         "<section>\n<h2>{title}</h2>\n{what}<div class=\"wide\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n\
          </table></div>\n</section>\n"
     )
+}
+
+fn hops_head(hops: bool) -> &'static str {
+    if hops { "<th class=\"n\">Earlier hops" } else { "" }
 }
 
 fn cells(numbers: &[String]) -> String {

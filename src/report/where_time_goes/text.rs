@@ -17,7 +17,7 @@ pub fn write(account: &Account) -> String {
     if let Some(all) = &account.all {
         out.push_str(&requests(account, all));
         out.push_str(&places(account));
-        out.push_str(&each(account, all));
+        out.push_str(&each(account));
     }
     if !account.absent.is_empty() {
         out.push_str("\nTraces that are missing\n");
@@ -34,7 +34,7 @@ pub fn write(account: &Account) -> String {
 }
 
 fn requests(account: &Account, all: &Means) -> String {
-    let (hops, unknown) = (all.has_hops() || account.requests.iter().any(|row| row.means.has_hops()), all.unknown().is_some());
+    let (hops, unknown) = (account.has_hops(), all.unknown().is_some());
     let mut head = vec!["Type", "Name", "# reqs", "Total", "Generator"];
     head.extend(hops.then_some("Earlier hops"));
     head.extend(["Network", "Server"]);
@@ -78,8 +78,8 @@ fn places(account: &Account) -> String {
     )
 }
 
-fn each(account: &Account, all: &Means) -> String {
-    let hops = all.has_hops() || account.each.iter().any(|one| one.means.has_hops());
+fn each(account: &Account) -> String {
+    let hops = account.has_hops();
     let mut head = vec!["Type", "Name", "Result", "Total", "Generator"];
     head.extend(hops.then_some("Earlier hops"));
     head.extend(["Network", "Server", "Trace"]);
