@@ -153,8 +153,8 @@ Exit codes: 0 done · 2 the scenario or the command line is wrong · 3 the run i
 bottleneck · 4 it could not run · 130 interrupted by a second Ctrl-C. The first Ctrl-C stops gracefully.";
 
 const REPORT_EXIT_CODES: &str = "\
-Exit codes: 0 done · 2 the folder or the command line is wrong · 4 the trace store cannot be reached or read, or has none of
-the traces.";
+Exit codes: 0 done · 2 the folder or the command line is wrong · 4 the trace store does not answer,
+or has none of the traces.";
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
