@@ -22,6 +22,8 @@ pub(super) enum Command {
     Run(Box<RunArgs>),
     /// Validate a scenario and print what it would do
     Check(Box<CheckArgs>),
+    /// Say where the time of a run went, from its results and a trace store
+    Report(Box<ReportArgs>),
     /// Print the JSON Schema of scenarios, for editors
     Schema,
     /// Print a completion script for a shell
@@ -69,6 +71,24 @@ pub(super) struct CheckArgs {
     /// With --once: serve the built-in cars API on the scenario's host meanwhile
     #[arg(long, requires = "once")]
     pub demo: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = REPORT_EXIT_CODES)]
+pub(super) struct ReportArgs {
+    /// The results folder of the run
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Base URL of the trace store (Tempo, Jaeger, otelite): splits the time of traced requests into generator, network and
+    /// server
+    #[arg(long, value_name = "URL")]
+    pub traces: Option<String>,
+    /// Also write it as a page
+    #[arg(long, value_name = "FILE", requires = "traces")]
+    pub html: Option<PathBuf>,
+    /// As many of the slowest and as many of the failed traces
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
 }
 
 /// Which scenario, and what of it is overridden.
@@ -131,6 +151,10 @@ impl ScenarioArgs {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 2 the scenario or the command line is wrong · 3 the run is invalid: the generator was the
 bottleneck · 4 it could not run · 130 interrupted by a second Ctrl-C. The first Ctrl-C stops gracefully.";
+
+const REPORT_EXIT_CODES: &str = "\
+Exit codes: 0 done · 2 the folder or the command line is wrong · 4 the trace store does not answer,
+or has none of the traces.";
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod report;
 mod run;
 
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
     let exit = match args::Cli::parse().command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
+        args::Command::Report(args) => report::report(&args),
         args::Command::Schema => print(&format!("{:#}\n", scenario::schema())),
         args::Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,8 +1,12 @@
-//! What a person or a script is told of a run: pure functions from a snapshot to text.
+//! What a person or a script is told of a run: pure functions from a snapshot to text. [`store`] and [`where_time_goes`] do the
+//! same for what a trace store answers.
 
 pub mod json;
 pub mod progress;
+pub mod store;
 pub mod text;
+pub mod traces;
+pub mod where_time_goes;
 
 use crate::measure::catalog::RequestName;
 use crate::measure::snapshot::Snapshot;
@@ -22,17 +26,18 @@ pub struct Outcome {
 /// The name of a request as a row shows it: without the method, which has its own column; with user and task when another row
 /// would look the same.
 fn row_name(snapshot: &Snapshot, name: &RequestName) -> String {
-    let short = |name: &RequestName| {
-        let rest = name.request.strip_prefix(&name.method).and_then(|rest| rest.strip_prefix(' '));
-        rest.unwrap_or(&name.request).to_owned()
-    };
-    let shown = short(name);
-    let same = |other: &&RequestName| other.method == name.method && short(other) == shown;
+    let shown = short_name(&name.request, &name.method);
+    let same = |other: &&RequestName| other.method == name.method && short_name(&other.request, &other.method) == shown;
     if snapshot.catalog.requests.iter().filter(same).count() > 1 {
         format!("{shown} ({}, {})", name.user, name.task)
     } else {
-        shown
+        shown.to_owned()
     }
+}
+
+/// `/cars` of `GET /cars`.
+fn short_name<'a>(request: &'a str, method: &str) -> &'a str {
+    request.strip_prefix(method).and_then(|rest| rest.strip_prefix(' ')).unwrap_or(request)
 }
 
 /// Seconds as milliseconds with about three digits: `0.123` `1.23` `12.3` `123`.

@@ -8,10 +8,10 @@ use crate::measure::snapshot::Snapshot;
 use crate::units::{format_duration, format_size};
 
 /// Cells, laid out once all of them are known.
-struct Table {
+pub(super) struct Table {
     /// A letter for each column, `l` for texts and `r` for numbers, and `|` where a bar is drawn: `llrr|rr`.
     layout: &'static str,
-    rows: Vec<Vec<String>>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
 /// All of the report; needs a snapshot with `Detail::Full`.
@@ -148,12 +148,12 @@ fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
 // === Table ===
 
 impl Table {
-    fn new(layout: &'static str, head: &[&str]) -> Self {
+    pub(super) fn new(layout: &'static str, head: &[&str]) -> Self {
         Self { layout, rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()] }
     }
 
     /// The head, a line, and the rows; another line before the last row if it is a sum.
-    fn draw(&self, sum: bool) -> String {
+    pub(super) fn draw(&self, sum: bool) -> String {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width =
             |at: usize| self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);

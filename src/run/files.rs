@@ -10,7 +10,7 @@ pub(super) struct ResultFolder {
     path: PathBuf,
 }
 
-const SUMMARY: &str = "summary.json";
+pub(super) const SUMMARY: &str = "summary.json";
 
 impl ResultFolder {
     /// Makes the folder and tries to write into it. What an earlier run left there is kept until the new summary replaces it.

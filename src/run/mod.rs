@@ -11,6 +11,7 @@ mod files;
 mod live;
 mod preflight;
 mod stress;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ use live::Live;
 use stress::Stresses;
 
 pub use debug::once;
+pub use traces::account_of;
 
 /// What to run, and how.
 pub struct Job {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::random::Random;
 
 /// 16 bytes, not all zero (W3C Trace Context).
@@ -35,6 +37,12 @@ impl TraceId {
         self.0.to_be_bytes()
     }
 
+    /// Reads 32 hexadecimal digits; `None` for anything else, and for zero.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let digits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u128::from_str_radix(hex, 16).ok()).flatten().and_then(Self::new)
+    }
+
     /// 32 digits in lower case.
     pub fn hex(self) -> [u8; 32] {
         let mut out = [0; 32];
@@ -56,6 +64,12 @@ impl SpanId {
     /// Big-endian, as OTLP has it.
     pub fn bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
+    }
+
+    /// Reads 16 hexadecimal digits; `None` for anything else, and for zero.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let digits = hex.len() == 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(hex, 16).ok()).flatten().and_then(Self::new)
     }
 
     /// 16 digits in lower case.
@@ -95,6 +109,48 @@ impl fmt::Debug for TraceId {
 impl fmt::Debug for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SpanId({self})")
+    }
+}
+
+impl Serialize for TraceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for SpanId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TraceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Hex { what: "the id of a trace: 32 hexadecimal digits", read: Self::parse })
+    }
+}
+
+impl<'de> Deserialize<'de> for SpanId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Hex { what: "the id of a span: 16 hexadecimal digits", read: Self::parse })
+    }
+}
+
+/// Reads an id from a string where that stands, so that an error names its place.
+struct Hex<T> {
+    what: &'static str,
+    read: fn(&str) -> Option<T>,
+}
+
+impl<T> de::Visitor<'_> for Hex<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).ok_or_else(|| E::custom(format!("`{text}` is not {}", self.what)))
     }
 }
 
@@ -145,6 +201,25 @@ mod tests {
         assert_eq!((trace.bytes()[0], span.bytes()[7]), (0x0a, 0x31));
         assert_eq!(TraceId::new(1).unwrap().to_string(), format!("{}1", "0".repeat(31)));
         assert_eq!((TraceId::new(0), SpanId::new(0)), (None, None));
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_else() {
+        let (trace, span) = (TraceId::new(0x0af7651916cd43dd8448eb211c80319c), SpanId::new(0xb7ad6b7169203331));
+        assert_eq!(TraceId::parse("0af7651916cd43dd8448eb211c80319c"), trace);
+        assert_eq!(TraceId::parse("0AF7651916CD43DD8448EB211C80319C"), trace);
+        assert_eq!(SpanId::parse("b7ad6b7169203331"), span);
+        for bad in ["", "1", "+f7651916cd43dd8448eb211c80319c0", "00000000000000000000000000000000", "b7ad6b7169203331"] {
+            assert_eq!(TraceId::parse(bad), None, "{bad}");
+        }
+        for bad in ["", "+7ad6b7169203331", "0000000000000000", "é7ad6b71692033"] {
+            assert_eq!(SpanId::parse(bad), None, "{bad}");
+        }
+        let json = serde_json::to_string(&(trace, span)).unwrap();
+        assert_eq!(json, r#"["0af7651916cd43dd8448eb211c80319c","b7ad6b7169203331"]"#);
+        assert_eq!(serde_json::from_str::<(Option<TraceId>, Option<SpanId>)>(&json).unwrap(), (trace, span));
+        let wrong = serde_json::from_str::<TraceId>("\"7\"").unwrap_err().to_string();
+        assert!(wrong.starts_with("`7` is not the id of a trace"), "{wrong}");
     }
 
     #[test]

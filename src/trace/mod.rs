@@ -16,9 +16,11 @@
 
 mod failure;
 mod id;
+mod notable;
 pub mod queue;
 mod span;
 
 pub use failure::FailureLog;
 pub use id::{Ids, SpanId, TraceId};
+pub use notable::{TraceList, Traced};
 pub use span::{Hop, Kind, Span};

@@ -13,3 +13,4 @@ mod scenarios;
 mod truth;
 mod users;
 mod validity;
+mod where_time_goes;
