@@ -18,8 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("view", &["measure", "scenario::plan"]),
     ("control", &[]),
     ("import", &["scenario::document"]),
-    // The plan names every series, and holds the settings of the transport.
-    ("scenario", &["load", "template", "http::settings", "measure::catalog", "export::otlp::settings"]),
+    // The plan names every series, and holds the settings of the transport and of the exporters; labels must not clash.
+    ("scenario", &["load", "template", "http::settings", "measure::catalog", "measure::name", "export::otlp::settings"]),
     ("load", &[]),
     ("template", &[]),
     ("http", &["trace"]),
