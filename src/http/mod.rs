@@ -32,7 +32,7 @@ mod reqwest;
 mod resolve;
 mod session;
 pub mod settings;
-mod tls;
+pub(crate) mod tls;
 mod transport;
 mod wire;
 

@@ -12,7 +12,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["run", "scenario", "load", "import", "report", "control::client"]),
     ("run", &["engine", "export", "report", "judge", "control", "view", "demo", "http", "scenario", "load", "measure", "trace"]),
     ("engine", &["scenario::plan", "load", "template", "http", "measure", "trace"]),
-    ("export", &["measure", "scenario::plan", "trace"]),
+    // An exporter that sends, sends over the same TLS.
+    ("export", &["measure", "scenario::plan", "trace", "http::settings", "http::tls"]),
     ("report", &["measure", "scenario::plan", "trace"]),
     ("judge", &["measure", "scenario::plan"]),
     ("view", &["measure", "scenario::plan"]),
