@@ -260,10 +260,10 @@ impl Trouble {
 }
 
 /// What lies at the bottom of an error: the texts above it say again that something failed.
-pub(super) fn cause(error: &dyn Error) -> String {
+pub(super) fn cause(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
-    while let Some(below) = error.source() {
-        error = below;
+    while let Some(next) = below(error) {
+        error = next;
     }
     error.to_string()
 }
@@ -275,7 +275,15 @@ pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        next = error.source();
+        next = below(error);
     }
     None
+}
+
+/// What an error was made of. An error of I/O passes over the one that it wraps.
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }

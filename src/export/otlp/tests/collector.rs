@@ -91,6 +91,10 @@ impl Collector {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    pub(super) fn from_now_on(&self, script: impl Into<Vec<Act>>) {
+        *self.shared.script.lock().unwrap() = script.into();
+    }
+
     /// How many requests there were at once.
     pub(super) fn busiest(&self) -> usize {
         self.shared.busiest.load(Ordering::SeqCst)
@@ -175,7 +179,8 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
             lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next().unwrap_or_default()
         };
         let mut body = Vec::new();
-        if !head.starts_with("PRI ") {
+        let is_grpc = head.starts_with("PRI ");
+        if !is_grpc {
             assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
             assert_eq!(header("content-type"), "application/x-protobuf");
             let length: usize = header("content-length").parse().unwrap();
@@ -214,6 +219,10 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
         };
         let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
         if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
+            return;
+        }
+        if is_grpc {
+            let _ = tokio::time::timeout(Duration::from_millis(20), stream.read_buf(&mut buffer)).await;
             return;
         }
     }

@@ -132,13 +132,16 @@ async fn the_user_hears_of_it_once_and_when_it_is_over() {
     until(|| queue.counts().pending() == 0).await;
     let news: Vec<_> = delivery.news().into_iter().map(|news| news.message).collect();
     assert!(news.len() == 1 && news[0].ends_with("400 Bad Request: no"), "{news:?}");
-    let address = collector.address;
-    drop(collector);
     assert!(delivery.news().is_empty());
     let status = delivery.healths()[0].status();
     assert_eq!((status.failing, status.sent, status.failed), (true, 0, 5));
-    let _ = address;
+    collector.from_now_on([Act::Ok]);
+    queue.offer(5);
+    until(|| queue.counts().pending() == 0).await;
+    let news: Vec<_> = delivery.news().into_iter().map(|news| news.message).collect();
+    assert_eq!(news, ["spans are exported again"]);
     delivery.finish(SOON).await;
+    assert_eq!(all(queue.counts()), (6, 1, 5));
 }
 
 #[tokio::test]
