@@ -157,6 +157,7 @@ impl fmt::Display for Rate {
 
 impl Ratio {
     pub const THOUSANDTH: Self = Self(0.001);
+    pub const HUNDREDTH: Self = Self(0.01);
     pub const TENTH: Self = Self(0.1);
     pub const NINE_TENTHS: Self = Self(0.9);
 

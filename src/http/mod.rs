@@ -34,7 +34,7 @@ mod reqwest;
 mod resolve;
 mod session;
 pub mod settings;
-mod tls;
+pub(crate) mod tls;
 mod trail;
 mod transport;
 mod wire;

@@ -13,13 +13,29 @@ use rustls_platform_verifier::Verifier;
 use super::{TlsSettings, Version};
 use crate::diagnostic::Diagnostic;
 
+/// What names each of the files, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    pub(crate) ca: &'a str,
+    pub(crate) cert: &'a str,
+    pub(crate) key: &'a str,
+}
+
 /// Builds the configuration.
 ///
 /// # Errors
 /// A file that cannot be read or is not the PEM it should be, or a key without its certificate.
 pub(super) fn client_config(tls: &TlsSettings, version: Version) -> Result<ClientConfig, Diagnostic> {
+    named_config(tls, version, Names { ca: "`tls.ca`", cert: "`tls.cert`", key: "`tls.key`" })
+}
+
+/// The same for files that are named elsewhere.
+///
+/// # Errors
+/// As for [`client_config`].
+pub(crate) fn named_config(tls: &TlsSettings, version: Version, names: Names<'_>) -> Result<ClientConfig, Diagnostic> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = verifier(tls, &provider)?;
+    let verifier = verifier(tls, &provider, names.ca)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Diagnostic::error(format!("TLS cannot be set up: {error}")))?
@@ -27,20 +43,26 @@ pub(super) fn client_config(tls: &TlsSettings, version: Version) -> Result<Clien
         .with_custom_certificate_verifier(verifier);
     let mut config = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => {
-            let chain = certificates("cert", cert)?;
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("key", key, "private key", error))?;
+            let chain = certificates(names.cert, cert)?;
+            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(names.key, key, "private key", error))?;
             builder.with_client_auth_cert(chain, private).map_err(|error| {
                 Diagnostic::error(format!(
                     "the key `{}` does not go with the certificate `{}`: {error}",
                     key.display(),
                     cert.display()
                 ))
-                .hint("`tls.key` is the private key of the first certificate in `tls.cert`")
+                .hint(format!("{} is the private key of the first certificate in {}", names.key, names.cert))
             })?
         }
         (None, None) => builder.with_no_client_auth(),
-        (Some(_), None) => return Err(Diagnostic::error("`tls.cert` needs `tls.key`").hint("name the file of its private key")),
-        (None, Some(_)) => return Err(Diagnostic::error("`tls.key` needs `tls.cert`").hint("name the file of its certificate")),
+        (Some(_), None) => {
+            let message = format!("{} needs {}", names.cert, names.key);
+            return Err(Diagnostic::error(message).hint("name the file of its private key"));
+        }
+        (None, Some(_)) => {
+            let message = format!("{} needs {}", names.key, names.cert);
+            return Err(Diagnostic::error(message).hint("name the file of its certificate"));
+        }
     };
     config.alpn_protocols = match version {
         Version::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -50,9 +72,9 @@ pub(super) fn client_config(tls: &TlsSettings, version: Version) -> Result<Clien
     Ok(config)
 }
 
-fn verifier(tls: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Diagnostic> {
+fn verifier(tls: &TlsSettings, provider: &Arc<CryptoProvider>, name: &str) -> Result<Arc<dyn ServerCertVerifier>, Diagnostic> {
     // Also when nothing is verified: a file that is named must be there.
-    let own = tls.ca.as_deref().map(|path| certificates("ca", path)).transpose()?.unwrap_or_default();
+    let own = tls.ca.as_deref().map(|path| certificates(name, path)).transpose()?.unwrap_or_default();
     let algorithms = provider.signature_verification_algorithms;
     if tls.insecure {
         return Ok(Arc::new(Unverified { algorithms, accept: true }));
@@ -68,24 +90,22 @@ fn verifier(tls: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn
     }
 }
 
-fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
+fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
     let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
     match read() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(unreadable(key, path, "certificate", pem::Error::NoItemsFound)),
-        Err(error) => Err(unreadable(key, path, "certificate", error)),
+        Ok(_) => Err(unreadable(name, path, "certificate", pem::Error::NoItemsFound)),
+        Err(error) => Err(unreadable(name, path, "certificate", error)),
     }
 }
 
-fn unreadable(key: &str, path: &Path, what: &str, error: pem::Error) -> Diagnostic {
+fn unreadable(name: &str, path: &Path, what: &str, error: pem::Error) -> Diagnostic {
     let path = path.display();
     match error {
-        pem::Error::Io(error) => {
-            Diagnostic::error(format!("cannot read `{path}`: {error}")).hint(format!("`tls.{key}` names it"))
-        }
+        pem::Error::Io(error) => Diagnostic::error(format!("cannot read `{path}`: {error}")).hint(format!("{name} names it")),
         pem::Error::NoItemsFound => Diagnostic::error(format!("`{path}` holds no {what}"))
-            .hint(format!("`tls.{key}` takes a PEM file: `-----BEGIN {}-----`", what.to_uppercase())),
-        error => Diagnostic::error(format!("`{path}` is not PEM: {error}")).hint(format!("`tls.{key}` names it")),
+            .hint(format!("{name} takes a PEM file: `-----BEGIN {}-----`", what.to_uppercase())),
+        error => Diagnostic::error(format!("`{path}` is not PEM: {error}")).hint(format!("{name} names it")),
     }
 }
 

@@ -57,7 +57,7 @@ impl Live {
             host: plan.host.as_ref().map_or_else(String::new, |host| without_password(host).trim_end_matches('/').to_owned()),
             scenario_sha256: plan.sha256.clone(),
             started_at: clock::timestamp(),
-            labels: Vec::new(),
+            labels: plan.observe.labels.clone(),
         };
         let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
         let state = State {

@@ -160,6 +160,7 @@ async fn ask(session: &mut Session, url: &Url) -> Found {
         keep_body: true,
         keep_head: false,
         prepared: None,
+        trace: None,
     };
     let response = match session.exchange(&request).await.result {
         Ok(response) => response,

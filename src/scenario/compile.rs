@@ -12,12 +12,14 @@
 //! | `naming.rs` | what metrics call tests, tasks and requests |
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the loads, warm-up and graceful stop |
+//! | `observe.rs` | where telemetry goes |
 //! | `validity.rs` | when the generator was the bottleneck |
 
 mod constants;
 mod expect;
 mod load;
 mod naming;
+mod observe;
 mod request;
 mod settings;
 mod steps;
@@ -41,7 +43,6 @@ use super::document::reported::Reported;
 use super::document::{self, Scenario};
 use super::plan::Plan;
 use crate::diagnostic::{Diagnostic, Problems, Source};
-use crate::export::otlp::settings::Observe;
 use crate::measure::catalog::Catalog;
 use crate::template::{Names, Template};
 use crate::units::Rate;
@@ -140,6 +141,7 @@ impl<'a> Compiler<'a> {
         let users = self.users(&scenario.users);
         let load = self.load(scenario, &users);
         let validity = self.validity(&scenario.validity);
+        let observe = self.observe(&scenario.observe, &variables);
         let secrets = self.secrets(scenario);
         let load = load?;
         let plan = Plan {
@@ -159,7 +161,7 @@ impl<'a> Compiler<'a> {
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
             validity,
-            observe: Observe::default(),
+            observe,
             catalog: Arc::new(std::mem::take(&mut self.catalog)),
             requests: self.requests,
             secrets,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::plan::{
     Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValidityLimits, ValueRule, Wait,
 };
+use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
 use crate::load::{self, Profile, Spacing};
 use crate::template::{JsonTemplate, Template};
 use crate::units::{Rate, format_duration};
@@ -106,6 +107,7 @@ impl Description<'_> {
         if let Some((timeout, redirects)) = self.common.bounds {
             self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
         }
+        observed(&plan.observe).iter().for_each(|line| self.line(1, line));
         let headers: Vec<_> = self.common.headers.iter().map(|(name, value)| format!("header    {name}: {value}")).collect();
         headers.iter().for_each(|header| self.line(1, header));
         if let Some(crew) = shared {
@@ -290,6 +292,50 @@ fn validity_of(limits: &ValidityLimits) -> String {
         format_duration(*schedule_lag),
         format_duration(*busy_for)
     )
+}
+
+/// What is said of `observe`. Headers are not: their values are secrets.
+fn observed(observe: &Observe) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !observe.labels.is_empty() {
+        let labels: Vec<_> = observe.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        lines.push(format!("labels    {}", labels.join(", ")));
+    }
+    if let Some(traces) = &observe.traces {
+        let per = if traces.per == Per::Task { "tasks" } else { "requests" };
+        let mut text = format!("traces    {} of all {per}", traces.sample);
+        if traces.keep.errors {
+            text.push_str(", and failed requests");
+        }
+        if let Some(limit) = traces.keep.slower_than {
+            let _ = write!(text, ", and requests slower than {}", format_duration(limit));
+        }
+        let told = if traces.propagate_all { "; the target is told to keep all" } else { "" };
+        lines.push(format!("{text}, {}{told}", to(&traces.target)));
+    }
+    if let Some(metrics) = &observe.metrics {
+        lines.push(format!("metrics   every {}, {}", format_duration(metrics.interval), to(&metrics.target)));
+    }
+    if let Some(logs) = &observe.logs {
+        lines.push(format!("logs      failed requests, {}", to(&logs.target)));
+    }
+    lines
+}
+
+fn to(target: &Target) -> String {
+    let protocol = match target.protocol {
+        None => "",
+        Some(Protocol::Grpc) => " by gRPC",
+        Some(Protocol::Http) => " by HTTP",
+    };
+    match &target.endpoint {
+        // A query may hold a key.
+        Some(url) => {
+            let url = url.as_str().split(['?', '#']).next().unwrap_or_default();
+            format!("to {}{protocol}", url.trim_end_matches('/'))
+        }
+        None => format!("to where the environment says{protocol}"),
+    }
 }
 
 fn share_of(plan: &Plan, user: &UserType) -> String {

@@ -10,6 +10,7 @@
 pub mod later;
 pub mod model;
 pub mod node;
+pub mod observe;
 pub mod place;
 pub mod read;
 pub mod reported;

@@ -1,24 +1,24 @@
 //! Spans between those who make them and those who export them. It never waits and never grows: a span that finds it full is
-//! refused and counted.
+//! refused and counted. Records of logs go through one like it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::Span;
 
 /// The end that the engine has. A clone is the same queue.
-#[derive(Clone, Debug)]
-pub struct Queue {
-    sender: mpsc::Sender<Span>,
+#[derive(Debug)]
+pub struct Queue<T = Span> {
+    sender: mpsc::Sender<T>,
     counts: Arc<Counts>,
 }
 
-/// The end that the exporter has.
+/// The end that the exporter has. What is left in it when it is dropped is counted as [`Dropped::Shutdown`].
 #[derive(Debug)]
-pub struct Spans {
-    receiver: mpsc::Receiver<Span>,
+pub struct Spans<T = Span> {
+    receiver: mpsc::Receiver<T>,
     counts: Arc<Counts>,
 }
 
@@ -50,7 +50,7 @@ pub enum Dropped {
 }
 
 /// A queue for `capacity` spans, at least one.
-pub fn queue(capacity: usize) -> (Queue, Spans) {
+pub fn queue<T>(capacity: usize) -> (Queue<T>, Spans<T>) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
     let counts = Arc::<Counts>::default();
     (Queue { sender, counts: counts.clone() }, Spans { receiver, counts })
@@ -58,15 +58,17 @@ pub fn queue(capacity: usize) -> (Queue, Spans) {
 
 // === Queue ===
 
-impl Queue {
+impl<T> Queue<T> {
     /// Whether the span was taken. What is refused is counted.
-    pub fn offer(&self, span: Span) -> bool {
+    pub fn offer(&self, span: T) -> bool {
         self.counts.offered.fetch_add(1, Ordering::Relaxed);
-        let taken = self.sender.try_send(span).is_ok();
-        if !taken {
-            self.counts.note_dropped(Dropped::QueueFull, 1);
-        }
-        taken
+        let reason = match self.sender.try_send(span) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(_)) => Dropped::QueueFull,
+            Err(TrySendError::Closed(_)) => Dropped::Shutdown,
+        };
+        self.counts.note_dropped(reason, 1);
+        false
     }
 
     pub fn counts(&self) -> &Arc<Counts> {
@@ -74,14 +76,26 @@ impl Queue {
     }
 }
 
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), counts: self.counts.clone() }
+    }
+}
+
 // === Spans ===
 
-impl Spans {
+impl<T> Spans<T> {
     /// Waits for at least one span, and takes what is there, at most `most`. Empty when there is no queue left to fill it.
-    pub async fn take(&mut self, most: usize) -> Vec<Span> {
+    /// When it is cancelled, nothing has been taken.
+    pub async fn take(&mut self, most: usize) -> Vec<T> {
         let mut batch = Vec::new();
         self.receiver.recv_many(&mut batch, most).await;
         batch
+    }
+
+    /// From now on nothing more is taken in; what is there can still be taken out.
+    pub fn close(&mut self) {
+        self.receiver.close();
     }
 
     /// How many wait.
@@ -95,6 +109,17 @@ impl Spans {
 
     pub fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+}
+
+impl<T> Drop for Spans<T> {
+    fn drop(&mut self) {
+        self.receiver.close();
+        let mut left = 0;
+        while self.receiver.try_recv().is_ok() {
+            left += 1;
+        }
+        self.counts.note_dropped(Dropped::Shutdown, left);
     }
 }
 
@@ -116,6 +141,13 @@ impl Counts {
 
     pub fn exported(&self) -> u64 {
         self.exported.load(Ordering::Relaxed)
+    }
+
+    /// All that came and is neither exported nor dropped: queued, or on its way.
+    pub fn pending(&self) -> u64 {
+        // What came is read last, so that what comes meanwhile cannot make this negative.
+        let gone = self.exported() + Dropped::ALL.iter().map(|reason| self.dropped(*reason)).sum::<u64>();
+        self.offered().saturating_sub(gone)
     }
 
     pub fn dropped(&self, reason: Dropped) -> u64 {
@@ -169,5 +201,21 @@ mod tests {
         drop(queue);
         assert_eq!(spans.take(10).await, [span(2), span(7)]);
         assert!(spans.take(10).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_in_it_is_counted() {
+        let (queue, mut spans) = queue(10);
+        (0..5).for_each(|number| assert!(queue.offer(span(number))));
+        assert_eq!(spans.take(2).await.len(), 2);
+        queue.counts().note_exported(2);
+        assert_eq!(queue.counts().pending(), 3);
+        spans.close();
+        assert!(!queue.offer(span(5)));
+        assert_eq!((queue.counts().dropped(Dropped::Shutdown), queue.counts().pending()), (1, 3));
+        drop(spans);
+        assert!(!queue.offer(span(6)));
+        assert_eq!((queue.counts().dropped(Dropped::Shutdown), queue.counts().dropped(Dropped::QueueFull)), (5, 0));
+        assert_eq!((queue.counts().offered(), queue.counts().pending()), (7, 0));
     }
 }

@@ -12,14 +12,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["run", "scenario", "load", "import", "report", "control::client"]),
     ("run", &["engine", "export", "report", "judge", "control", "view", "demo", "http", "scenario", "load", "measure", "trace"]),
     ("engine", &["scenario::plan", "load", "template", "http", "measure", "trace"]),
-    ("export", &["measure", "scenario::plan", "trace"]),
+    // An exporter that sends, sends over the same TLS.
+    ("export", &["measure", "scenario::plan", "trace", "http::settings", "http::tls"]),
     ("report", &["measure", "scenario::plan", "trace"]),
     ("judge", &["measure", "scenario::plan"]),
     ("view", &["measure", "scenario::plan"]),
     ("control", &[]),
     ("import", &["scenario::document"]),
-    // The plan names every series, and holds the settings of the transport.
-    ("scenario", &["load", "template", "http::settings", "measure::catalog", "export::otlp::settings"]),
+    // The plan names every series, and holds the settings of the transport and of the exporters; labels must not clash.
+    ("scenario", &["load", "template", "http::settings", "measure::catalog", "measure::name", "export::otlp::settings"]),
     ("load", &[]),
     ("template", &[]),
     ("http", &["trace"]),

@@ -83,6 +83,58 @@ fn bad_files_are_explained() {
 }
 
 #[test]
+fn what_is_observed_is_what_the_file_says() {
+    use otload::export::otlp::settings::{Compression, Headers, Keep, Logs, Metrics, Observe, Per, Protocol, Target, Traces};
+    use otload::units::Ratio;
+    let observed = |file: &str| compile_file(&Path::new(FOLDER).join(file)).unwrap().0.observe;
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let target = |url: &str| Target { endpoint: Some(url.parse().unwrap()), ..Target::default() };
+    let found = observed("observe.good.yaml");
+    let traces = Traces {
+        target: Target {
+            protocol: Some(Protocol::Http),
+            headers: Headers(vec![pair("authorization", "Bearer t0ken"), pair("x-scope-orgid", "CARS")]),
+            compression: Some(Compression::Gzip),
+            timeout: Some(Duration::from_secs(5)),
+            ..target("http://127.0.0.1:4318?key=secret")
+        },
+        sample: Ratio::try_new(0.025).unwrap(),
+        keep: Keep { errors: true, slower_than: Some(Duration::from_secs(1)) },
+        propagate_all: true,
+        per: Per::Request,
+        baggage: true,
+        queue: 1000,
+        ui: Some("http://127.0.0.1:16686/trace/{trace_id}".into()),
+    };
+    let metrics = Metrics {
+        target: Target {
+            protocol: Some(Protocol::Grpc),
+            ca: Some(Path::new(FOLDER).join("observe.good.yaml")),
+            ..target("https://otlp.example.com")
+        },
+        interval: Duration::from_secs(5),
+    };
+    let logs = Logs { target: Target::default(), queue: 5 };
+    let labels = vec![pair("team", "cars"), pair("stage", "7")];
+    assert_eq!(found, Observe { labels, traces: Some(traces), metrics: Some(metrics), logs: Some(logs) });
+    assert!(!format!("{found:?}").contains("t0ken"), "values of headers are secrets");
+    let traces = Traces {
+        target: Target::default(),
+        sample: Ratio::try_new(0.01).unwrap(),
+        keep: Keep::default(),
+        propagate_all: false,
+        per: Per::Task,
+        baggage: false,
+        queue: 20_000,
+        ui: None,
+    };
+    let metrics = Metrics { target: Target::default(), interval: Duration::from_secs(10) };
+    let defaults = Observe { traces: Some(traces), metrics: Some(metrics), ..Observe::default() };
+    assert_eq!(observed("observe_defaults.good.yaml"), defaults);
+    assert_eq!(observed("cars.good.yaml"), Observe::default());
+}
+
+#[test]
 fn no_golden_file_is_left_over() {
     for ending in [".plan", ".stderr"] {
         for path in files(ending) {

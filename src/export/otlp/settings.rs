@@ -2,6 +2,7 @@
 //!
 //! What is `None` in [`Target`] the file leaves to the environment (`OTEL_EXPORTER_OTLP_*`), and that to the specification's default.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ pub struct Target {
     /// Over HTTP, whole: `/v1/traces` is added only if there is no path.
     pub endpoint: Option<Url>,
     pub protocol: Option<Protocol>,
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     pub compression: Option<Compression>,
     /// Of one attempt.
     pub timeout: Option<Duration>,
@@ -94,6 +95,10 @@ pub struct Identity {
     pub attributes: Vec<(String, String)>,
 }
 
+/// Names in lower case, with their values. Values are secrets, and not shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, String)>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Grpc,
@@ -107,8 +112,11 @@ pub enum Compression {
     Gzip,
 }
 
-/// As many spans may wait by default.
+/// As many spans or records may wait by default.
 pub const QUEUE: u32 = 20_000;
+
+/// So often metrics are pushed by default.
+pub const INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a service is called that nobody gave a name.
 pub const SERVICE_NAME: &str = "otload";
@@ -118,5 +126,13 @@ pub const SERVICE_NAME: &str = "otload";
 impl Default for Identity {
     fn default() -> Self {
         Self { service_name: SERVICE_NAME.to_owned(), attributes: Vec::new() }
+    }
+}
+
+// === Headers ===
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }

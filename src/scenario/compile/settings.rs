@@ -110,16 +110,7 @@ impl Compiler<'_> {
     }
 
     fn tls(&mut self, tls: &Tls) -> TlsSettings {
-        let pair = [("cert", &tls.cert, "key", &tls.key), ("key", &tls.key, "cert", &tls.cert)];
-        for (given, field, missing, other) in pair {
-            if let (Some(key), true) = (field.key(), other.is_absent()) {
-                self.push(
-                    &key.clone(),
-                    format!("`{given}` without `{missing}`"),
-                    format!("a client's certificate needs its key: add `{missing}`"),
-                );
-            }
-        }
+        self.certificate_and_key(&tls.cert, &tls.key);
         TlsSettings {
             ca: self.file(&tls.ca),
             cert: self.file(&tls.cert),
@@ -129,8 +120,22 @@ impl Compiler<'_> {
         }
     }
 
+    /// A client's certificate and its key are of no use alone.
+    pub(super) fn certificate_and_key(&mut self, cert: &Field<String>, key: &Field<String>) {
+        let pair = [("cert", cert, "key", key), ("key", key, "cert", cert)];
+        for (given, field, missing, other) in pair {
+            if let (Some(key), true) = (field.key(), other.is_absent()) {
+                self.push(
+                    &key.clone(),
+                    format!("`{given}` without `{missing}`"),
+                    format!("a client's certificate needs its key: add `{missing}`"),
+                );
+            }
+        }
+    }
+
     /// A file beside the scenario that can be read.
-    fn file(&mut self, field: &Field<String>) -> Option<PathBuf> {
+    pub(super) fn file(&mut self, field: &Field<String>) -> Option<PathBuf> {
         let placed = field.given()?;
         let path = Path::new(&self.source.name).parent().unwrap_or(Path::new("")).join(&placed.value);
         let wrong = match std::fs::File::open(&path).and_then(|file| file.metadata()) {

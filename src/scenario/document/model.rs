@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::observe::Observe;
 use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
 use super::values::{Any, List, Pairs, Size};
@@ -36,6 +37,8 @@ record! {
         graceful_stop: Duration,
         /// When the generator itself was the bottleneck, so that the run is invalid.
         validity: Validity,
+        /// Where metrics, spans and logs of failures go, and what of them.
+        observe: Observe,
     }
 }
 

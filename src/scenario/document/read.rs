@@ -213,6 +213,8 @@ fn place_name(record: &str) -> String {
     match record {
         "Scenario" => "in the scenario".to_owned(),
         "CustomRequest" => "in this request".to_owned(),
+        "Observe" => "in this `observe`".to_owned(),
+        "ObserveMetrics" => "in this `metrics`".to_owned(),
         "Normal" => "in this distribution".to_owned(),
         other => format!("in this {}", split_words(other)),
     }
