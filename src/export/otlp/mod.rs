@@ -6,8 +6,18 @@
 //!                             ▼
 //!  trace::queue ─▶ deliver ─▶ sender ─▶ grpc or http ─▶ the collector
 //!                  batches    attempts, pauses between them
+//!                     └─▶ health: what the user is told, once
 //! ```
 
+pub mod deliver;
 mod environment;
 pub mod exporter;
+mod grpc;
+pub mod health;
+mod http;
+pub mod message;
+pub mod sender;
 pub mod settings;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,344 @@
+//! Takes what is queued to the collector, on a thread of its own, so that a slow or dead one costs spans and never time.
+//!
+//! ```text
+//!  queue ─▶ batch: full, or 1 s old ─▶ at most 2 on their way ─▶ exported
+//!                                            └─────────────────▶ dropped, with the reason
+//!  finish ─▶ no more is taken in ─▶ the rest is sent, for some seconds ─▶ what is left then: dropped, `shutdown`
+//! ```
+//!
+//! Each item is counted once, whatever happens: who holds items counts them when it is dropped.
+//!
+//! offered = exported + dropped, for all reasons, + queued, in a batch, or on their way
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval_at, timeout, timeout_at};
+
+use super::exporter::Signal;
+use super::health::Health;
+use super::message::Message;
+use super::sender::{Accepted, Failed, Sender};
+use crate::clock::{self, Instant};
+use crate::diagnostic::Diagnostic;
+use crate::trace::queue::{Counts, Dropped, Spans};
+
+/// How items become messages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batches {
+    /// Items of one message.
+    pub most: usize,
+    /// How long an item waits for others.
+    pub linger: Duration,
+    /// Messages on their way at once: one that is slow does not hold up the next.
+    pub in_flight: usize,
+}
+
+/// What one signal has to do.
+pub struct Job {
+    health: Health,
+    work: Work,
+}
+
+type Work = Box<dyn FnOnce(Stop, Health) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// The thread that delivers. When it is dropped, the thread ends without sending what is left.
+#[derive(Debug)]
+pub struct Delivery {
+    healths: Vec<Health>,
+    stop: watch::Sender<Option<Instant>>,
+    done: oneshot::Receiver<()>,
+}
+
+/// When it is over: `None` as long as it goes on, then the moment by which all must be sent.
+#[derive(Clone)]
+struct Stop(watch::Receiver<Option<Instant>>);
+
+/// Items that are neither exported nor dropped yet.
+struct Batch<T> {
+    items: Vec<T>,
+    counts: Arc<Counts>,
+}
+
+/// Items that have become a message.
+struct Flight {
+    items: u64,
+    counts: Arc<Counts>,
+}
+
+/// Beyond what `finish` grants, for what has to be done in any case.
+const GRACE: Duration = Duration::from_millis(500);
+
+// === jobs ===
+
+/// Sends what is queued, in batches, as the messages that `encode` makes of them.
+pub fn batches<T, M>(items: Spans<T>, sender: Sender, encode: impl FnMut(&[T]) -> M + Send + 'static, batches: Batches) -> Job
+where
+    T: Send + 'static,
+    M: Message,
+{
+    let signal = sender.exporter().signal;
+    Job::new(signal, |stop, health| Box::pin(deliver(items, sender, encode, batches, stop, health)))
+}
+
+/// Sends what `collect` gives: each `interval`, and a last time at the end. One that is still being sent when the next is due
+/// delays it; one that is still being sent at the end is given up for the last.
+pub fn pushes<M: Message>(sender: Sender, interval: Duration, collect: impl FnMut() -> M + Send + 'static) -> Job {
+    let signal = sender.exporter().signal;
+    Job::new(signal, move |stop, health| Box::pin(push(sender, interval, collect, stop, health)))
+}
+
+async fn deliver<T: Send + 'static, M: Message>(
+    mut items: Spans<T>,
+    sender: Sender,
+    mut encode: impl FnMut(&[T]) -> M + Send,
+    batches: Batches,
+    mut stop: Stop,
+    health: Health,
+) {
+    let mut batch = Batch { items: Vec::new(), counts: Arc::clone(items.counts()) };
+    let mut flights = JoinSet::new();
+    let mut depart = move |flights: &mut JoinSet<()>, batch: &mut Batch<T>| {
+        let message = encode(&batch.items);
+        flights.spawn(fly(batch.take_off(), message, sender.clone(), health.clone()));
+    };
+    loop {
+        let more = tokio::select! {
+            biased;
+            () = stop.asked() => break,
+            more = batch.fill(&mut items, &batches) => more,
+        };
+        while flights.len() >= batches.in_flight.max(1) {
+            tokio::select! {
+                biased;
+                () = stop.asked() => break,
+                _ = flights.join_next() => {}
+            }
+        }
+        if stop.is_asked() {
+            break;
+        }
+        if !batch.items.is_empty() {
+            depart(&mut flights, &mut batch);
+        }
+        if !more {
+            break;
+        }
+    }
+    // Nobody fills the queue any more, or nobody may.
+    items.close();
+    let rest = async {
+        loop {
+            while flights.len() >= batches.in_flight.max(1) {
+                flights.join_next().await;
+            }
+            let room = batches.most.max(1).saturating_sub(batch.items.len());
+            if room > 0 {
+                batch.items.append(&mut items.take(room).await);
+            }
+            if batch.items.is_empty() {
+                break;
+            }
+            depart(&mut flights, &mut batch);
+        }
+        while flights.join_next().await.is_some() {}
+    };
+    // Without a deadline the queue has ended by itself, and what is on its way may take its time, until there is one.
+    tokio::select! {
+        biased;
+        () = rest => {}
+        () = stop.over() => {}
+    }
+    flights.shutdown().await;
+}
+
+async fn fly<M: Message>(flight: Flight, message: M, sender: Sender, health: Health) {
+    let result = sender.send(&message).await;
+    health.note(&result);
+    flight.land(&result);
+}
+
+async fn push<M: Message>(
+    sender: Sender,
+    interval: Duration,
+    mut collect: impl FnMut() -> M + Send,
+    mut stop: Stop,
+    health: Health,
+) {
+    let mut ticks = interval_at((clock::now() + interval).into(), interval.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.asked() => break,
+            _ = ticks.tick() => {}
+        }
+        let message = collect();
+        tokio::select! {
+            biased;
+            () = stop.asked() => break,
+            result = sender.send(&message) => health.note(&result),
+        }
+    }
+    let message = collect();
+    let result = match timeout_at(stop.deadline().into(), sender.send(&message)).await {
+        Ok(result) => result,
+        Err(_) => {
+            let message = "the last metrics could not be exported before the end".to_owned();
+            Err(Failed { reason: Dropped::Shutdown, message })
+        }
+    };
+    health.note(&result);
+}
+
+impl Job {
+    fn new(signal: Signal, work: impl FnOnce(Stop, Health) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + 'static) -> Self {
+        Self { health: Health::new(signal), work: Box::new(work) }
+    }
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { most: 512, linger: Duration::from_secs(1), in_flight: 2 }
+    }
+}
+
+// === items on their way ===
+
+impl<T> Batch<T> {
+    /// Waits until it is full, or its first item has waited long enough. Whether there can be more. Cancelled, it keeps what it
+    /// has.
+    async fn fill(&mut self, items: &mut Spans<T>, batches: &Batches) -> bool {
+        let most = batches.most.max(1);
+        if self.items.is_empty() {
+            self.items = items.take(most).await;
+        }
+        if self.items.is_empty() {
+            return false;
+        }
+        let until = clock::now() + batches.linger;
+        while self.items.len() < most {
+            match timeout_at(until.into(), items.take(most - self.items.len())).await {
+                Ok(more) if more.is_empty() => return false,
+                Ok(mut more) => self.items.append(&mut more),
+                Err(_) => break,
+            }
+        }
+        true
+    }
+
+    /// The items have become a message.
+    fn take_off(&mut self) -> Flight {
+        let items = std::mem::take(&mut self.items);
+        Flight { items: items.len() as u64, counts: Arc::clone(&self.counts) }
+    }
+}
+
+impl<T> Drop for Batch<T> {
+    fn drop(&mut self) {
+        self.counts.note_dropped(Dropped::Shutdown, self.items.len() as u64);
+    }
+}
+
+impl Flight {
+    fn land(mut self, result: &Result<Accepted, Failed>) {
+        let items = std::mem::take(&mut self.items);
+        match result {
+            Ok(accepted) => {
+                // A collector that refuses more than it was sent has refused all.
+                let rejected = accepted.rejected.min(items);
+                self.counts.note_dropped(Dropped::Partial, rejected);
+                self.counts.note_exported(items - rejected);
+            }
+            Err(failed) => self.counts.note_dropped(failed.reason, items),
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.counts.note_dropped(Dropped::Shutdown, self.items);
+    }
+}
+
+// === Stop ===
+
+impl Stop {
+    fn is_asked(&self) -> bool {
+        self.0.borrow().is_some() || self.0.has_changed().is_err()
+    }
+
+    /// Returns when the end is near, or nobody is left to say so.
+    async fn asked(&mut self) {
+        // An error is that nobody is left.
+        drop(self.0.wait_for(Option::is_some).await);
+    }
+
+    /// The moment by which all must be sent; now, if nobody says.
+    fn deadline(&self) -> Instant {
+        self.0.borrow().unwrap_or_else(clock::now)
+    }
+
+    /// Returns when that moment has come.
+    async fn over(&mut self) {
+        self.asked().await;
+        tokio::time::sleep_until(self.deadline().into()).await;
+    }
+}
+
+// === Delivery ===
+
+/// Starts the thread.
+///
+/// # Errors
+/// The system has no thread, or no runtime, to give.
+pub fn start(jobs: Vec<Job>) -> Result<Delivery, Diagnostic> {
+    let refused = |error: std::io::Error| {
+        Diagnostic::error(format!("the thread that exports telemetry cannot be started: {error}"))
+            .hint("run without `observe`, or look at the limits of this system (`ulimit -u`)")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+    let (stop, stopped) = watch::channel(None);
+    let (all_done, done) = oneshot::channel();
+    let healths = jobs.iter().map(|job| job.health.clone()).collect();
+    let thread = std::thread::Builder::new().name("otlp".to_owned());
+    let run = move || {
+        runtime.block_on(async {
+            let mut running = JoinSet::new();
+            for job in jobs {
+                running.spawn((job.work)(Stop(stopped.clone()), job.health));
+            }
+            while running.join_next().await.is_some() {}
+        });
+        // A name that is being looked up cannot be given up, and is not waited for.
+        runtime.shutdown_background();
+        // Nobody listens any more when `Delivery` was dropped.
+        let _ = all_done.send(());
+    };
+    thread.spawn(run).map_err(refused)?;
+    Ok(Delivery { healths, stop, done })
+}
+
+impl Delivery {
+    /// Of each job, in the order in which they were given.
+    pub fn healths(&self) -> &[Health] {
+        &self.healths
+    }
+
+    /// What the user has not been told yet.
+    pub fn news(&self) -> Vec<Diagnostic> {
+        self.healths.iter().filter_map(Health::news).collect()
+    }
+
+    /// Sends what is left, for as long as `within`; what is left then is counted as dropped. Gives how each
+    /// signal did: its last news may be there still.
+    pub async fn finish(self, within: Duration) -> Vec<Health> {
+        // Nobody listens any more when all queues had ended by themselves.
+        let _ = self.stop.send(Some(clock::now() + within));
+        let _ = timeout(within + GRACE, self.done).await;
+        self.healths
+    }
+}
