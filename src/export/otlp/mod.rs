@@ -6,10 +6,12 @@
 //!                             ▼
 //!  trace::queue ─▶ deliver ─▶ sender ─▶ grpc or http ─▶ the collector
 //!                  batches    attempts, pauses between them
+//!            in delivery, a thread of its own
 //!                     └─▶ health: what the user is told, once
 //! ```
 
 pub mod deliver;
+pub mod delivery;
 mod environment;
 pub mod exporter;
 mod grpc;

@@ -78,7 +78,7 @@ struct Inner {
 
 #[derive(Debug)]
 enum Line {
-    Grpc(Grpc),
+    Grpc(Box<Grpc>),
     Http(Box<Http>),
 }
 
@@ -113,7 +113,7 @@ impl Sender {
     /// Files of certificates that cannot be used.
     pub fn new(exporter: Exporter, policy: Policy) -> Result<Self, Diagnostic> {
         let line = match exporter.protocol {
-            Protocol::Grpc => Line::Grpc(Grpc::new(&exporter, tls(&exporter, Version::Http2)?, policy.largest_answer)?),
+            Protocol::Grpc => Line::Grpc(Box::new(Grpc::new(&exporter, tls(&exporter, Version::Http2)?, policy.largest_answer)?)),
             Protocol::Http => Line::Http(Box::new(Http::new(&exporter, tls(&exporter, Version::Http1)?, policy.largest_answer)?)),
         };
         // Jitter only has to differ from the neighbour's.

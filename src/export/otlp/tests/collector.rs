@@ -91,7 +91,7 @@ impl Collector {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    pub(super) fn from_now_on(&self, script: impl Into<Vec<Act>>) {
+    pub(super) fn now_does(&self, script: impl Into<Vec<Act>>) {
         *self.shared.script.lock().unwrap() = script.into();
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::super::deliver::{Batches, Delivery, batches, pushes, start};
+use super::super::deliver::{Batches, batches, pushes};
+use super::super::delivery::{Delivery, start};
 use super::super::settings::Protocol;
 use super::collector::{Act, Collector};
 use super::{BOTH, message, names, sender};
@@ -135,7 +136,7 @@ async fn the_user_hears_of_it_once_and_when_it_is_over() {
     assert!(delivery.news().is_empty());
     let status = delivery.healths()[0].status();
     assert_eq!((status.failing, status.sent, status.failed), (true, 0, 5));
-    collector.from_now_on([Act::Ok]);
+    collector.now_does([Act::Ok]);
     queue.offer(5);
     until(|| queue.counts().pending() == 0).await;
     let news: Vec<_> = delivery.news().into_iter().map(|news| news.message).collect();
