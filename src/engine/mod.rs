@@ -28,6 +28,7 @@ mod pool;
 mod request;
 mod supervisor;
 mod timer;
+mod tracing;
 mod user;
 mod worker;
 
@@ -37,3 +38,4 @@ mod tests;
 pub use checks::CheckResult;
 pub use once::{Seen, run_once};
 pub use supervisor::{Engine, Mode, Options, mask, perform};
+pub use tracing::Tracing;

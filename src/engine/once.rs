@@ -7,6 +7,7 @@ use super::lifecycle::Handle;
 use super::request::{Outcome, render, request_of};
 use super::supervisor::{RunFacts, mask};
 use super::timer::Timer;
+use super::tracing::Tracing;
 use super::user::User;
 use super::worker::Context;
 use crate::clock;
@@ -38,7 +39,8 @@ pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe:
     let started = clock::now();
     let run = Arc::new(RunFacts::new(plan, "once", seed, started));
     let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
-    let context = Rc::new(Context::new(plan.clone(), run, client.clone(), shard, Part::WHOLE, Timer::new()));
+    let client = (client.clone(), Tracing::off());
+    let context = Rc::new(Context::new(plan.clone(), run, client, shard, Part::WHOLE, Timer::new()));
     let user_of = |kind: usize| User::new(context.clone(), Handle::detached(plan.users[kind].id), kind, kind as u32, started);
     let mut failures = 0;
     if !plan.setup.is_empty() {

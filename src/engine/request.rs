@@ -7,11 +7,11 @@ use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 use super::checks::{self, CheckResult};
+use super::tracing::{self, RequestTrace};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
 use crate::http::{Exchange, Failure, Prepared, Request};
-use crate::measure::catalog::RequestId;
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
 use crate::scenario::plan::{Address, Body, RequestStep};
@@ -44,12 +44,16 @@ impl User {
             }
         };
         let started = clock::now();
-        let guard = InFlight { context: &self.context, id: step.id, due: self.due, free: self.free, started, arrived: false };
-        let request = request_of(step, &rendered, self.context.prepared(step));
+        // Boxed, because most runs have none, and a user's future has room for all that it may hold.
+        let trace = self.trace.as_mut().and_then(|trace| trace.begin_request()).map(Box::new);
+        let (due, free, traced) = (self.due, self.free, trace.as_deref());
+        let guard = InFlight { context: &self.context, step, url: &rendered.url, due, free, started, traced, arrived: false };
+        let head = traced.map(|trace| &trace.head);
+        let request = Request { trace: head, ..request_of(step, &rendered, self.context.prepared(step)) };
         let exchange = self.session.exchange_from(&request, started).await;
         guard.arrived();
         let outcome = self.judge(step, exchange);
-        self.record(step, &outcome);
+        self.record(step, &rendered.url, trace.as_deref(), &outcome);
         self.due = outcome.exchange.finished;
         outcome.failure.is_none()
     }
@@ -94,24 +98,33 @@ impl User {
         Outcome { exchange, checks, failure }
     }
 
-    fn record(&mut self, step: &RequestStep, outcome: &Outcome) {
+    fn record(&mut self, step: &RequestStep, url: &Url, trace: Option<&RequestTrace>, outcome: &Outcome) {
         let exchange = &outcome.exchange;
+        let context = self.context.clone();
         let status = match &exchange.result {
             Ok(response) => Some(response.status),
             Err(failure) => failure.status,
         };
-        let message = outcome.failure.as_ref().map(|(reason, text)| (*reason, self.context.run.mask(text)));
+        let message = outcome.failure.as_ref().map(|(reason, text)| (*reason, context.run.mask(text)));
+        let failure = message.as_ref().map(|(reason, text)| (*reason, text.as_ref()));
+        let response = exchange.finished.saturating_duration_since(self.due);
+        let exported = trace.and_then(|trace| self.export(step, url, trace, &outcome.exchange, failure, response));
+        if let Some((reason, text)) = failure
+            && context.tracing.tells_failures()
+        {
+            context.tracing.failed(step, reason, text, status, exported);
+        }
         let sample = Sample {
-            response: exchange.finished.saturating_duration_since(self.due),
+            response,
             service: exchange.finished.saturating_duration_since(exchange.started),
             status,
-            failure: message.as_ref().map(|(reason, text)| (*reason, text.as_ref())),
+            failure,
             sent_bytes: exchange.sent_bytes,
             received_bytes: exchange.received_bytes,
             redirects: exchange.redirects,
             retried: exchange.retried,
         };
-        let mut shard = lock(&self.context.shard);
+        let mut shard = lock(&context.shard);
         shard.request(step.id, &sample);
         shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
         if let Err(Failure { shortage: Some(shortage), .. }) = &exchange.result {
@@ -125,6 +138,7 @@ impl User {
     /// A request that never left, because a template could not be rendered.
     fn record_unsent(&mut self, step: &RequestStep, error: &str) {
         let text = self.context.run.mask(error);
+        self.context.tracing.failed(step, Reason::Template, &text, None, None);
         lock(&self.context.shard).unsent(step.id, Reason::Template, &text);
     }
 }
@@ -205,14 +219,19 @@ fn join(base: Option<&Url>, text: &str) -> Result<Url, String> {
     .map_err(|error| format!("`{text}` is not a URL: {error}"))
 }
 
+/// What is said of one that was cut off.
+pub(super) const CANCELLED: &str = "the run ended before the response came";
+
 /// A request that is on its way. Dropped before the response is there, it counts as cancelled.
 struct InFlight<'a> {
     context: &'a Context,
-    id: RequestId,
+    step: &'a RequestStep,
+    url: &'a Url,
     due: Instant,
     /// When its user could start it.
     free: Instant,
     started: Instant,
+    traced: Option<&'a RequestTrace>,
     arrived: bool,
 }
 
@@ -227,19 +246,22 @@ impl Drop for InFlight<'_> {
         if self.arrived {
             return;
         }
+        let exported =
+            self.traced.and_then(|traced| tracing::export_cancelled(self.context, self.step, self.url, traced, self.started));
+        self.context.tracing.failed(self.step, Reason::Cancelled, CANCELLED, None, exported);
         let now = clock::now();
         let sample = Sample {
             response: now.saturating_duration_since(self.due),
             service: now.saturating_duration_since(self.started),
             status: None,
-            failure: Some((Reason::Cancelled, "the run ended before the response came")),
+            failure: Some((Reason::Cancelled, CANCELLED)),
             sent_bytes: 0,
             received_bytes: 0,
             redirects: 0,
             retried: 0,
         };
         let mut shard = lock(&self.context.shard);
-        shard.request(self.id, &sample);
+        shard.request(self.step.id, &sample);
         shard.lag(self.started.saturating_duration_since(self.due.max(self.free)));
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::lifecycle::Handle;
 use super::timer::Timer;
+use super::tracing::Tracing;
 use super::user::User;
 use super::worker::{self, Context, lock};
 use crate::clock::{self, Instant};
@@ -30,6 +31,7 @@ pub struct Options {
     pub seed: u64,
     /// Engine threads, at least 1.
     pub workers: u32,
+    pub tracing: Arc<Tracing>,
 }
 
 /// What the workers are told.
@@ -65,7 +67,7 @@ pub struct Engine {
     threads: Vec<thread::JoinHandle<()>>,
     runtimes: Vec<tokio::runtime::Handle>,
     plan: Arc<Plan>,
-    client: Client,
+    client: (Client, Arc<Tracing>),
 }
 
 impl Engine {
@@ -86,7 +88,16 @@ impl Engine {
         let (ending, ended) = mpsc::channel(1);
         let mut shards: Vec<_> = (0..options.workers).map(|_| Arc::new(Mutex::new(Shard::new(&plan.catalog)))).collect();
         shards.push(extra);
-        let mut engine = Self { run, shards, mode, ended, threads: Vec::new(), runtimes: Vec::new(), plan, client };
+        let mut engine = Self {
+            run,
+            shards,
+            mode,
+            ended,
+            threads: Vec::new(),
+            runtimes: Vec::new(),
+            plan,
+            client: (client, options.tracing.clone()),
+        };
         for index in 0..options.workers {
             engine.start_worker(Part { index, of: options.workers }, ending.clone())?;
         }
@@ -195,7 +206,8 @@ pub async fn perform(plan: &Arc<Plan>, client: &Client, options: &Options, shard
     }
     let due = clock::now();
     let run = Arc::new(RunFacts::new(plan, &options.run_id, options.seed, due));
-    let context = Rc::new(Context::new(plan.clone(), run, client.clone(), shard.clone(), Part::WHOLE, Timer::new()));
+    let client = (client.clone(), options.tracing.clone());
+    let context = Rc::new(Context::new(plan.clone(), run, client, shard.clone(), Part::WHOLE, Timer::new()));
     // A number that no slot has, so that its random stream is its own.
     let mut user = User::new(context.clone(), Handle::detached(UserId(0)), 0, u32::MAX, due);
     tokio::select! {

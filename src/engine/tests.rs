@@ -62,7 +62,7 @@ impl Bench {
         let run = Arc::new(RunFacts::new(plan, "virtual", 1, clock::now()));
         let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
         Self {
-            context: Rc::new(Context::new(plan.clone(), run, client, shard, part, Timer::coarse())),
+            context: Rc::new(Context::new(plan.clone(), run, (client, Tracing::off()), shard, part, Timer::coarse())),
             mode: watch::channel(Mode::Run).0,
             took: Cell::default(),
         }

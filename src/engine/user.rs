@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::lifecycle::Handle;
 use super::pacing::wait_until;
 use super::pool::Place;
+use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
 use crate::http::Session;
@@ -31,6 +32,7 @@ pub(super) struct User {
     /// Time spent in `think` steps so far.
     thought: Duration,
     iteration: u64,
+    pub trace: Option<Box<UserTrace>>,
 }
 
 /// A task that did nothing at all is followed by a pause of this length, so that it does not keep the worker from others.
@@ -39,7 +41,11 @@ const BREATHER: Duration = Duration::from_millis(1);
 impl User {
     /// The user of slot `slot`, of the type with index `kind`.
     pub(super) fn new(context: Rc<Context>, handle: Rc<Handle>, kind: usize, slot: u32, due: Instant) -> Self {
-        let session = context.client.session();
+        let mut session = context.client.session();
+        let trace = context.tracing.user(u64::from(slot));
+        if let Some(ids) = context.tracing.session_ids(u64::from(slot)) {
+            session.trace_with(ids);
+        }
         let random = Random::new(context.run.seed, u64::from(slot));
         let scope = Scope::new(context.run.shared.clone(), u64::from(slot) + 1);
         Self {
@@ -54,6 +60,7 @@ impl User {
             free: due,
             thought: Duration::ZERO,
             iteration: 0,
+            trace,
         }
     }
 
@@ -114,8 +121,14 @@ impl User {
     /// The steps of one task, measured as a whole.
     pub(super) async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
         let (began, thought) = (self.due, self.thought);
+        if let Some(trace) = &mut self.trace {
+            trace.begin_task(id, clock::now());
+        }
         let ok = self.steps(steps).await;
         self.scope.clear_response();
+        if let Some(trace) = &mut self.trace {
+            trace.task_ended(ok);
+        }
         self.context.task_done(id, ok, self.busy_since(began, thought));
         ok
     }

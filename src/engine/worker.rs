@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::timer::Timer;
+use super::tracing::Tracing;
 use super::{lifecycle, pool, supervisor::Mode, supervisor::RunFacts};
 use crate::clock::{self, Instant};
 use crate::http::{Client, Prepared};
@@ -23,6 +24,7 @@ pub(super) struct Context {
     pub plan: Arc<Plan>,
     pub run: Arc<RunFacts>,
     pub client: Client,
+    pub tracing: Arc<Tracing>,
     pub shard: Arc<Mutex<Shard>>,
     pub part: Part,
     /// This worker's part of each crew of the plan.
@@ -107,7 +109,7 @@ impl Context {
     pub(super) fn new(
         plan: Arc<Plan>,
         run: Arc<RunFacts>,
-        client: Client,
+        (client, tracing): (Client, Arc<Tracing>),
         shard: Arc<Mutex<Shard>>,
         part: Part,
         timer: Timer,
@@ -128,7 +130,7 @@ impl Context {
                 prepared[step.number] = Some(client.prepare(&step.method, url, &step.headers));
             }
         });
-        Self { plan, run, client, shard, part, crews, timer, prepared, choosers }
+        Self { plan, run, client, tracing, shard, part, crews, timer, prepared, choosers }
     }
 
     /// The step's head, if it never changes.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Outcome;
+use super::traces::Traces;
 use crate::measure::measured::Row;
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
@@ -40,6 +41,8 @@ struct Summary<'a> {
     connections_opened: u64,
     durations_clamped: u64,
     generator: Generator,
+    /// Exported requests that are worth a look.
+    traces: Option<&'a Traces>,
 }
 
 #[derive(Serialize)]
@@ -158,6 +161,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
             open_fds: worst.open_fds,
             saturated: worst.saturated,
         },
+        traces: outcome.traces.as_ref(),
     };
     Ok(serde_json::to_string_pretty(&summary)? + "\n")
 }

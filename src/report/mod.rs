@@ -12,7 +12,7 @@ use crate::measure::catalog::RequestName;
 use crate::measure::snapshot::Snapshot;
 
 /// How the run is judged, by those who judge it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Whether the figures can be believed: the generator was not the bottleneck.
     pub valid: bool,
@@ -21,6 +21,8 @@ pub struct Outcome {
     pub passed: bool,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
+    /// The slowest and the failed exported traces; `None` if nothing was traced.
+    pub traces: Option<traces::Traces>,
 }
 
 /// The name of a request as a row shows it: without the method, which has its own column; with user and task when another row

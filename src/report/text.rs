@@ -1,5 +1,6 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
+use super::traces::tables;
 use super::{Outcome, millis, printable, row_name};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
@@ -26,6 +27,9 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
     out.push_str(&failures(&rows));
     out.push_str(&checks(snapshot, &measured));
     out.push_str(&generator(snapshot, &measured));
+    if let Some(traces) = &outcome.traces {
+        out.push_str(&tables(traces));
+    }
     let problems = outcome.invalid_reasons.iter().map(|reason| format!("invalid: {}\n", printable(reason)));
     let notes = outcome.notes.iter().map(|note| format!("note: {}\n", printable(note)));
     let last: String = problems.chain(notes).collect();

@@ -14,6 +14,7 @@ use crate::export::prometheus::{self, Format};
 use crate::http::Client;
 use crate::judge::validity::Look;
 use crate::load::Trend;
+use crate::measure::catalog::Catalog;
 use crate::measure::health::{Health, Reading};
 use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
@@ -163,6 +164,20 @@ impl Live {
         state.facts.health = health;
         state.reading = Some(reading);
         Some((interval, busy_ratios))
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.plan.catalog
+    }
+
+    /// What is known of the run as a whole.
+    pub(super) fn run(&self) -> Arc<RunInfo> {
+        self.state().facts.run.clone()
+    }
+
+    /// What `/metrics` would show.
+    pub(super) fn totals(&self) -> Snapshot {
+        self.take(Detail::Totals)
     }
 
     /// Everything that has been measured up to now.

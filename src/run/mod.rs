@@ -9,6 +9,7 @@
 mod debug;
 mod files;
 mod live;
+mod observe;
 mod preflight;
 mod stress;
 mod traces;
@@ -34,6 +35,7 @@ use crate::scenario::plan::Plan;
 use crate::units::format_duration;
 use files::ResultFolder;
 use live::Live;
+use observe::{Observer, Prepared};
 use stress::Stresses;
 
 pub use debug::once;
@@ -121,10 +123,11 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
     preflight::check(&job.plan, job.workers, job.demo, &mut |warning| warn(job, warning)).map_err(Failed::Broken)?;
     // Outside of the event loop: it has one of its own, which ends with it.
     let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
-    runtime.block_on(conduct(job, client, print))
+    let prepared = observe::prepare(job, &mut |warning| warn(job, warning))?;
+    runtime.block_on(conduct(job, client, prepared, print))
 }
 
-async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
+async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
     let mut signals = Signals::new().map_err(Failed::Broken)?;
     let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
     let address = listener.local_addr().unwrap_or(job.listen);
@@ -136,12 +139,14 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
     let serving = tokio::spawn(server::serve(listener, live.clone()));
     announce(job, address, &folder);
 
-    let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers };
+    let tracing = prepared.tracing.clone();
+    let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers, tracing: tracing.clone() };
+    let observer = prepared.start(&live)?;
     let mut mode = Mode::Run;
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
     let ready = signals.bounded(&mut mode, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
-    let mut conductor = Conductor::new(job, &live, print);
+    let mut conductor = Conductor::new(job, &live, observer, print);
     let mut broken = Ok(());
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
@@ -160,13 +165,17 @@ async fn conduct(job: &Job, client: Client, print: &mut dyn FnMut(&str)) -> Resu
             conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
         }
     }
+    live.finish();
+    // Before the summary, which says what became of the spans.
+    std::mem::take(&mut conductor.observer).finish().await.iter().for_each(|news| warn(job, news));
     if let Some(failure) = setup_failure {
         return Err(Failed::Broken(failure));
     }
     conductor.interrupted = mode == Mode::Cut;
-    live.finish();
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
-    let outcome = conductor.outcome();
+    let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
+    let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
+    let outcome = report::Outcome { traces, ..conductor.outcome() };
     let snapshot = live.snapshot();
     let written = report::json::write(&snapshot, &outcome)
         .map_err(|error| Diagnostic::error(format!("cannot write the summary as JSON: {error}")))
@@ -193,6 +202,7 @@ const TEARDOWN: &str = "teardown is under way; Ctrl-C again ends at once";
 struct Conductor<'a> {
     job: &'a Job,
     live: &'a Live,
+    observer: Observer,
     validity: Validity,
     /// As of the last progress line.
     last: Snapshot,
@@ -208,12 +218,13 @@ struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    fn new(job: &'a Job, live: &'a Live, print: &'a mut dyn FnMut(&str)) -> Self {
+    fn new(job: &'a Job, live: &'a Live, observer: Observer, print: &'a mut dyn FnMut(&str)) -> Self {
         let last = live.snapshot();
         let stresses = Stresses::new(&job.plan, &last);
         Self {
             job,
             live,
+            observer,
             validity: Validity::new(job.plan.validity),
             last,
             stresses,
@@ -271,6 +282,7 @@ impl<'a> Conductor<'a> {
     /// Once a second: the generator's health, whether users are wanting, and whether a target broke.
     fn look(&mut self, engine: &Engine) {
         self.live.set_peak(engine.peak_users());
+        self.observer.news().iter().for_each(|news| self.warn(news));
         let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
         self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
         for finding in news {
@@ -321,6 +333,7 @@ impl<'a> Conductor<'a> {
                 .chain(cut)
                 .chain(self.validity.notes().into_iter().map(said))
                 .collect(),
+            traces: None,
         }
     }
 }

@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["run", "scenario", "load", "import", "report", "control::client"]),
     ("run", &["engine", "export", "report", "judge", "control", "view", "demo", "http", "scenario", "load", "measure", "trace"]),
-    ("engine", &["scenario::plan", "load", "template", "http", "measure", "trace"]),
+    ("engine", &["scenario::plan", "load", "template", "http", "measure", "trace", "export::otlp::settings"]),
     // An exporter that sends, sends over the same TLS.
     ("export", &["measure", "scenario::plan", "trace", "http::settings", "http::tls"]),
     ("report", &["measure", "scenario::plan", "trace"]),

@@ -172,8 +172,8 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut buffer = Vec::new();
     loop {
         // gRPC begins with a preface that looks like a request with a body of its own; its frames are not read.
-        let Some(end) = read_until(&mut stream, &mut buffer, b"\r\n\r\n").await else { return };
-        let head: String = String::from_utf8(buffer.drain(..end).collect()).unwrap();
+        let Some(length) = read_until(&mut stream, &mut buffer, b"\r\n\r\n").await else { return };
+        let head: String = String::from_utf8(buffer.drain(..length).collect()).unwrap();
         let header = |name: &str| {
             let lines = head.lines().filter_map(|line| line.split_once(": "));
             lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next().unwrap_or_default()
@@ -203,10 +203,8 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
         shared.pause(&act).await;
         let (status, body) = match act {
             Act::Raw(bytes) => {
-                // What is left unread would reset the connection before the answer is read.
-                let _ = tokio::time::timeout(Duration::from_millis(20), stream.read_buf(&mut buffer)).await;
                 let _ = stream.write_all(bytes).await;
-                return;
+                return end(stream).await;
             }
             Act::Reset => {
                 #[expect(deprecated, reason = "zero seconds do not block")]
@@ -222,10 +220,16 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
             return;
         }
         if is_grpc {
-            let _ = tokio::time::timeout(Duration::from_millis(20), stream.read_buf(&mut buffer)).await;
-            return;
+            return end(stream).await;
         }
     }
+}
+
+/// Reads to the end: what is left unread would reset the connection before the answer is read.
+async fn end(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
 }
 
 async fn read_until(stream: &mut TcpStream, buffer: &mut Vec<u8>, end: &[u8]) -> Option<usize> {
