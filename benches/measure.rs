@@ -47,7 +47,7 @@ fn sample(number: u64) -> Sample<'static> {
     let response = Duration::from_nanos(1_000_000 + number.wrapping_mul(2_654_435_761) % 59_000_000);
     let failure = number.is_multiple_of(50).then_some((Reason::Status, "503 Service Unavailable"));
     let status = Some(if failure.is_some() { 503 } else { 200 });
-    Sample { response, service: response, status, failure, sent_bytes: 120, received_bytes: 2048, redirects: 0, retried: 0 }
+    Sample { response, service: response, status, failure, sent_bytes: 120, received_bytes: 2048, redirects: 0, retried: 0, exemplar: None }
 }
 
 fn filled(catalog: &Arc<Catalog>) -> Shard {

@@ -110,6 +110,7 @@ impl User {
             received_bytes: exchange.received_bytes,
             redirects: exchange.redirects,
             retried: exchange.retried,
+            exemplar: None,
         };
         let mut shard = lock(&self.context.shard);
         shard.request(step.id, &sample);
@@ -236,6 +237,7 @@ impl Drop for InFlight<'_> {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         let mut shard = lock(&self.context.shard);
         shard.request(self.id, &sample);

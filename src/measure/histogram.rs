@@ -8,14 +8,24 @@
 
 use std::time::Duration;
 
+use super::exemplar::{Exemplar, Exemplars, Traced};
+
 /// Counts of durations in classic and native buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     count: u64,
-    sum_nanos: u128,
+    sum: Sum,
     classic: Box<[u64]>,
     native: Native,
+    /// Most histograms have none, and must not pay for them.
+    exemplars: Option<Box<Exemplars>>,
 }
+
+/// Nanoseconds. A million users sum up to more than 64 bits within hours; packed, because the alignment of 128 bits would
+/// add to every histogram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, packed(8))]
+struct Sum(u128);
 
 /// The native buckets: a dense window over the indices met so far, whole powers of two wide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,19 +97,30 @@ impl Point {
 impl Histogram {
     /// An empty histogram with so many classic boundaries.
     pub fn new(boundaries: usize) -> Self {
-        Self { count: 0, sum_nanos: 0, classic: vec![0; boundaries + 1].into(), native: Native::default() }
+        let classic = vec![0; boundaries + 1].into();
+        Self { count: 0, sum: Sum::default(), classic, native: Native::default(), exemplars: None }
     }
 
     pub fn record(&mut self, point: &Point) {
         self.count += 1;
-        self.sum_nanos += u128::from(point.nanos);
-        // A point made with other boundaries ends in the last bucket rather than outside.
-        let last = self.classic.len() - 1;
-        self.classic[point.classic.min(last)] += 1;
+        self.sum.0 += u128::from(point.nanos);
+        let bucket = self.bucket(point);
+        self.classic[bucket] += 1;
         match point.native {
             None => self.native.zero += 1,
             Some(index) => *self.native.at(index) += 1,
         }
+    }
+
+    /// Tells whose the point was, which was recorded before.
+    pub(super) fn exemplify(&mut self, point: &Point, traced: Traced) {
+        let (bucket, exemplar) = (self.bucket(point), Exemplar::new(traced, point.nanos));
+        self.exemplars.get_or_insert_default().offer(bucket, exemplar);
+    }
+
+    /// A point made with other boundaries ends in the last bucket rather than outside.
+    fn bucket(&self, point: &Point) -> usize {
+        point.classic.min(self.classic.len() - 1)
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -107,9 +128,12 @@ impl Histogram {
             return;
         }
         self.count += other.count;
-        self.sum_nanos += other.sum_nanos;
+        self.sum.0 += other.sum.0;
         self.classic.iter_mut().zip(&other.classic).for_each(|(mine, theirs)| *mine += theirs);
         self.native.add(&other.native);
+        if let Some(theirs) = &other.exemplars {
+            self.exemplars.get_or_insert_default().add(theirs);
+        }
     }
 
     pub fn count(&self) -> u64 {
@@ -118,7 +142,7 @@ impl Histogram {
 
     /// The sum of all durations, in nanoseconds.
     pub fn sum_nanos(&self) -> u128 {
-        self.sum_nanos
+        self.sum.0
     }
 
     /// Counts up to and including each boundary and, last, of all: as `le` means them.
@@ -131,6 +155,16 @@ impl Histogram {
 
     pub fn native(&self) -> &Native {
         &self.native
+    }
+
+    /// The exemplar of a classic bucket, by its number.
+    pub fn exemplar(&self, bucket: usize) -> Option<&Exemplar> {
+        self.exemplars.as_ref()?.of(bucket)
+    }
+
+    /// All exemplars, by their durations; at most one for each classic bucket.
+    pub fn exemplars(&self) -> impl Iterator<Item = &Exemplar> + '_ {
+        self.exemplars.iter().flat_map(|exemplars| exemplars.iter())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::reason::{Reason, Shortage};
 
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use super::exemplar::Traced;
 use super::histogram::{Point, nanos};
 use super::pending::{Note, Pending, TaskNote};
 use super::quantiles::Quantiles;
@@ -50,6 +51,8 @@ pub struct Sample<'a> {
     pub redirects: u32,
     /// Sent once more, because a kept connection turned out closed.
     pub retried: u32,
+    /// Its span, when the exporter has taken that.
+    pub exemplar: Option<Traced>,
 }
 
 /// What Prometheus has no use for: quantiles and examples, both results together.
@@ -158,6 +161,10 @@ impl Shard {
             if sample.service == sample.response { response } else { Point::new(sample.service, &self.catalog.buckets) };
         totals.response[ending as usize].record(&response);
         totals.service[ending as usize].record(&service);
+        if let Some(traced) = sample.exemplar {
+            totals.response[ending as usize].exemplify(&response, traced);
+            totals.service[ending as usize].exemplify(&service, traced);
+        }
         let clamped = [summary.response.record(&response), summary.service.record(&service)];
         self.totals.clamped += clamped.into_iter().map(u64::from).sum::<u64>();
 
@@ -327,6 +334,7 @@ mod tests {
             received_bytes: 100,
             redirects: 1,
             retried: 0,
+            exemplar: None,
         }
     }
 

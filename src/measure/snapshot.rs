@@ -295,6 +295,7 @@ pub(crate) mod tests {
                         // Half of them are noted first, the others are counted at once.
                         redirects: (*response % 2) as u32,
                         retried: 0,
+                        exemplar: None,
                     },
                 ),
                 Act::Task(ok, nanos) => shard.task(TaskId(0), *ok, Duration::from_nanos(*nanos)),

@@ -57,6 +57,7 @@ fn shard() -> Shard {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        exemplar: None,
     };
     for millis in [2, 4, 6, 8, 1000] {
         shard.request(RequestId(0), &ok(millis));
@@ -136,6 +137,7 @@ fn progress_is_of_the_interval() {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         shard.request(RequestId(0), &sample);
     }

@@ -168,6 +168,7 @@ fn metrics_arrive_with_exponential_buckets() {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        exemplar: None,
     };
     for millis in [10, 14, 14, 0] {
         shard.request(RequestId(0), &Sample { response: Duration::from_millis(millis), ..ok });

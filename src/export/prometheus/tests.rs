@@ -47,6 +47,7 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         received_bytes: 2000,
         redirects: 1,
         retried: 0,
+        exemplar: None,
     };
     shard.request(RequestId(0), &ok);
     shard.request(RequestId(0), &Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok });
@@ -151,6 +152,7 @@ fn the_budget_is_what_a_full_run_exports() {
             received_bytes: 1,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         shard.request(RequestId(id), &sample);
         for reason in Reason::ALL {
