@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::trace::queue::SpanCounts;
 
 use super::catalog::Catalog;
 use super::health::Health;
@@ -51,6 +52,8 @@ pub struct Facts {
     pub worst_health: Health,
     /// The budget of time series, which [`Catalog::series`] has to keep.
     pub series_limit: u64,
+    /// What became of the spans of this run; `None` without traces.
+    pub spans: Option<SpanCounts>,
 }
 
 /// What never changes during a run.
@@ -120,6 +123,7 @@ impl Facts {
             health: Health::default(),
             worst_health: Health::default(),
             series_limit,
+            spans: None,
         }
     }
 }

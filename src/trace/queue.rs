@@ -30,6 +30,17 @@ pub struct Counts {
     dropped: [AtomicU64; Dropped::ALL.len()],
 }
 
+/// The same at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanCounts {
+    /// The collector has taken them.
+    pub exported: u64,
+    /// By the number of their [`Dropped`].
+    pub dropped: [u64; Dropped::ALL.len()],
+    /// Neither yet: in the queue, or on their way to the collector.
+    pub queued: u64,
+}
+
 /// Why a span was not exported: the label `reason` of `otload_spans_dropped_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dropped {
@@ -121,6 +132,31 @@ impl Counts {
     pub fn dropped(&self, reason: Dropped) -> u64 {
         self.dropped[reason as usize].load(Ordering::Relaxed)
     }
+
+    /// Everything now. What is offered while it reads is queued.
+    pub fn now(&self) -> SpanCounts {
+        let (exported, dropped) = (self.exported(), Dropped::ALL.map(|reason| self.dropped(reason)));
+        let queued = self.offered().saturating_sub(exported + dropped.iter().sum::<u64>());
+        SpanCounts { exported, dropped, queued }
+    }
+}
+
+// === SpanCounts ===
+
+impl SpanCounts {
+    /// All that came.
+    pub fn offered(&self) -> u64 {
+        self.exported + self.all_dropped() + self.queued
+    }
+
+    pub fn all_dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Each reason, with 0 too.
+    pub fn by_reason(&self) -> impl Iterator<Item = (Dropped, u64)> {
+        Dropped::ALL.into_iter().zip(self.dropped)
+    }
 }
 
 // === Dropped ===
@@ -169,5 +205,17 @@ mod tests {
         drop(queue);
         assert_eq!(spans.take(10).await, [span(2), span(7)]);
         assert!(spans.take(10).await.is_empty());
+    }
+
+    #[test]
+    fn what_became_of_spans_adds_up_to_what_was_offered() {
+        let (queue, _spans) = queue(4);
+        (0..6).for_each(|number| _ = queue.offer(span(number)));
+        queue.counts().note_exported(1);
+        queue.counts().note_dropped(Dropped::Timeout, 2);
+        let now = queue.counts().now();
+        assert_eq!(now, SpanCounts { exported: 1, dropped: [2, 0, 2, 0, 0, 0, 0], queued: 1 });
+        assert_eq!((now.offered(), now.all_dropped()), (6, 4));
+        assert_eq!(now.by_reason().nth(2), Some((Dropped::Timeout, 2)));
     }
 }
