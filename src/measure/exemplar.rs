@@ -97,7 +97,9 @@ mod tests {
     #[test]
     fn a_bucket_keeps_the_newest() {
         let mut exemplars = Exemplars::default();
-        for (bucket, exemplar) in [(7, exemplar(1, 1, 10)), (2, exemplar(2, 2, 5)), (7, exemplar(3, 3, 9)), (2, exemplar(4, 4, 6))] {
+        for (bucket, exemplar) in
+            [(7, exemplar(1, 1, 10)), (2, exemplar(2, 2, 5)), (7, exemplar(3, 3, 9)), (2, exemplar(4, 4, 6))]
+        {
             exemplars.offer(bucket, exemplar);
         }
         assert_eq!(exemplars.iter().map(|kept| kept.trace.bits()).collect::<Vec<_>>(), [4, 1]);

@@ -224,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::measure::catalog::BUCKETS;
+    use crate::measure::exemplar::traced;
 
     fn of(nanos: &[u64]) -> Histogram {
         let mut histogram = Histogram::new(BUCKETS.len());
@@ -288,6 +289,27 @@ mod tests {
         assert_eq!(histogram.cumulative().collect::<Vec<_>>()[..2], [2, 2]);
     }
 
+    /// Each costs this for every request of a scenario, four times.
+    #[test]
+    fn exemplars_cost_a_pointer_where_there_are_none() {
+        assert_eq!(size_of::<Histogram>(), 80 + size_of::<usize>());
+        assert_eq!(of(&[1, 2, 3]).exemplars, None);
+    }
+
+    #[test]
+    fn an_exemplar_is_of_the_bucket_that_its_duration_fell_into() {
+        let mut histogram = Histogram::new(BUCKETS.len());
+        for (nanos, span) in [(100_000_000, 1), (100_000_001, 2), (90_000_000_000, 3), (0, 4)] {
+            let point = Point::new(Duration::from_nanos(nanos), &BUCKETS);
+            histogram.record(&point);
+            histogram.exemplify(&point, traced(1, span, 10));
+        }
+        let span = |bucket| histogram.exemplar(bucket).map(|exemplar| exemplar.span.bits());
+        assert_eq!([0, 1, 7, 8, 17, 18, 19].map(span), [Some(4), None, Some(1), Some(2), None, Some(3), None]);
+        let all: Vec<_> = histogram.exemplars().map(Exemplar::nanos).collect();
+        assert_eq!(all, [0, 100_000_000, 100_000_001, 90_000_000_000]);
+    }
+
     fn any_nanos() -> impl Strategy<Value = u64> {
         prop_oneof![Just(0), 1..2_000u64, 1_000_000..100_000_000u64, 1..8_000_000_000_000u64]
     }
@@ -312,6 +334,25 @@ mod tests {
             let native = histogram.native();
             prop_assert_eq!(native.zero_count() + native.buckets().map(|(_, count)| count).sum::<u64>(), count);
             prop_assert_eq!(histogram.sum_nanos(), values.iter().map(|nanos| u128::from(*nanos)).sum::<u128>());
+        }
+
+        /// Whatever order they come in, and however they are spread over histograms that are merged.
+        #[test]
+        fn the_newest_of_each_bucket_is_kept(samples in prop::collection::vec((any_nanos(), 1..4_u128, 1..9_u64, 0..9_u64), 0..60), parts in 1..4_usize) {
+            let mut histograms = vec![Histogram::new(BUCKETS.len()); parts];
+            let mut wanted = std::collections::BTreeMap::new();
+            for (nth, (nanos, trace, span, at)) in samples.into_iter().enumerate() {
+                let point = Point::new(Duration::from_nanos(nanos), &BUCKETS);
+                histograms[nth % parts].record(&point);
+                histograms[nth % parts].exemplify(&point, traced(trace, span, at));
+                let newest = wanted.entry(point.classic).or_default();
+                *newest = std::cmp::max(*newest, (at, span, trace, nanos));
+            }
+            let mut merged = Histogram::new(BUCKETS.len());
+            histograms.iter().for_each(|histogram| merged.add(histogram));
+            let seconds = |exemplar: &Exemplar| exemplar.at.unix_nanos() / 1_000_000_000;
+            let kept: Vec<_> = merged.exemplars().map(|kept| (seconds(kept), kept.span.bits(), kept.trace.bits(), kept.nanos())).collect();
+            prop_assert_eq!(kept, wanted.into_values().collect::<Vec<_>>());
         }
 
         #[test]

@@ -54,7 +54,9 @@ impl Note {
     /// `None` for one that has more to it than a note holds.
     pub(super) fn of(request: RequestId, sample: &Sample<'_>) -> Option<Self> {
         match *sample {
-            Sample { response, service, status: Some(status), failure: None, redirects: 0, retried: 0, exemplar: None, .. } => Some(Self {
+            Sample {
+                response, service, status: Some(status), failure: None, redirects: 0, retried: 0, exemplar: None, ..
+            } => Some(Self {
                 response_nanos: nanos(response),
                 service_nanos: nanos(service),
                 request,

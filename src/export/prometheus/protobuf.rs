@@ -16,8 +16,9 @@
 //! |---|---|---|
 //! | 3 `exemplar` | message `Exemplar`: 1 `label` repeated `LabelPair`, 2 `value` double, 3 `timestamp` (1 seconds, 2 nanos) | |
 //!
-//! Prometheus before 2.51 takes the exemplars of a native histogram from the classic buckets, and before 2.49 it takes of one
-//! scrape only those that are newer than that of every lower bucket, and warns of "out-of-order exemplars" when there are others.
+//! Of a native histogram Prometheus 2.42 takes the exemplar of the lowest classic bucket that has one. Later ones take those of
+//! all classic buckets (prometheus/prometheus#12557; until #13021 they warn of "out-of-order exemplars", because higher buckets
+//! have older ones), and then field 16 (#13488).
 
 use prometheus::proto;
 use protobuf::{Message, UnknownValue};

@@ -6,19 +6,23 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::prometheus::proto::{Histogram as Message, MetricFamily, MetricType};
-use ::protobuf::{CodedInputStream, Message as _, UnknownValueRef};
+use ::prometheus::proto::{Histogram as Message, LabelPair, MetricFamily, MetricType};
+use ::protobuf::well_known_types::timestamp::Timestamp as Time;
+use ::protobuf::{CodedInputStream, Message as _, UnknownFields, UnknownValueRef};
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use crate::measure::exemplar::Traced;
 use crate::measure::health::Health;
 use crate::measure::name;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
+use crate::trace::queue::SpanCounts;
+use crate::trace::{SpanId, TraceId};
 
 fn catalog() -> Catalog {
     let mut catalog = Catalog { buckets: vec![0.01, 1.0], ..Catalog::default() };
@@ -32,6 +36,12 @@ fn catalog() -> Catalog {
     catalog.add_check(cars, "status");
     catalog.add_check(again, "status");
     catalog
+}
+
+/// Measured so many milliseconds after the minute in which the run started.
+fn span(trace: u128, id: u64, millis: u64) -> Traced {
+    let ids = (TraceId::new(trace).unwrap(), SpanId::new(id).unwrap());
+    Traced { trace: ids.0, span: ids.1, at: Timestamp::from_unix(Duration::from_millis(1_795_428_900_000 + millis)) }
 }
 
 pub(in crate::export) fn snapshot() -> Snapshot {
@@ -49,10 +59,14 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         retried: 0,
         exemplar: None,
     };
-    shard.request(RequestId(0), &ok);
-    shard.request(RequestId(0), &Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok });
+    shard.request(RequestId(0), &Sample { exemplar: Some(span(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7, 31_250)), ..ok });
+    let slow = Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok };
+    shard.request(RequestId(0), &Sample { exemplar: Some(span(7, 0xcafe, 32_000)), ..slow });
     shard.request(RequestId(0), &Sample { response: Duration::ZERO, service: Duration::ZERO, ..ok });
-    shard.request(RequestId(2), &Sample { status: Some(503), failure: Some((Reason::Status, "503")), ..ok });
+    shard.request(
+        RequestId(2),
+        &Sample { status: Some(503), failure: Some((Reason::Status, "503")), exemplar: Some(span(8, 9, 32_001)), ..ok },
+    );
     shard.request(RequestId(2), &Sample { status: None, failure: Some((Reason::Timeout, "30s")), ..ok });
     shard.task(TaskId(0), true, millis(20));
     shard.group(GroupId(0), false, millis(30));
@@ -81,6 +95,7 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         busy_ratio: Some(0.3),
         saturated: false,
     };
+    facts.spans = Some(SpanCounts { exported: 1234, dropped: [5, 0, 6, 0, 0, 0, 0], queued: 7 });
     let mut snapshot = Snapshot::empty(&catalog, facts);
     snapshot.add(&mut shard, Detail::Totals);
     snapshot
@@ -189,6 +204,91 @@ fn at_the_start_successes_are_zero_and_failures_absent() {
     assert!(!text.contains("duration_seconds_count{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",user=\"Driver\",task=\"look\",request=\"GET /cars\",method=\"GET\",result=\"failure\""));
 }
 
+#[test]
+fn without_traces_there_are_no_counters_of_spans() {
+    let mut snapshot = snapshot();
+    assert!(
+        text_of(&snapshot, Format::Text)
+            .contains("otload_spans_dropped_total{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",reason=\"shutdown\"} 0\n")
+    );
+    snapshot.facts.spans = None;
+    for format in [Format::Text, Format::OpenMetrics] {
+        assert!(!text_of(&snapshot, format).contains("otload_spans"));
+    }
+}
+
+/// OpenMetrics allows 128 characters of names and values together.
+#[test]
+fn labels_of_an_exemplar_are_short() {
+    let text = text_of(&snapshot(), Format::OpenMetrics);
+    let exemplars: Vec<_> =
+        text.lines().filter_map(|line| line.split_once("# {").filter(|(before, _)| !before.is_empty())).collect();
+    assert_eq!(exemplars.len(), 6);
+    for (before, exemplar) in exemplars {
+        assert!(before.contains("_bucket{"), "{before}");
+        let labels = exemplar.split_once('}').unwrap().0;
+        assert_eq!(labels.chars().filter(|c| !matches!(c, '"' | '=' | ',')).count(), 8 + 32 + 7 + 16, "{labels}");
+    }
+}
+
+/// An `Exemplar` as Prometheus reads it: labels, value, timestamp in nanoseconds.
+fn exemplar_of(bytes: &[u8]) -> (Vec<(String, String)>, f64, u64) {
+    let (mut labels, mut value, mut at) = (Vec::new(), None, None);
+    let mut input = CodedInputStream::from_bytes(bytes);
+    while !input.eof().unwrap() {
+        match input.read_raw_varint32().unwrap() {
+            0x0a => {
+                let pair = LabelPair::parse_from_bytes(&input.read_bytes().unwrap()).unwrap();
+                labels.push((pair.name().to_owned(), pair.value().to_owned()));
+            }
+            0x11 => value = Some(input.read_double().unwrap()),
+            0x1a => {
+                let time = Time::parse_from_bytes(&input.read_bytes().unwrap()).unwrap();
+                at = Some(time.seconds as u64 * 1_000_000_000 + time.nanos as u64);
+            }
+            tag => panic!("unexpected tag {tag:#x}"),
+        }
+    }
+    (labels, value.unwrap(), at.unwrap())
+}
+
+/// The exemplars of a message's field of that number.
+fn exemplars_in(fields: &UnknownFields, number: u32) -> Vec<(Vec<(String, String)>, f64, u64)> {
+    let of = |(field, value)| match value {
+        UnknownValueRef::LengthDelimited(bytes) if field == number => Some(exemplar_of(bytes)),
+        _ => None,
+    };
+    fields.iter().filter_map(of).collect()
+}
+
+#[test]
+fn protobuf_has_exemplars_of_both_forms() {
+    let families = decode(&encode(&snapshot(), Format::Protobuf));
+    let histogram = |name: &str| {
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        family.get_metric()[0].get_histogram().clone()
+    };
+    let labels =
+        |trace: &str, span: &str| [("trace_id", trace), ("span_id", span)].map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    let fast = labels("0af7651916cd43dd8448eb211c80319c", "00000000000000b7");
+    let slow = labels("00000000000000000000000000000007", "000000000000cafe");
+    let (fast_at, slow_at) = (1_795_428_931_250_000_000, 1_795_428_932_000_000_000);
+    // Buckets up to 10 ms, up to 1 s, and above; the service of the slow one took half a second.
+    for (name, seconds, places) in [
+        ("otload_request_duration_seconds", 1.500_000_001, [true, false, true]),
+        ("otload_request_service_seconds", 0.5, [true, true, false]),
+    ] {
+        let histogram = histogram(name);
+        let wanted = [(fast.clone(), 0.01, fast_at), (slow.clone(), seconds, slow_at)];
+        let in_buckets: Vec<_> =
+            histogram.get_bucket().iter().map(|bucket| exemplars_in(bucket.special_fields.unknown_fields(), 3)).collect();
+        assert_eq!(in_buckets.iter().map(|of| !of.is_empty()).collect::<Vec<_>>(), places);
+        assert_eq!(in_buckets.concat(), wanted);
+        assert_eq!(exemplars_in(histogram.special_fields.unknown_fields(), 16), wanted);
+    }
+    assert_eq!(exemplars_in(histogram("otload_task_duration_seconds").special_fields.unknown_fields(), 16), []);
+}
+
 /// What Prometheus reads from the unknown fields: (schema, zero threshold, zero count, buckets).
 fn native_of(message: &Message) -> (u64, f64, u64, Vec<(i64, i64)>) {
     let (mut schema, mut threshold, mut zero, mut spans, mut deltas) = (0, 0.0, 99, Vec::new(), Vec::new());
@@ -212,6 +312,8 @@ fn native_of(message: &Message) -> (u64, f64, u64, Vec<(i64, i64)>) {
                     deltas.push(input.read_sint64().unwrap());
                 }
             }
+            // See `exemplars_in`.
+            (16, UnknownValueRef::LengthDelimited(_)) => {}
             other => panic!("unexpected field {other:?}"),
         }
     }

@@ -17,8 +17,8 @@ use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::B
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar as Sighting, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric as Message, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum,
+    AggregationTemporality, Exemplar as Sighting, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric as Message,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 
 use super::attribute::text;
