@@ -235,7 +235,7 @@ mod tests {
     fn it_scrapes_and_answers_in_the_chosen_form() {
         let text = "# TYPE cars counter\ncars_total{brand=\"Tesla\"} 3\ncars_total{brand=\"Fiat\"} 4\n";
         let start = |form, kind, end| {
-            let target = CountingTarget::start_with(Delays::none(), kind, &format!("{text}{end}"));
+            let target = CountingTarget::start_with(Delays::none(), kind, format!("{text}{end}"));
             (Prometheus::start(target.address(), form), target)
         };
         // Prometheus lets 5 s pass before its first scrape, so both wait together.
