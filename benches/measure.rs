@@ -8,9 +8,11 @@ use divan::{Bencher, black_box};
 use otload::clock::Timestamp;
 use otload::export::prometheus::{Format, encode};
 use otload::measure::catalog::{Catalog, RequestId};
+use otload::measure::exemplar::Traced;
 use otload::measure::shard::{Sample, Shard};
 use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use otload::reason::Reason;
+use otload::trace::{SpanId, TraceId};
 
 const REQUESTS: u32 = 70;
 
@@ -47,7 +49,17 @@ fn sample(number: u64) -> Sample<'static> {
     let response = Duration::from_nanos(1_000_000 + number.wrapping_mul(2_654_435_761) % 59_000_000);
     let failure = number.is_multiple_of(50).then_some((Reason::Status, "503 Service Unavailable"));
     let status = Some(if failure.is_some() { 503 } else { 200 });
-    Sample { response, service: response, status, failure, sent_bytes: 120, received_bytes: 2048, redirects: 0, retried: 0 }
+    Sample {
+        response,
+        service: response,
+        status,
+        failure,
+        sent_bytes: 120,
+        received_bytes: 2048,
+        redirects: 0,
+        retried: 0,
+        exemplar: None,
+    }
 }
 
 fn filled(catalog: &Arc<Catalog>) -> Shard {
@@ -79,6 +91,21 @@ fn record_request_with_two_times(bencher: Bencher<'_, '_>) {
         number += 1;
         let sample = sample(number);
         shard.request(black_box(RequestId(3)), black_box(&Sample { service: sample.response / 2, ..sample }));
+    });
+}
+
+/// Each with an exported span: the dearest case of `observe.traces`.
+#[divan::bench]
+fn record_request_with_an_exemplar(bencher: Bencher<'_, '_>) {
+    let catalog = catalog();
+    let mut shard = filled(&catalog);
+    let ids = TraceId::new(1).zip(SpanId::new(1));
+    let mut number = 0;
+    bencher.bench_local(|| {
+        number += 1;
+        let at = Timestamp::from_unix(Duration::from_micros(number));
+        let exemplar = ids.map(|(trace, span)| Traced { trace, span, at });
+        shard.request(black_box(RequestId(3)), black_box(&Sample { exemplar, ..sample(number) }));
     });
 }
 

@@ -123,6 +123,7 @@ impl User {
             received_bytes: exchange.received_bytes,
             redirects: exchange.redirects,
             retried: exchange.retried,
+            exemplar: exported.map(|span| span.exemplar(exchange.finished)),
         };
         let mut shard = lock(&context.shard);
         shard.request(step.id, &sample);
@@ -259,6 +260,7 @@ impl Drop for InFlight<'_> {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         let mut shard = lock(&self.context.shard);
         shard.request(self.step.id, &sample);

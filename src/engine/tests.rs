@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::supervisor::{Mode, RunFacts};
 use super::timer::Timer;
+use super::tracing::Tracing;
 use super::worker::{self, Context};
 use crate::clock;
 use crate::diagnostic::Source;

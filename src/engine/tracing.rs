@@ -21,6 +21,7 @@ use crate::clock::{self, Instant};
 use crate::export::otlp::settings::{Keep, Per, Traces};
 use crate::http::{Exchange, Phases, SeenHop, TraceHead};
 use crate::measure::catalog::{Catalog, TaskId, TaskName};
+use crate::measure::exemplar::Traced as Exemplified;
 use crate::reason::Reason;
 use crate::scenario::plan::RequestStep;
 use crate::trace::queue::Queue;
@@ -169,6 +170,15 @@ fn baggage(catalog: &Catalog, run_id: &str) -> Vec<HeaderValue> {
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("otload.run_id="))
     };
     catalog.tasks.iter().map(of_task).collect()
+}
+
+// === Exported ===
+
+impl Exported {
+    /// For the bucket that the request fell into.
+    pub(super) fn exemplar(self, finished: Instant) -> Exemplified {
+        Exemplified { trace: self.trace, span: self.span, at: clock::timestamp_of(finished) }
+    }
 }
 
 // === UserTrace ===

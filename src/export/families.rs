@@ -10,6 +10,7 @@ use crate::measure::name::{self, Metric};
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::measure::totals::{Ending, Status, UserState};
 use crate::reason::Reason;
+use crate::trace::queue::SpanCounts;
 
 /// Everything of one snapshot.
 pub(super) struct Exposition<'a> {
@@ -195,6 +196,13 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         }
         name::RUN_START_TIME => Some(Value::Float(facts.run.started_at.unix_seconds())),
         name::RUN_VALID => Some(Value::Integer(facts.valid.into())),
+        name::SPANS_EXPORTED => facts.spans.map(|spans| Value::Integer(spans.exported)),
+        name::SPANS_DROPPED => {
+            for (reason, spans) in facts.spans.iter().flat_map(SpanCounts::by_reason) {
+                family.push(&[reason.name()], [], Value::Integer(spans));
+            }
+            None
+        }
         name::SERIES => Some(Value::Integer(snapshot.catalog.series())),
         name::SERIES_LIMIT => Some(Value::Integer(facts.series_limit)),
         _ => None,

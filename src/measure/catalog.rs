@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::reason::Reason;
+use crate::trace::queue::Dropped;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -149,6 +150,7 @@ impl Catalog {
     /// | group | a histogram × 2 results |
     /// | user | 3 states, 1 target, 1 of arrivals dropped |
     /// | run | the lag's histogram and 18 of its own (health, phase, info, connections, budget) |
+    /// | run | 1 of spans exported, a counter of spans dropped for each reason: without traces too, of which the catalog does not know |
     ///
     /// The one assumption: a request gets one status for each result, beside the 200 that is there from the start. Each
     /// further status is one series more.
@@ -172,8 +174,8 @@ impl Catalog {
     }
 }
 
-/// Connections 2, generator 5, clamped 1, info 1, phases 5, start 1, valid 1, budget 2.
-const RUN_SERIES: usize = 18;
+/// Connections 2, generator 5, clamped 1, info 1, phases 5, start 1, valid 1, budget 2; and spans.
+const RUN_SERIES: usize = 18 + 1 + Dropped::ALL.len();
 
 /// Where `item` is in the list; appended when it is not there yet.
 fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn the_budget_counts_every_series() {
         let mut catalog = Catalog::default();
-        assert_eq!(catalog.series(), 21 + 18);
+        assert_eq!(catalog.series(), 21 + 18 + 8);
         let first = catalog.add_request("U", "t", "GET /a", "GET");
         // The same name in another task shares its byte counters and its check's counters.
         let second = catalog.add_request("U", "u", "GET /a", "GET");
@@ -224,6 +226,6 @@ mod tests {
         let user = catalog.add_user("U");
         catalog.add_task(user, "t");
         catalog.add_group("U", "t", "g");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 21 + 18);
+        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 21 + 18 + 8);
     }
 }

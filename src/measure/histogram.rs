@@ -8,14 +8,24 @@
 
 use std::time::Duration;
 
+use super::exemplar::{Exemplar, Exemplars, Traced};
+
 /// Counts of durations in classic and native buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     count: u64,
-    sum_nanos: u128,
+    sum: Sum,
     classic: Box<[u64]>,
     native: Native,
+    /// Most histograms have none, and must not pay for them.
+    exemplars: Option<Box<Exemplars>>,
 }
+
+/// Nanoseconds. A million users sum up to more than 64 bits within hours; packed, because the alignment of 128 bits would
+/// add to every histogram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, packed(8))]
+struct Sum(u128);
 
 /// The native buckets: a dense window over the indices met so far, whole powers of two wide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,19 +97,30 @@ impl Point {
 impl Histogram {
     /// An empty histogram with so many classic boundaries.
     pub fn new(boundaries: usize) -> Self {
-        Self { count: 0, sum_nanos: 0, classic: vec![0; boundaries + 1].into(), native: Native::default() }
+        let classic = vec![0; boundaries + 1].into();
+        Self { count: 0, sum: Sum::default(), classic, native: Native::default(), exemplars: None }
     }
 
     pub fn record(&mut self, point: &Point) {
         self.count += 1;
-        self.sum_nanos += u128::from(point.nanos);
-        // A point made with other boundaries ends in the last bucket rather than outside.
-        let last = self.classic.len() - 1;
-        self.classic[point.classic.min(last)] += 1;
+        self.sum.0 += u128::from(point.nanos);
+        let bucket = self.bucket(point);
+        self.classic[bucket] += 1;
         match point.native {
             None => self.native.zero += 1,
             Some(index) => *self.native.at(index) += 1,
         }
+    }
+
+    /// Tells whose the point was, which was recorded before.
+    pub(super) fn exemplify(&mut self, point: &Point, traced: Traced) {
+        let (bucket, exemplar) = (self.bucket(point), Exemplar::new(traced, point.nanos));
+        self.exemplars.get_or_insert_default().offer(bucket, exemplar);
+    }
+
+    /// A point made with other boundaries ends in the last bucket rather than outside.
+    fn bucket(&self, point: &Point) -> usize {
+        point.classic.min(self.classic.len() - 1)
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -107,9 +128,12 @@ impl Histogram {
             return;
         }
         self.count += other.count;
-        self.sum_nanos += other.sum_nanos;
+        self.sum.0 += other.sum.0;
         self.classic.iter_mut().zip(&other.classic).for_each(|(mine, theirs)| *mine += theirs);
         self.native.add(&other.native);
+        if let Some(theirs) = &other.exemplars {
+            self.exemplars.get_or_insert_default().add(theirs);
+        }
     }
 
     pub fn count(&self) -> u64 {
@@ -118,7 +142,7 @@ impl Histogram {
 
     /// The sum of all durations, in nanoseconds.
     pub fn sum_nanos(&self) -> u128 {
-        self.sum_nanos
+        self.sum.0
     }
 
     /// Counts up to and including each boundary and, last, of all: as `le` means them.
@@ -131,6 +155,16 @@ impl Histogram {
 
     pub fn native(&self) -> &Native {
         &self.native
+    }
+
+    /// The exemplar of a classic bucket, by its number.
+    pub fn exemplar(&self, bucket: usize) -> Option<&Exemplar> {
+        self.exemplars.as_ref()?.of(bucket)
+    }
+
+    /// All exemplars, by their durations; at most one for each classic bucket.
+    pub fn exemplars(&self) -> impl Iterator<Item = &Exemplar> + '_ {
+        self.exemplars.iter().flat_map(|exemplars| exemplars.iter())
     }
 }
 
@@ -190,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::measure::catalog::BUCKETS;
+    use crate::measure::exemplar::traced;
 
     fn of(nanos: &[u64]) -> Histogram {
         let mut histogram = Histogram::new(BUCKETS.len());
@@ -254,6 +289,27 @@ mod tests {
         assert_eq!(histogram.cumulative().collect::<Vec<_>>()[..2], [2, 2]);
     }
 
+    /// Each costs this for every request of a scenario, four times.
+    #[test]
+    fn exemplars_cost_a_pointer_where_there_are_none() {
+        assert_eq!(size_of::<Histogram>(), 80 + size_of::<usize>());
+        assert_eq!(of(&[1, 2, 3]).exemplars, None);
+    }
+
+    #[test]
+    fn an_exemplar_is_of_the_bucket_that_its_duration_fell_into() {
+        let mut histogram = Histogram::new(BUCKETS.len());
+        for (nanos, span) in [(100_000_000, 1), (100_000_001, 2), (90_000_000_000, 3), (0, 4)] {
+            let point = Point::new(Duration::from_nanos(nanos), &BUCKETS);
+            histogram.record(&point);
+            histogram.exemplify(&point, traced(1, span, 10));
+        }
+        let span = |bucket| histogram.exemplar(bucket).map(|exemplar| exemplar.span.bits());
+        assert_eq!([0, 1, 7, 8, 17, 18, 19].map(span), [Some(4), None, Some(1), Some(2), None, Some(3), None]);
+        let all: Vec<_> = histogram.exemplars().map(Exemplar::nanos).collect();
+        assert_eq!(all, [0, 100_000_000, 100_000_001, 90_000_000_000]);
+    }
+
     fn any_nanos() -> impl Strategy<Value = u64> {
         prop_oneof![Just(0), 1..2_000u64, 1_000_000..100_000_000u64, 1..8_000_000_000_000u64]
     }
@@ -278,6 +334,25 @@ mod tests {
             let native = histogram.native();
             prop_assert_eq!(native.zero_count() + native.buckets().map(|(_, count)| count).sum::<u64>(), count);
             prop_assert_eq!(histogram.sum_nanos(), values.iter().map(|nanos| u128::from(*nanos)).sum::<u128>());
+        }
+
+        /// Whatever order they come in, and however they are spread over histograms that are merged.
+        #[test]
+        fn the_newest_of_each_bucket_is_kept(samples in prop::collection::vec((any_nanos(), 1..4_u128, 1..9_u64, 0..9_u64), 0..60), parts in 1..4_usize) {
+            let mut histograms = vec![Histogram::new(BUCKETS.len()); parts];
+            let mut wanted = std::collections::BTreeMap::new();
+            for (nth, (nanos, trace, span, at)) in samples.into_iter().enumerate() {
+                let point = Point::new(Duration::from_nanos(nanos), &BUCKETS);
+                histograms[nth % parts].record(&point);
+                histograms[nth % parts].exemplify(&point, traced(trace, span, at));
+                let newest = wanted.entry(point.classic).or_default();
+                *newest = std::cmp::max(*newest, (at, span, trace, nanos));
+            }
+            let mut merged = Histogram::new(BUCKETS.len());
+            histograms.iter().for_each(|histogram| merged.add(histogram));
+            let seconds = |exemplar: &Exemplar| exemplar.at.unix_nanos() / 1_000_000_000;
+            let kept: Vec<_> = merged.exemplars().map(|kept| (seconds(kept), kept.span.bits(), kept.trace.bits(), kept.nanos())).collect();
+            prop_assert_eq!(kept, wanted.into_values().collect::<Vec<_>>());
         }
 
         #[test]

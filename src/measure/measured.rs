@@ -166,6 +166,7 @@ mod tests {
             received_bytes: 50,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         shard.request(RequestId(0), &Sample { response: Duration::from_secs(9), ..ok });
         shard.task(TaskId(0), true, ten);

@@ -1,9 +1,10 @@
 //! Every metric, defined once: exporters write from this table, and documents, dashboards and rules are tested against it.
 //!
 //! Which series exist from the first scrape, with 0, so that `rate()` sees the first increase: every counter whose labels are
-//! known before the start (requests with status 200 and result success, iterations, checks, bytes, redirects, and the
-//! histograms of successes). The others come when they occur for the first time: other statuses, failure reasons, the
-//! histograms of failures. Gauges that the system does not tell are absent.
+//! known before the start (requests with status 200 and result success, iterations, checks, bytes, redirects, dropped spans
+//! of every reason, and the histograms of successes). The others come when they occur for the first time: other statuses,
+//! failure reasons, the histograms of failures. Gauges that the system does not tell are absent, and so are the counters of
+//! spans in a run without traces.
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +237,20 @@ pub const RUN_VALID: Metric = Metric {
     unit: Unit::None,
     labels: &[],
 };
+pub const SPANS_EXPORTED: Metric = Metric {
+    name: "otload_spans_exported_total",
+    kind: Kind::Counter,
+    help: "Spans that the collector has taken.",
+    unit: Unit::None,
+    labels: &[],
+};
+pub const SPANS_DROPPED: Metric = Metric {
+    name: "otload_spans_dropped_total",
+    kind: Kind::Counter,
+    help: "Spans that were to be exported and were not, by reason.",
+    unit: Unit::None,
+    labels: &["reason"],
+};
 pub const SERIES: Metric = Metric {
     name: "otload_series",
     kind: Kind::Gauge,
@@ -281,6 +296,8 @@ pub const ALL: &[&Metric] = &[
     &RUN_PHASE,
     &RUN_START_TIME,
     &RUN_VALID,
+    &SPANS_EXPORTED,
+    &SPANS_DROPPED,
     &SERIES,
     &SERIES_LIMIT,
 ];

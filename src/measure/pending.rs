@@ -19,7 +19,7 @@ pub(super) struct Pending {
     pub(super) lags: Vec<u64>,
 }
 
-/// A request that went well, as nearly all do.
+/// A request that went well, as nearly all do, and of which no span is exported.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Note {
     response_nanos: u64,
@@ -54,7 +54,9 @@ impl Note {
     /// `None` for one that has more to it than a note holds.
     pub(super) fn of(request: RequestId, sample: &Sample<'_>) -> Option<Self> {
         match *sample {
-            Sample { response, service, status: Some(status), failure: None, redirects: 0, retried: 0, .. } => Some(Self {
+            Sample {
+                response, service, status: Some(status), failure: None, redirects: 0, retried: 0, exemplar: None, ..
+            } => Some(Self {
                 response_nanos: nanos(response),
                 service_nanos: nanos(service),
                 request,
@@ -76,6 +78,7 @@ impl Note {
             received_bytes: u64::from(self.received_bytes),
             redirects: 0,
             retried: 0,
+            exemplar: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::reason::{Reason, Shortage};
 
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use super::exemplar::Traced;
 use super::histogram::{Point, nanos};
 use super::pending::{Note, Pending, TaskNote};
 use super::quantiles::Quantiles;
@@ -50,6 +51,8 @@ pub struct Sample<'a> {
     pub redirects: u32,
     /// Sent once more, because a kept connection turned out closed.
     pub retried: u32,
+    /// Its span, when the exporter has taken that.
+    pub exemplar: Option<Traced>,
 }
 
 /// What Prometheus has no use for: quantiles and examples, both results together.
@@ -158,6 +161,10 @@ impl Shard {
             if sample.service == sample.response { response } else { Point::new(sample.service, &self.catalog.buckets) };
         totals.response[ending as usize].record(&response);
         totals.service[ending as usize].record(&service);
+        if let Some(traced) = sample.exemplar {
+            totals.response[ending as usize].exemplify(&response, traced);
+            totals.service[ending as usize].exemplify(&service, traced);
+        }
         let clamped = [summary.response.record(&response), summary.service.record(&service)];
         self.totals.clamped += clamped.into_iter().map(u64::from).sum::<u64>();
 
@@ -327,6 +334,7 @@ mod tests {
             received_bytes: 100,
             redirects: 1,
             retried: 0,
+            exemplar: None,
         }
     }
 
@@ -411,6 +419,26 @@ mod tests {
         assert_eq!(shard.load(), load);
     }
 
+    /// One path or the other: the figures are the same, and only what has a span is counted at once.
+    #[test]
+    fn each_histogram_has_the_exemplar_of_its_own_time() {
+        let mut shard = shard();
+        let slow = Sample { service: Duration::from_millis(5), redirects: 0, ..sample(300) };
+        shard.request(RequestId(0), &slow);
+        assert_eq!((shard.pending.requests.len(), shard.totals.requests[0].response[0].count()), (1, 0));
+        shard.request(RequestId(0), &Sample { exemplar: Some(traced(1, 2, 10)), ..slow });
+        assert_eq!((shard.pending.requests.len(), shard.totals.requests[0].response[0].count()), (1, 1));
+        shard.request(RequestId(0), &Sample { failure: Some((Reason::Tls, "")), exemplar: Some(traced(3, 4, 9)), ..slow });
+        shard.end_warm_up();
+        let totals = &shard.totals.requests[0];
+        let of = |histogram: &Histogram| histogram.exemplars().map(|e| (e.span.bits(), e.nanos())).collect::<Vec<_>>();
+        assert_eq!(totals.response.each_ref().map(of), [vec![(2, 300_000_000)], vec![(4, 300_000_000)]]);
+        assert_eq!(totals.service.each_ref().map(of), [vec![(2, 5_000_000)], vec![(4, 5_000_000)]]);
+        // Up to 0.5 s, and up to 5 ms.
+        assert!(totals.response[0].exemplar(9).is_some() && totals.service[0].exemplar(2).is_some());
+        assert_eq!(totals.response[0].count(), 2);
+    }
+
     #[test]
     fn the_warm_up_stays_in_the_totals_only() {
         let mut shard = shard();
@@ -428,5 +456,6 @@ mod tests {
         assert_eq!((shard.summary.requests[0].examples.len(), shard.summary.epoch), (0, 1));
     }
 
+    use super::super::exemplar::traced;
     use super::super::histogram::Histogram;
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::trace::queue::SpanCounts;
 
 use super::catalog::Catalog;
 use super::health::Health;
@@ -51,6 +52,8 @@ pub struct Facts {
     pub worst_health: Health,
     /// The budget of time series, which [`Catalog::series`] has to keep.
     pub series_limit: u64,
+    /// What became of the spans of this run; `None` without traces.
+    pub spans: Option<SpanCounts>,
 }
 
 /// What never changes during a run.
@@ -120,6 +123,7 @@ impl Facts {
             health: Health::default(),
             worst_health: Health::default(),
             series_limit,
+            spans: None,
         }
     }
 }
@@ -225,6 +229,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::measure::catalog::{CheckId, RequestId, TaskId, UserId};
+    use crate::measure::exemplar::{Traced, traced};
     use crate::measure::shard::Sample;
     use crate::measure::totals::UserState;
     use crate::reason::Reason;
@@ -255,7 +260,7 @@ pub(crate) mod tests {
     /// One of the things that a worker does.
     #[derive(Clone, Debug)]
     enum Act {
-        Request(u32, u64, u64, u16, Option<(usize, String)>),
+        Request(u32, u64, u64, u16, Option<(usize, String)>, Option<Traced>),
         Task(bool, u64),
         Check(bool),
         User(bool),
@@ -267,8 +272,11 @@ pub(crate) mod tests {
     fn acts() -> impl Strategy<Value = Vec<Act>> {
         let nanos = || prop_oneof![Just(0), 0..5_000u64, 0..2_000_000_000u64, 0..8_000_000_000_000u64];
         let failure = prop::option::of((0..17_usize, "[a-c]{0,3}"));
+        // Few different ones, so that many are equally new.
+        let span = prop::option::of((1..3_u128, 1..5_u64, 0..4_u64).prop_map(|(trace, span, at)| traced(trace, span, at)));
         let act = prop_oneof![
-            8 => (0..2u32, nanos(), nanos(), 198..203u16, failure).prop_map(|(id, a, b, status, f)| Act::Request(id, a, b, status, f)),
+            8 => (0..2u32, nanos(), nanos(), 198..203u16, failure, span)
+                .prop_map(|(id, a, b, status, failure, span)| Act::Request(id, a, b, status, failure, span)),
             1 => (any::<bool>(), nanos()).prop_map(|(ok, nanos)| Act::Task(ok, nanos)),
             1 => any::<bool>().prop_map(Act::Check),
             1 => any::<bool>().prop_map(Act::User),
@@ -283,7 +291,7 @@ pub(crate) mod tests {
         let mut shard = Shard::new(&catalog());
         for act in acts {
             match act {
-                Act::Request(id, response, service, status, failure) => shard.request(
+                Act::Request(id, response, service, status, failure, span) => shard.request(
                     RequestId(*id),
                     &Sample {
                         response: Duration::from_nanos(*response),
@@ -295,6 +303,7 @@ pub(crate) mod tests {
                         // Half of them are noted first, the others are counted at once.
                         redirects: (*response % 2) as u32,
                         retried: 0,
+                        exemplar: *span,
                     },
                 ),
                 Act::Task(ok, nanos) => shard.task(TaskId(0), *ok, Duration::from_nanos(*nanos)),
@@ -352,6 +361,7 @@ pub(crate) mod tests {
                 for histogram in totals.response.iter().chain(&totals.service) {
                     let native = histogram.native();
                     prop_assert_eq!(histogram.cumulative().last(), Some(histogram.count()));
+                    prop_assert!(histogram.exemplars().count() <= histogram.cumulative().count());
                     prop_assert_eq!(native.zero_count() + native.buckets().map(|(_, count)| count).sum::<u64>(), histogram.count());
                 }
                 // The summary's quantiles hold exactly the requests that it counts.
@@ -362,7 +372,7 @@ pub(crate) mod tests {
     }
 
     fn ok(millis: u64) -> Act {
-        Act::Request(0, millis * 1_000_000, millis * 1_000_000, 200, None)
+        Act::Request(0, millis * 1_000_000, millis * 1_000_000, 200, None, None)
     }
 
     #[test]
@@ -381,7 +391,7 @@ pub(crate) mod tests {
     #[test]
     fn an_interval_is_what_came_in_it() {
         let mut before = of(&[&shard(&[ok(10)])]);
-        let mut after = of(&[&shard(&[ok(10), ok(200), Act::Request(1, 300_000_000, 0, 500, Some((0, "500".into())))])]);
+        let mut after = of(&[&shard(&[ok(10), ok(200), Act::Request(1, 300_000_000, 0, 500, Some((0, "500".into())), None)])]);
         (before.facts.elapsed, after.facts.elapsed) = (Duration::from_secs(5), Duration::from_secs(10));
         let interval = after.since(&before);
         assert_eq!((interval.elapsed, interval.requests, interval.failures), (Duration::from_secs(5), 2, 1));

@@ -10,6 +10,7 @@ use super::traces::Traces;
 use crate::measure::measured::Row;
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
+use crate::trace::queue::SpanCounts;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -40,6 +41,8 @@ struct Summary<'a> {
     arrivals_dropped: u64,
     connections_opened: u64,
     durations_clamped: u64,
+    /// Of the whole run; `null` without traces.
+    spans: Option<Spans>,
     generator: Generator,
     /// Exported requests that are worth a look.
     traces: Option<&'a Traces>,
@@ -88,6 +91,16 @@ struct Check<'a> {
     check: &'a str,
     successes: u64,
     failures: u64,
+}
+
+/// What became of the spans that were to be exported.
+#[derive(Serialize)]
+struct Spans {
+    offered: u64,
+    exported: u64,
+    /// By the reasons that occurred.
+    dropped: BTreeMap<&'static str, u64>,
+    queued: u64,
 }
 
 /// The worst figures of the run; `null` where the system does not tell.
@@ -153,6 +166,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         arrivals_dropped: measured.arrivals_dropped,
         connections_opened: measured.connections_opened,
         durations_clamped: measured.clamped,
+        spans: facts.spans.as_ref().map(Spans::of),
         generator: Generator {
             cpu_ratio: worst.cpu_ratio,
             busy_ratio: worst.busy_ratio,
@@ -164,6 +178,18 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         traces: outcome.traces.as_ref(),
     };
     Ok(serde_json::to_string_pretty(&summary)? + "\n")
+}
+
+impl Spans {
+    fn of(spans: &SpanCounts) -> Self {
+        let dropped = spans.by_reason().filter(|(_, count)| *count > 0);
+        Self {
+            offered: spans.offered(),
+            exported: spans.exported,
+            dropped: dropped.map(|(reason, count)| (reason.name(), count)).collect(),
+            queued: spans.queued,
+        }
+    }
 }
 
 impl<'a> Figures<'a> {

@@ -54,6 +54,19 @@ fn millis(seconds: f64) -> String {
     format!("{millis:.digits$}")
 }
 
+/// A number with a comma before every three digits: `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Foreign text on a line of its own: control characters must reach neither terminal nor layout.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

@@ -11,6 +11,7 @@ use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
+use crate::trace::queue::SpanCounts;
 
 fn catalog() -> Arc<Catalog> {
     let mut catalog = Catalog::default();
@@ -43,6 +44,7 @@ fn facts(seconds: u64) -> Facts {
         busy_ratio: Some(0.95),
         saturated: true,
     };
+    facts.spans = Some(SpanCounts { exported: 1_234_567, dropped: [1000, 0, 0, 2, 0, 0, 0], queued: 3 });
     facts
 }
 
@@ -57,6 +59,7 @@ fn shard() -> Shard {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        exemplar: None,
     };
     for millis in [2, 4, 6, 8, 1000] {
         shard.request(RequestId(0), &ok(millis));
@@ -90,6 +93,7 @@ fn outcome() -> Outcome {
         invalid_reasons: vec!["a worker was busy for 95% of the time".into()],
         passed: false,
         notes: vec!["the target answered with redirects".into()],
+        traces: None,
     }
 }
 
@@ -105,19 +109,30 @@ fn golden_json() {
 
 #[test]
 fn nothing_measured_is_no_reason_to_fail() {
-    let nothing = snapshot(&Shard::new(&catalog()), 0);
+    let mut nothing = snapshot(&Shard::new(&catalog()), 0);
+    nothing.facts.spans = None;
     let text = text::write(&nothing, &Outcome { valid: true, passed: true, ..Outcome::default() });
     assert!(
         text.contains("      Aggregated                             0  0 (0.00%) |   -    -    -    - |  0.00        0.00\n"),
         "{text}"
     );
-    for absent in ["Failures", "invalid", "note", "NaN", "inf"] {
+    for absent in ["Failures", "Spans", "invalid", "note", "NaN", "inf"] {
         assert!(!text.contains(absent), "{absent} in {text}");
     }
     let json = json::write(&nothing, &Outcome::default()).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["totals"]["response_time_seconds"], serde_json::Value::Null);
     assert_eq!(json["totals"]["rps"], 0.0);
+    assert_eq!(json.get("spans"), Some(&serde_json::Value::Null));
+}
+
+#[test]
+fn spans_take_a_line_and_reasons_are_told_when_there_are_some() {
+    let mut snapshot = snapshot(&shard(), 4);
+    snapshot.facts.spans = Some(SpanCounts { exported: 1234, ..SpanCounts::default() });
+    let text = text::write(&snapshot, &outcome());
+    assert!(text.contains("\nSpans: 1,234 exported, 0 dropped\n"), "{text}");
+    assert_eq!([0, 999, 1000, 12_345, 1_234_567].map(grouped), ["0", "999", "1,000", "12,345", "1,234,567"]);
 }
 
 #[test]
@@ -136,6 +151,7 @@ fn progress_is_of_the_interval() {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         shard.request(RequestId(0), &sample);
     }

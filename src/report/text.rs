@@ -1,11 +1,12 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
 use super::traces::tables;
-use super::{Outcome, millis, printable, row_name};
+use super::{Outcome, grouped, millis, printable, row_name};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
+use crate::trace::queue::SpanCounts;
 use crate::units::{format_duration, format_size};
 
 /// Cells, laid out once all of them are known.
@@ -27,9 +28,8 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
     out.push_str(&failures(&rows));
     out.push_str(&checks(snapshot, &measured));
     out.push_str(&generator(snapshot, &measured));
-    if let Some(traces) = &outcome.traces {
-        out.push_str(&tables(traces));
-    }
+    out.push_str(&snapshot.facts.spans.as_ref().map(spans).unwrap_or_default());
+    out.push_str(&outcome.traces.as_ref().map(tables).unwrap_or_default());
     let problems = outcome.invalid_reasons.iter().map(|reason| format!("invalid: {}\n", printable(reason)));
     let notes = outcome.notes.iter().map(|note| format!("note: {}\n", printable(note)));
     let last: String = problems.chain(notes).collect();
@@ -147,6 +147,13 @@ fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
         }
     }
     out
+}
+
+fn spans(spans: &SpanCounts) -> String {
+    let reasons = spans.by_reason().filter(|(_, count)| *count > 0);
+    let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{} {}", reason.name(), grouped(count))).collect();
+    let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!("\nSpans: {} exported, {} dropped{why}\n", grouped(spans.exported), grouped(spans.all_dropped()))
 }
 
 // === Table ===

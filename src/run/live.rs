@@ -21,11 +21,14 @@ use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use crate::report;
 use crate::scenario::plan::Plan;
+use crate::trace::queue::Counts;
 
 pub(super) struct Live {
     plan: Arc<Plan>,
     client: Client,
     state: Mutex<State>,
+    /// What becomes of spans.
+    spans: Option<Arc<Counts>>,
     scrapes: AtomicU64,
     scraped: Notify,
 }
@@ -49,7 +52,13 @@ struct State {
 }
 
 impl Live {
-    pub(super) fn new(job: &Job, client: Client, extra: Arc<Mutex<Shard>>, series_limit: u64) -> Self {
+    pub(super) fn new(
+        job: &Job,
+        client: Client,
+        extra: Arc<Mutex<Shard>>,
+        spans: Option<Arc<Counts>>,
+        series_limit: u64,
+    ) -> Self {
         let plan = job.plan.clone();
         let info = RunInfo {
             test: plan.name.clone(),
@@ -74,7 +83,7 @@ impl Live {
             busy: Vec::new(),
             connections: (0, 0),
         };
-        Self { client, plan, state: Mutex::new(state), scrapes: AtomicU64::new(0), scraped: Notify::new() }
+        Self { client, plan, state: Mutex::new(state), spans, scrapes: AtomicU64::new(0), scraped: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,6 +175,11 @@ impl Live {
         Some((interval, busy_ratios))
     }
 
+    /// Whether spans are made.
+    pub(super) fn is_traced(&self) -> bool {
+        self.spans.is_some()
+    }
+
     pub(super) fn catalog(&self) -> &Catalog {
         &self.plan.catalog
     }
@@ -205,6 +219,7 @@ impl Live {
             extra.connections((opened - opened_before) as u32, (open as i64 - open_before as i64) as i32);
             drop(extra);
             state.connections = connections;
+            state.facts.spans = self.spans.as_ref().map(|counts| counts.now());
             (state.facts.clone(), state.shards.clone())
         };
         Snapshot::take(&self.plan.catalog, facts, &shards, detail)

@@ -135,7 +135,7 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
     folder.write_scenario(&scenario_as_run(job)).map_err(Failed::Broken)?;
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
-    let live = Arc::new(Live::new(job, client.clone(), extra.clone(), SERIES_LIMIT));
+    let live = Arc::new(Live::new(job, client.clone(), extra.clone(), prepared.counts.clone(), SERIES_LIMIT));
     let serving = tokio::spawn(server::serve(listener, live.clone()));
     announce(job, address, &folder);
 

@@ -30,6 +30,17 @@ pub struct Counts {
     dropped: [AtomicU64; Dropped::ALL.len()],
 }
 
+/// The same at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanCounts {
+    /// The collector has taken them.
+    pub exported: u64,
+    /// By the number of their [`Dropped`].
+    pub dropped: [u64; Dropped::ALL.len()],
+    /// Neither yet: in the queue, or on their way to the collector.
+    pub queued: u64,
+}
+
 /// Why a span was not exported: the label `reason` of `otload_spans_dropped_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dropped {
@@ -153,6 +164,31 @@ impl Counts {
     pub fn dropped(&self, reason: Dropped) -> u64 {
         self.dropped[reason as usize].load(Ordering::Relaxed)
     }
+
+    /// Everything now. What is offered while it reads is queued.
+    pub fn now(&self) -> SpanCounts {
+        let (exported, dropped) = (self.exported(), Dropped::ALL.map(|reason| self.dropped(reason)));
+        let queued = self.offered().saturating_sub(exported + dropped.iter().sum::<u64>());
+        SpanCounts { exported, dropped, queued }
+    }
+}
+
+// === SpanCounts ===
+
+impl SpanCounts {
+    /// All that came.
+    pub fn offered(&self) -> u64 {
+        self.exported + self.all_dropped() + self.queued
+    }
+
+    pub fn all_dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Each reason, with 0 too.
+    pub fn by_reason(&self) -> impl Iterator<Item = (Dropped, u64)> {
+        Dropped::ALL.into_iter().zip(self.dropped)
+    }
 }
 
 // === Dropped ===
@@ -217,5 +253,17 @@ mod tests {
         assert!(!queue.offer(span(6)));
         assert_eq!((queue.counts().dropped(Dropped::Shutdown), queue.counts().dropped(Dropped::QueueFull)), (5, 0));
         assert_eq!((queue.counts().offered(), queue.counts().pending()), (7, 0));
+    }
+
+    #[test]
+    fn what_became_of_spans_adds_up_to_what_was_offered() {
+        let (queue, _spans) = queue(4);
+        (0..6).for_each(|number| _ = queue.offer(span(number)));
+        queue.counts().note_exported(1);
+        queue.counts().note_dropped(Dropped::Timeout, 2);
+        let now = queue.counts().now();
+        assert_eq!(now, SpanCounts { exported: 1, dropped: [2, 0, 2, 0, 0, 0, 0], queued: 1 });
+        assert_eq!((now.offered(), now.all_dropped()), (6, 4));
+        assert_eq!(now.by_reason().nth(2), Some((Dropped::Timeout, 2)));
     }
 }

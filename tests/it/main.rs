@@ -5,6 +5,7 @@ mod architecture;
 mod bad_targets;
 mod endings;
 mod examples;
+mod exemplars;
 mod flask;
 mod kit;
 mod open;

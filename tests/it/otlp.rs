@@ -8,6 +8,7 @@ use otload::clock::Timestamp;
 use otload::export::otlp::encode;
 use otload::export::otlp::settings::Identity;
 use otload::measure::catalog::{Catalog, RequestId};
+use otload::measure::exemplar::Traced;
 use otload::measure::shard::{Sample, Shard};
 use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use otload::reason::Reason;
@@ -168,9 +169,12 @@ fn metrics_arrive_with_exponential_buckets() {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        exemplar: None,
     };
     for millis in [10, 14, 14, 0] {
-        shard.request(RequestId(0), &Sample { response: Duration::from_millis(millis), ..ok });
+        let (trace, span) = (TraceId::new(TRACE).unwrap(), SpanId::new(CLIENT).unwrap());
+        let exemplar = (millis == 10).then_some(Traced { trace, span, at: at(5000) });
+        shard.request(RequestId(0), &Sample { response: Duration::from_millis(millis), exemplar, ..ok });
     }
     let mut snapshot = Snapshot::empty(&catalog, Facts::new(Arc::new(run()), Phase::Steady, 1000));
     snapshot.add(&mut shard, Detail::Totals);
@@ -205,6 +209,13 @@ Bucket (0.010131559020711015, 0.01104854345603981], Count: 0
 Bucket (0.01104854345603981, 0.012048522073499544], Count: 0
 Bucket (0.012048522073499544, 0.013139006488339289], Count: 0
 Bucket (0.013139006488339289, 0.01432818817507299], Count: 2
+Exemplars:
+Exemplar #0
+     -> Trace ID: 0af7651916cd43dd8448eb211c80319c
+     -> Span ID: b7ad6b7169203331
+     -> Timestamp: 1795428935250000000
+     -> Value: 0.01
+Metric #1
 ",
     );
     rotel.wait_for(

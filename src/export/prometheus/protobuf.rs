@@ -1,6 +1,7 @@
 //! The protobuf format: delimited `io.prometheus.client.MetricFamily` messages with classic and native buckets.
 //!
-//! The messages are those of the crate `prometheus`, which do not know native histograms. Their fields travel as unknown ones:
+//! The messages are those of the crate `prometheus`, which know neither native histograms nor exemplars. Their fields travel as
+//! unknown ones:
 //!
 //! | field of `Histogram` | type | |
 //! |---|---|---|
@@ -9,11 +10,21 @@
 //! | 7 `zero_count` | uint64 | |
 //! | 12 `positive_span` | message: 1 `offset` sint32, 2 `length` uint32 | stretches of buckets, each relative to the last's end |
 //! | 13 `positive_delta` | sint64, packed | counts, each relative to the one before |
+//! | 16 `exemplars` | messages `Exemplar` | of the native histogram: without a timestamp they are not taken |
+//!
+//! | field of `Bucket` | type | |
+//! |---|---|---|
+//! | 3 `exemplar` | message `Exemplar`: 1 `label` repeated `LabelPair`, 2 `value` double, 3 `timestamp` (1 seconds, 2 nanos) | |
+//!
+//! Of a native histogram Prometheus 2.42 takes the exemplar of the lowest classic bucket that has one. Later ones take those of
+//! all classic buckets (prometheus/prometheus#12557; until #13021 they warn of "out-of-order exemplars", because higher buckets
+//! have older ones), and then field 16 (#13488).
 
 use prometheus::proto;
 use protobuf::{Message, UnknownValue};
 
 use crate::export::families::{Exposition, Family, Series, Value};
+use crate::measure::exemplar::Exemplar;
 use crate::measure::histogram::{Histogram, Native, SCHEMA, ZERO_THRESHOLD};
 use crate::measure::name::Kind;
 
@@ -84,10 +95,14 @@ fn both_forms(histogram: &Histogram, boundaries: &[f64]) -> proto::Histogram {
     let buckets = boundaries.iter().copied().chain([f64::INFINITY]).zip(histogram.cumulative());
     message.set_bucket(
         buckets
-            .map(|(bound, count)| {
+            .enumerate()
+            .map(|(at, (bound, count))| {
                 let mut bucket = proto::Bucket::default();
                 bucket.set_upper_bound(bound);
                 bucket.set_cumulative_count(count);
+                if let Some(exemplar) = histogram.exemplar(at) {
+                    bucket.special_fields.mut_unknown_fields().add_length_delimited(3, encoded(exemplar));
+                }
                 bucket
             })
             .collect(),
@@ -110,7 +125,35 @@ fn both_forms(histogram: &Histogram, boundaries: &[f64]) -> proto::Histogram {
         deltas.into_iter().for_each(|delta| push_varint(&mut packed, zigzag(delta)));
         fields.add_length_delimited(13, packed);
     }
+    histogram.exemplars().for_each(|exemplar| fields.add_length_delimited(16, encoded(exemplar)));
     message
+}
+
+/// The message `Exemplar`.
+fn encoded(exemplar: &Exemplar) -> Vec<u8> {
+    let mut out = Vec::with_capacity(96);
+    for (label, value) in [("trace_id", &exemplar.trace.hex()[..]), ("span_id", &exemplar.span.hex()[..])] {
+        let mut pair = Vec::with_capacity(48);
+        push_bytes(&mut pair, 0x0a, label.as_bytes());
+        push_bytes(&mut pair, 0x12, value);
+        push_bytes(&mut out, 0x0a, &pair);
+    }
+    out.push(0x11);
+    out.extend(exemplar.seconds().to_le_bytes());
+    let mut timestamp = vec![0x08];
+    let nanos = exemplar.at.unix_nanos();
+    push_varint(&mut timestamp, nanos / 1_000_000_000);
+    timestamp.push(0x10);
+    push_varint(&mut timestamp, nanos % 1_000_000_000);
+    push_bytes(&mut out, 0x1a, &timestamp);
+    out
+}
+
+/// A field that carries its length; `tag` is its number and type in one byte.
+fn push_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    push_varint(out, bytes.len() as u64);
+    out.extend(bytes);
 }
 
 /// Gaps up to so many buckets are written as zeros: that is shorter than another span.

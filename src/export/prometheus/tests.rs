@@ -13,12 +13,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use crate::measure::exemplar::Traced;
 use crate::measure::health::Health;
 use crate::measure::name;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
+use crate::trace::queue::SpanCounts;
+use crate::trace::{SpanId, TraceId};
+
+mod exemplars;
 
 fn catalog() -> Catalog {
     let mut catalog = Catalog { buckets: vec![0.01, 1.0], ..Catalog::default() };
@@ -34,6 +39,12 @@ fn catalog() -> Catalog {
     catalog
 }
 
+/// Measured so many milliseconds after the minute in which the run started.
+fn span(trace: u128, id: u64, millis: u64) -> Traced {
+    let ids = (TraceId::new(trace).unwrap(), SpanId::new(id).unwrap());
+    Traced { trace: ids.0, span: ids.1, at: Timestamp::from_unix(Duration::from_millis(1_795_428_900_000 + millis)) }
+}
+
 pub(in crate::export) fn snapshot() -> Snapshot {
     let catalog = Arc::new(catalog());
     let mut shard = Shard::new(&catalog);
@@ -47,11 +58,16 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         received_bytes: 2000,
         redirects: 1,
         retried: 0,
+        exemplar: None,
     };
-    shard.request(RequestId(0), &ok);
-    shard.request(RequestId(0), &Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok });
+    shard.request(RequestId(0), &Sample { exemplar: Some(span(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7, 31_250)), ..ok });
+    let slow = Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok };
+    shard.request(RequestId(0), &Sample { exemplar: Some(span(7, 0xcafe, 32_000)), ..slow });
     shard.request(RequestId(0), &Sample { response: Duration::ZERO, service: Duration::ZERO, ..ok });
-    shard.request(RequestId(2), &Sample { status: Some(503), failure: Some((Reason::Status, "503")), ..ok });
+    shard.request(
+        RequestId(2),
+        &Sample { status: Some(503), failure: Some((Reason::Status, "503")), exemplar: Some(span(8, 9, 32_001)), ..ok },
+    );
     shard.request(RequestId(2), &Sample { status: None, failure: Some((Reason::Timeout, "30s")), ..ok });
     shard.task(TaskId(0), true, millis(20));
     shard.group(GroupId(0), false, millis(30));
@@ -80,6 +96,7 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         busy_ratio: Some(0.3),
         saturated: false,
     };
+    facts.spans = Some(SpanCounts { exported: 1234, dropped: [5, 0, 6, 0, 0, 0, 0], queued: 7 });
     let mut snapshot = Snapshot::empty(&catalog, facts);
     snapshot.add(&mut shard, Detail::Totals);
     snapshot
@@ -151,6 +168,7 @@ fn the_budget_is_what_a_full_run_exports() {
             received_bytes: 1,
             redirects: 0,
             retried: 0,
+            exemplar: None,
         };
         shard.request(RequestId(id), &sample);
         for reason in Reason::ALL {
@@ -187,6 +205,19 @@ fn at_the_start_successes_are_zero_and_failures_absent() {
     assert!(!text.contains("duration_seconds_count{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",user=\"Driver\",task=\"look\",request=\"GET /cars\",method=\"GET\",result=\"failure\""));
 }
 
+#[test]
+fn without_traces_there_are_no_counters_of_spans() {
+    let mut snapshot = snapshot();
+    assert!(
+        text_of(&snapshot, Format::Text)
+            .contains("otload_spans_dropped_total{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",reason=\"shutdown\"} 0\n")
+    );
+    snapshot.facts.spans = None;
+    for format in [Format::Text, Format::OpenMetrics] {
+        assert!(!text_of(&snapshot, format).contains("otload_spans"));
+    }
+}
+
 /// What Prometheus reads from the unknown fields: (schema, zero threshold, zero count, buckets).
 fn native_of(message: &Message) -> (u64, f64, u64, Vec<(i64, i64)>) {
     let (mut schema, mut threshold, mut zero, mut spans, mut deltas) = (0, 0.0, 99, Vec::new(), Vec::new());
@@ -210,6 +241,8 @@ fn native_of(message: &Message) -> (u64, f64, u64, Vec<(i64, i64)>) {
                     deltas.push(input.read_sint64().unwrap());
                 }
             }
+            // Exemplars have tests of their own.
+            (16, UnknownValueRef::LengthDelimited(_)) => {}
             other => panic!("unexpected field {other:?}"),
         }
     }

@@ -1,6 +1,7 @@
 //! The text format 0.0.4, and the pieces that OpenMetrics shares: lines, labels, numbers.
 
 use crate::export::families::{Exposition, Family, Series, Value};
+use crate::measure::exemplar::Exemplar;
 use crate::measure::histogram::Histogram;
 
 /// Everything as text 0.0.4.
@@ -21,6 +22,8 @@ pub(super) struct Lines {
     constant: String,
     /// What follows the labels of a bucket, `,le="0.1"} `, for each boundary and +Inf.
     les: Vec<String>,
+    /// 0.0.4 has none.
+    exemplars: bool,
 }
 
 impl Lines {
@@ -33,7 +36,11 @@ impl Lines {
         let les = bounds.map(|bound| format!(",le=\"{}\"}} ", boundary(bound))).collect();
         // A guess that spares most of the growing: a histogram's line takes 150 to 250 bytes.
         let lines: usize = exposition.families.iter().map(|family| family.lines(exposition.boundaries.len() + 3)).sum();
-        Self { out: String::with_capacity(lines * 200), constant, les }
+        Self { out: String::with_capacity(lines * 200), constant, les, exemplars: false }
+    }
+
+    pub(super) fn with_exemplars(self) -> Self {
+        Self { exemplars: true, ..self }
     }
 
     pub(super) fn push(&mut self, parts: &[&str]) {
@@ -75,6 +82,9 @@ impl Lines {
                 self.out.push_str(le);
             }
             self.integer(u128::from(count));
+            if let Some(exemplar) = histogram.exemplar(at).filter(|_| self.exemplars) {
+                self.exemplar(exemplar);
+            }
             self.out.push('\n');
         }
         self.push(&[name, "_sum{", labels, "} "]);
@@ -82,6 +92,16 @@ impl Lines {
         self.push(&["\n", name, "_count{", labels, "} "]);
         self.integer(u128::from(histogram.count()));
         self.out.push('\n');
+    }
+
+    /// Names and values of the labels have 63 characters; OpenMetrics allows 128.
+    fn exemplar(&mut self, exemplar: &Exemplar) {
+        let (trace, span) = (exemplar.trace.hex(), exemplar.span.hex());
+        let [trace, span] = [&trace[..], &span[..]].map(|digits| std::str::from_utf8(digits).unwrap_or_default());
+        self.push(&[" # {trace_id=\"", trace, "\",span_id=\"", span, "\"} "]);
+        self.seconds(u128::from(exemplar.nanos()));
+        self.out.push(' ');
+        self.seconds(u128::from(exemplar.at.unix_nanos()));
     }
 
     fn integer(&mut self, number: u128) {

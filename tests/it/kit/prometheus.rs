@@ -135,6 +135,20 @@ impl Prometheus {
         last.and_then(|point| point[0].as_f64()).unwrap_or_else(|| panic!("it never scraped otload: {answer}"))
     }
 
+    /// The exemplars of the series that the selector names, of the last hour: each entry has `seriesLabels` and `exemplars`.
+    #[track_caller]
+    pub(crate) fn exemplars(&self, selector: &str) -> Vec<Value> {
+        let now = otload::clock::timestamp().unix_seconds();
+        let query = Serializer::new(String::new())
+            .append_pair("query", selector)
+            .append_pair("start", &(now - 3600.0).to_string())
+            .append_pair("end", &(now + 60.0).to_string())
+            .finish();
+        let answer = self.api(&format!("/api/v1/query_exemplars?{query}"));
+        assert_eq!(answer["status"], "success", "{selector}: {answer}");
+        answer["data"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Any path of the API, as JSON.
     pub(crate) fn api(&self, path: &str) -> Value {
         get(self.address, path, &[]).unwrap().json()
@@ -221,7 +235,7 @@ mod tests {
     fn it_scrapes_and_answers_in_the_chosen_form() {
         let text = "# TYPE cars counter\ncars_total{brand=\"Tesla\"} 3\ncars_total{brand=\"Fiat\"} 4\n";
         let start = |form, kind, end| {
-            let target = CountingTarget::start_with(Delays::none(), kind, &format!("{text}{end}"));
+            let target = CountingTarget::start_with(Delays::none(), kind, format!("{text}{end}"));
             (Prometheus::start(target.address(), form), target)
         };
         // Prometheus lets 5 s pass before its first scrape, so both wait together.

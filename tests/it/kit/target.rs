@@ -81,7 +81,7 @@ impl CountingTarget {
     }
 
     /// With a body of the test's choice.
-    pub(crate) fn start_with(delays: Delays, content_type: &str, body: &str) -> Self {
+    pub(crate) fn start_with(delays: Delays, content_type: &str, body: impl AsRef<[u8]>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         // The standard library's queue of 128 would drop connections of a spike.
         rustix::net::listen(&listener, 4096).unwrap();
@@ -89,7 +89,7 @@ impl CountingTarget {
         let shared = Arc::new(Shared {
             delays,
             content_type: content_type.to_owned(),
-            body: body.as_bytes().to_vec(),
+            body: body.as_ref().to_vec(),
             requests: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             by_request: Mutex::default(),

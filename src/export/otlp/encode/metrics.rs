@@ -12,12 +12,13 @@
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::exemplar::Value as Sighted;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric as Message, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum,
+    AggregationTemporality, Exemplar as Sighting, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric as Message,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 
 use super::attribute::text;
@@ -25,6 +26,7 @@ use super::resource::{SCHEMA_URL, resource, scope};
 use crate::clock::Timestamp;
 use crate::export::families::{Exposition, Family, Series, Value};
 use crate::export::otlp::settings::Identity;
+use crate::measure::exemplar::Exemplar;
 use crate::measure::histogram::{Histogram, Native, SCHEMA, ZERO_THRESHOLD};
 use crate::measure::name::{self, Kind, Metric, Unit};
 use crate::measure::snapshot::Snapshot;
@@ -118,7 +120,19 @@ fn exponential(histogram: &Histogram, attributes: Vec<KeyValue>, times: Times) -
         zero_count: histogram.native().zero_count(),
         zero_threshold: ZERO_THRESHOLD,
         positive: Some(buckets(histogram.native())),
+        exemplars: histogram.exemplars().map(exemplar).collect(),
         ..ExponentialHistogramDataPoint::default()
+    }
+}
+
+/// Its attributes are those of the point, so none is left over.
+fn exemplar(exemplar: &Exemplar) -> Sighting {
+    Sighting {
+        filtered_attributes: Vec::new(),
+        time_unix_nano: exemplar.at.unix_nanos(),
+        span_id: exemplar.span.bytes().to_vec(),
+        trace_id: exemplar.trace.bytes().to_vec(),
+        value: Some(Sighted::AsDouble(exemplar.seconds())),
     }
 }
 
@@ -160,6 +174,7 @@ fn unit(metric: &Metric) -> &'static str {
             name::CONNECTIONS | name::CONNECTIONS_OPENED => "{connection}",
             name::CLAMPED => "{duration}",
             name::GENERATOR_FDS => "{file_descriptor}",
+            name::SPANS_EXPORTED | name::SPANS_DROPPED => "{span}",
             name::SERIES | name::SERIES_LIMIT => "{series}",
             // Flags, and what is not listed.
             _ => "",

@@ -151,15 +151,29 @@ fn histograms_are_exponential() {
     assert_eq!(shown(&first.attributes), labels(&own));
     assert_eq!((first.count, first.sum, first.scale, first.zero_count), (3, Some(1.510_000_001), 3, 1));
     assert_eq!(first.zero_threshold, 2_f64.powi(-128));
-    assert_eq!((first.min, first.max, first.flags, &first.negative, first.exemplars.len()), (None, None, 0, &None, 0));
+    assert_eq!((first.min, first.max, first.flags, &first.negative), (None, None, 0, &None));
     // 10 ms lies in (2^(-54/8), 2^(-53/8)], 1.5 s in (2^(4/8), 2^(5/8)].
     let positive = first.positive.clone().unwrap();
     assert_eq!((positive.offset, positive.bucket_counts.len()), (-54, 59));
     let held: Vec<_> = (positive.offset..).zip(&positive.bucket_counts).filter(|(_, count)| **count > 0).collect();
     assert_eq!(held, [(-54, &1), (4, &1)]);
 
+    let traces = [0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128, 7].map(|trace| trace.to_be_bytes().to_vec());
+    let spans = [0xb7_u64, 0xcafe].map(|span| span.to_be_bytes().to_vec());
+    let of = |trace: &[u8], span: &[u8], at, seconds| Sighting {
+        filtered_attributes: Vec::new(),
+        time_unix_nano: START + at,
+        span_id: span.to_vec(),
+        trace_id: trace.to_vec(),
+        value: Some(Sighted::AsDouble(seconds)),
+    };
+    let fast = of(&traces[0], &spans[0], 1_000_000_000, 0.01);
+    assert_eq!(first.exemplars, [fast.clone(), of(&traces[1], &spans[1], 1_750_000_000, 1.500_000_001)]);
+    let Some(Data::ExponentialHistogram(service)) = &metrics["otload.request.service"].data else { panic!("{metrics:?}") };
+    assert_eq!(service.data_points[0].exemplars, [fast, of(&traces[1], &spans[1], 1_750_000_000, 0.5)]);
+
     let empty = &durations.data_points[1];
-    assert_eq!((empty.count, empty.sum, empty.zero_count), (0, Some(0.0), 0));
+    assert_eq!((empty.count, empty.sum, empty.zero_count, empty.exemplars.len()), (0, Some(0.0), 0, 0));
     assert_eq!(empty.positive, Some(Buckets::default()));
 }
 
