@@ -48,6 +48,8 @@ pub(super) struct CrewState {
 /// What chooses a user type's tasks: the sums of weights up to each task.
 struct Chooser {
     cumulative: Vec<u64>,
+    /// Some task says what comes after it.
+    walks: bool,
 }
 
 /// Where a user stands in its order of tasks.
@@ -152,7 +154,8 @@ impl Context {
     /// The index of a user's next task.
     pub(super) fn next_task(&self, user: &UserType, position: &mut Position, random: &mut Random) -> usize {
         let chooser = &self.choosers[user.id.index()];
-        let next = match position.last.map(|last| &user.tasks[last].next) {
+        // Tasks are looked at only where they matter: of many, the last one is in no cache any more.
+        let next = match position.last.filter(|_| chooser.walks).map(|last| &user.tasks[last].next) {
             Some(next) if !next.is_empty() => weighted(next, random),
             _ => match user.order {
                 Order::Weighted => chooser.weighted(random),
@@ -232,7 +235,7 @@ impl Chooser {
                 sum
             })
             .collect();
-        Self { cumulative }
+        Self { cumulative, walks: user.tasks.iter().any(|task| !task.next.is_empty()) }
     }
 
     fn weighted(&self, random: &mut Random) -> usize {

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use super::catalog::{RequestId, TaskId};
-use super::histogram::nanos;
+use super::histogram::{Point, nanos};
 use super::shard::Sample;
+use super::totals::{Ending, RequestCounters};
 
 /// Notes in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Pending {
     pub(super) tasks: Vec<TaskNote>,
     /// In nanoseconds.
     pub(super) lags: Vec<u64>,
+    /// Kept for its allocation.
+    pub(super) points: Vec<(usize, [Point; 2])>,
 }
 
 /// A request that went well, as nearly all do, and of which no span is exported.
@@ -68,17 +71,17 @@ impl Note {
         }
     }
 
-    pub(super) fn sample(&self) -> Sample<'static> {
-        Sample {
-            response: Duration::from_nanos(self.response_nanos),
-            service: Duration::from_nanos(self.service_nanos),
-            status: Some(self.status),
-            failure: None,
-            sent_bytes: u64::from(self.sent_bytes),
-            received_bytes: u64::from(self.received_bytes),
-            redirects: 0,
-            retried: 0,
-            exemplar: None,
-        }
+    pub(super) fn response(&self) -> Duration {
+        Duration::from_nanos(self.response_nanos)
+    }
+
+    pub(super) fn service(&self) -> Duration {
+        Duration::from_nanos(self.service_nanos)
+    }
+
+    pub(super) fn count(&self, counters: &mut RequestCounters) {
+        counters.statuses.count(Some(self.status), Ending::Success);
+        counters.sent_bytes += u64::from(self.sent_bytes);
+        counters.received_bytes += u64::from(self.received_bytes);
     }
 }

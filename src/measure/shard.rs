@@ -128,7 +128,8 @@ impl Shard {
     /// Sorts in what was noted.
     fn settle(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
-        pending.requests.drain(..).for_each(|note| self.count(note.request, &note.sample()));
+        self.settle_requests(&pending.requests, &mut pending.points);
+        pending.requests.clear();
         for TaskNote { nanos, task, ok } in pending.tasks.drain(..) {
             if let Some(pair) = self.totals.tasks.get_mut(task.index()) {
                 pair[Ending::of(ok) as usize].record(&Point::new(Duration::from_nanos(nanos), &self.catalog.buckets));
@@ -140,6 +141,29 @@ impl Shard {
             self.totals.clamped += u64::from(self.summary.lag.record(&point));
         }
         self.pending = pending;
+    }
+
+    /// One place after the other, rather than one request after the other: what has to be fetched for one note does not depend
+    /// on what is fetched for the next, and a short loop lets the processor wait for many at once.
+    fn settle_requests(&mut self, notes: &[Note], points: &mut Vec<(usize, [Point; 2])>) {
+        let Self { catalog, totals, summary, .. } = self;
+        points.clear();
+        points.extend(notes.iter().filter(|note| note.request.index() < totals.requests.len()).map(|note| {
+            let points = [note.response(), note.service()].map(|time| Point::new(time, &catalog.buckets));
+            (note.request.index(), points)
+        }));
+        for note in notes {
+            if let Some(request) = totals.requests.get_mut(note.request.index()) {
+                note.count(&mut request.counters);
+            }
+        }
+        const WELL: usize = Ending::Success as usize;
+        points.iter().for_each(|(at, [response, _])| totals.requests[*at].response[WELL].record(response));
+        points.iter().for_each(|(at, [_, service])| totals.requests[*at].service[WELL].record(service));
+        let mut clamped = 0;
+        points.iter().for_each(|(at, [response, _])| clamped += u64::from(summary.requests[*at].response.record(response)));
+        points.iter().for_each(|(at, [_, service])| clamped += u64::from(summary.requests[*at].service.record(service)));
+        totals.clamped += clamped;
     }
 
     fn count(&mut self, id: RequestId, sample: &Sample<'_>) {
