@@ -11,6 +11,7 @@ mod kit;
 mod open;
 mod otlp;
 mod scenarios;
+mod traces;
 mod truth;
 mod users;
 mod validity;

@@ -53,6 +53,11 @@ impl Rotel {
         self.http
     }
 
+    /// All that it has printed so far.
+    pub(crate) fn text(&self) -> String {
+        self.process.stdout.text()
+    }
+
     /// Waits until it has printed `text`; panics with all that it did print after 10 s.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) {
