@@ -11,10 +11,11 @@ use super::tracing::Tracing;
 use super::user::User;
 use super::worker::Context;
 use crate::clock;
-use crate::http::{Client, Exchange, Request};
+use crate::http::{Client, Exchange, Request, TraceHead};
 use crate::load::Part;
 use crate::measure::shard::Shard;
 use crate::scenario::plan::{Plan, RequestStep, Step};
+use crate::trace::Ids;
 
 /// What an observer of a single run is told.
 pub enum Seen<'a> {
@@ -88,6 +89,18 @@ async fn task(
     failures
 }
 
+/// A trace of one request, sampled.
+fn single_trace() -> TraceHead {
+    let mut ids = Ids::new(entropy(), 0);
+    TraceHead { trace: ids.trace(), span: ids.span(), sampled: true, recorded: false, baggage: None }
+}
+
+/// Differs from call to call: ids must never come again.
+fn entropy() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
 async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut impl FnMut(Seen<'_>)) -> bool {
     let rendered = match user.wanted(step) {
         Ok(false) => {
@@ -105,7 +118,12 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
         }
     };
     // Head and body are always wanted here: they are shown.
-    let request = Request { keep_body: true, keep_head: true, ..request_of(step, &rendered, None) };
+    // Nothing is exported here, but who looks at one request wants to find it at the server.
+    let head = plan.observe.traces.as_ref().map(|_| single_trace());
+    if head.is_some() {
+        user.session.trace_with(Ids::new(entropy(), 1));
+    }
+    let request = Request { keep_body: true, keep_head: true, trace: head.as_ref(), ..request_of(step, &rendered, None) };
     let exchange = user.session.exchange(&request).await;
     let Outcome { exchange, checks, failure } = user.judge(step, exchange);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();

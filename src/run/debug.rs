@@ -66,6 +66,9 @@ fn describe_request(out: &mut String, request: &Request<'_>) {
         let _ = url.set_password(Some("***"));
     }
     let _ = writeln!(out, "> {} {url}", request.method);
+    if let Some(head) = request.trace {
+        let _ = writeln!(out, "> trace {}, span {}", head.trace, head.span);
+    }
     describe_headers(out, '>', request.headers);
     if !request.body.is_empty() {
         describe_body(out, '>', &String::from_utf8_lossy(&request.body));

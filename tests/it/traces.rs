@@ -150,3 +150,18 @@ fn a_collector_that_is_not_there_costs_spans_and_nothing_else() {
     assert_eq!((&spans["offered"], &spans["exported"], dropped), (&300.into(), &0.into(), 300), "{spans}");
     assert!(finished.stderr.contains("warning: spans cannot be exported to"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_single_run_prints_the_trace_of_each_request() {
+    let target = Listener::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("once.yaml");
+    std::fs::write(&file, scenario(&target, "{traces: {endpoint: 'http://127.0.0.1:1'}}")).unwrap();
+    let once = Otload::command(&["check", file.to_str().unwrap(), "--once"]).expect_code(1);
+    let told = target.told();
+    assert_eq!(told.len(), 2);
+    for (trace, span, flags) in told {
+        assert_eq!(flags, "01");
+        assert!(once.stdout.contains(&format!("> trace {trace}, span {span}\n")), "{}", once.stdout);
+    }
+}
