@@ -12,6 +12,13 @@ pub struct Random {
     state: [u64; 4],
 }
 
+/// A seed that differs from call to call, on every machine.
+pub fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library seeds its hash maps from the system's randomness.
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
 impl Random {
     /// The stream number `stream` (a user's number) of the run's `seed`.
     pub fn new(seed: u64, stream: u64) -> Self {

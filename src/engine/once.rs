@@ -14,6 +14,7 @@ use crate::clock;
 use crate::http::{Client, Exchange, Request, TraceHead};
 use crate::load::Part;
 use crate::measure::shard::Shard;
+use crate::random::fresh_seed;
 use crate::scenario::plan::{Plan, RequestStep, Step};
 use crate::trace::Ids;
 
@@ -42,7 +43,13 @@ pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe:
     let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
     let client = (client.clone(), Tracing::off());
     let context = Rc::new(Context::new(plan.clone(), run, client, shard, Part::WHOLE, Timer::new()));
-    let user_of = |kind: usize| User::new(context.clone(), Handle::detached(plan.users[kind].id), kind, kind as u32, started);
+    let user_of = |kind: usize| {
+        let mut user = User::new(context.clone(), Handle::detached(plan.users[kind].id), kind, kind as u32, started);
+        if plan.observe.traces.is_some() {
+            user.session.trace_with(Ids::new(fresh_seed(), 0));
+        }
+        user
+    };
     let mut failures = 0;
     if !plan.setup.is_empty() {
         failures += task(&mut user_of(0), plan, ("setup", "setup"), &plan.setup, &mut observe).await;
@@ -91,14 +98,8 @@ async fn task(
 
 /// A trace of one request, sampled.
 fn single_trace() -> TraceHead {
-    let mut ids = Ids::new(entropy(), 0);
+    let mut ids = Ids::new(fresh_seed(), 0);
     TraceHead { trace: ids.trace(), span: ids.span(), sampled: true, recorded: false, baggage: None }
-}
-
-/// Differs from call to call: ids must never come again.
-fn entropy() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }
 
 async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut impl FnMut(Seen<'_>)) -> bool {
@@ -120,9 +121,6 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     // Head and body are always wanted here: they are shown.
     // Nothing is exported here, but who looks at one request wants to find it at the server.
     let head = plan.observe.traces.as_ref().map(|_| single_trace());
-    if head.is_some() {
-        user.session.trace_with(Ids::new(entropy(), 1));
-    }
     let request = Request { keep_body: true, keep_head: true, trace: head.as_ref(), ..request_of(step, &rendered, None) };
     let exchange = user.session.exchange(&request).await;
     let Outcome { exchange, checks, failure } = user.judge(step, exchange);

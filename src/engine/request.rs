@@ -45,7 +45,7 @@ impl User {
         };
         let started = clock::now();
         // Boxed, because most runs have none, and a user's future has room for all that it may hold.
-        let trace = self.trace.as_mut().and_then(|trace| trace.begin_request()).map(Box::new);
+        let trace = self.trace.as_mut().and_then(|trace| trace.begin_request(step)).map(Box::new);
         let (due, free, traced) = (self.due, self.free, trace.as_deref());
         let guard = InFlight { context: &self.context, step, url: &rendered.url, due, free, started, traced, arrived: false };
         let head = traced.map(|trace| &trace.head);

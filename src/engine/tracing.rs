@@ -8,6 +8,7 @@
 //!
 //! What is done outside of a task (setup, teardown) is traced as with `per: request`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub struct Tracing {
     failures: Option<Queue<FailureLog>>,
     /// Ids begin here: another number in each run.
     seed: u64,
+    /// How many streams of ids have been handed out. Not the users' numbers: of users that come one after the other, many have
+    /// the same, and setup and teardown too.
+    streams: AtomicU64,
     /// Requests whose span was taken.
     notable: Mutex<TraceList>,
 }
@@ -85,6 +89,8 @@ pub(super) struct Exported {
     sampled: bool,
 }
 
+const TRACEPARENT: &str = "traceparent";
+
 /// What may stand in a value of `baggage` as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
 
@@ -107,12 +113,12 @@ impl Tracing {
             per: traces.per,
             baggage: if traces.baggage { baggage(catalog, run_id) } else { Vec::new() },
         });
-        Arc::new(Self { rules, failures, seed, notable: Mutex::default() })
+        Arc::new(Self { rules, failures, seed, streams: AtomicU64::new(0), notable: Mutex::default() })
     }
 
     /// Nothing is traced, and no failure is told.
     pub fn off() -> Arc<Self> {
-        Arc::new(Self { rules: None, failures: None, seed: 0, notable: Mutex::default() })
+        Arc::new(Self { rules: None, failures: None, seed: 0, streams: AtomicU64::new(0), notable: Mutex::default() })
     }
 
     /// The slowest and the failed requests among those whose span was taken.
@@ -124,16 +130,16 @@ impl Tracing {
         self.notable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The part of the user number `slot`.
-    pub(super) fn user(self: &Arc<Self>, slot: u64) -> Option<Box<UserTrace>> {
+    /// A new user's part, and the ids of the later hops of its requests.
+    pub(super) fn user(self: &Arc<Self>) -> Option<(Box<UserTrace>, Ids)> {
         self.rules.as_ref()?;
-        Some(Box::new(UserTrace { shared: self.clone(), ids: Ids::new(self.seed, slot << 1), doing: None, task: None }))
+        let user = UserTrace { shared: self.clone(), ids: self.ids(), doing: None, task: None };
+        Some((Box::new(user), self.ids()))
     }
 
-    /// The ids of the later hops of the same user.
-    pub(super) fn session_ids(&self, slot: u64) -> Option<Ids> {
-        self.rules.as_ref()?;
-        Some(Ids::new(self.seed, slot << 1 | 1))
+    /// A stream of ids that nobody else has.
+    fn ids(&self) -> Ids {
+        Ids::new(self.seed, self.streams.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn tells_failures(&self) -> bool {
@@ -227,8 +233,11 @@ impl UserTrace {
         });
     }
 
-    /// A request begins.
-    pub(super) fn begin_request(&mut self) -> Option<RequestTrace> {
+    /// A request begins. One that the scenario gives a `traceparent` of its own belongs to that trace, which is not ours to export.
+    pub(super) fn begin_request(&mut self, step: &RequestStep) -> Option<RequestTrace> {
+        if step.headers.contains_key(TRACEPARENT) || step.rendered_headers.iter().any(|(name, _)| name == TRACEPARENT) {
+            return None;
+        }
         let rules = self.shared.rules.as_ref()?;
         let (trace, parent, sampled) = match &self.task {
             Some(task) => (task.trace, Some(task.span), task.sampled),
@@ -282,7 +291,7 @@ impl User {
         for (number, hop) in hops.iter().enumerate() {
             let is_last = number + 1 == hops.len();
             let failure = match (&hop.failure, is_last) {
-                (Some((reason, text)), _) => Some((*reason, text.clone())),
+                (Some((reason, text)), _) => Some((*reason, self.context.run.mask(text).into())),
                 (None, true) => message.map(|(reason, text)| (reason, text.into())),
                 (None, false) => None,
             };

@@ -42,10 +42,10 @@ impl User {
     /// The user of slot `slot`, of the type with index `kind`.
     pub(super) fn new(context: Rc<Context>, handle: Rc<Handle>, kind: usize, slot: u32, due: Instant) -> Self {
         let mut session = context.client.session();
-        let trace = context.tracing.user(u64::from(slot));
-        if let Some(ids) = context.tracing.session_ids(u64::from(slot)) {
+        let trace = context.tracing.user().map(|(trace, ids)| {
             session.trace_with(ids);
-        }
+            trace
+        });
         let random = Random::new(context.run.seed, u64::from(slot));
         let scope = Scope::new(context.run.shared.clone(), u64::from(slot) + 1);
         Self {

@@ -80,12 +80,13 @@ impl Session {
             tally.finished = Some(end);
             self.transport.settle(end, &mut tally);
             let failure = timed_out(request, &tally);
-            let url = tally.at.clone();
+            let at = tally.at.take();
+            let (method, url) = at.as_deref().map_or((request.method, None), |(method, url)| (method, Some(url)));
             tally.end_hop(HopEnd {
                 started: tally.hop_began.unwrap_or(started),
                 finished: end,
-                method: request.method,
-                url: url.as_deref(),
+                method,
+                url,
                 status: failure.status,
                 version: None,
                 failure: None,
@@ -214,9 +215,9 @@ impl Session {
                 without.content = true;
                 body = Bytes::new();
             }
-            method = Cow::Owned(step.method);
             url = Cow::Owned(next.into_owned());
-            tally.at = Some(Box::new(url.clone().into_owned()));
+            tally.at = Some(Box::new((step.method.clone(), url.clone().into_owned())));
+            method = Cow::Owned(step.method);
         }
     }
 
@@ -254,7 +255,7 @@ impl Session {
 }
 
 fn timed_out(request: &Request<'_>, tally: &Tally) -> Failure {
-    let peer = peer(tally.at.as_deref().unwrap_or(request.url));
+    let peer = peer(tally.at.as_deref().map_or(request.url, |(_, url)| url));
     let doing = match tally.stage {
         Stage::Connecting => format!("connecting to {peer}"),
         Stage::Sending => format!("sending the request to {peer}"),

@@ -100,8 +100,8 @@ pub(super) struct Tally {
     pub(super) phases: Phases,
     /// Of the response that is being received.
     pub(super) status: Option<u16>,
-    /// Where a redirect has led.
-    pub(super) at: Option<Box<Url>>,
+    /// Where a redirect has led, and by which method.
+    pub(super) at: Option<Box<(Method, Url)>>,
     pub(super) finished: Option<Instant>,
     /// When the hop underway began.
     pub(super) hop_began: Option<Instant>,

@@ -38,6 +38,7 @@ use live::Live;
 use observe::{Observer, Prepared};
 use stress::Stresses;
 
+pub use crate::random::fresh_seed as random_seed;
 pub use debug::once;
 pub use traces::account_of;
 
@@ -94,13 +95,6 @@ pub fn default_run_id(test: &str, at: Timestamp) -> String {
     let name: String =
         test.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).take(80).collect();
     format!("{name}-{}-{:04x}", at.compact(), random_seed() as u16)
-}
-
-/// A seed that differs from run to run.
-pub fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    // The standard library seeds its hash maps from the system's randomness.
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 /// Does the whole run. What belongs on standard output is handed to `print`.
@@ -167,7 +161,7 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
     }
     live.finish();
     // Before the summary, which says what became of the spans.
-    std::mem::take(&mut conductor.observer).finish().await.iter().for_each(|news| warn(job, news));
+    std::mem::take(&mut conductor.observer).finish(mode != Mode::Cut).await.iter().for_each(|news| warn(job, news));
     if let Some(failure) = setup_failure {
         return Err(Failed::Broken(failure));
     }

@@ -39,7 +39,7 @@ pub(super) struct Prepared {
 #[derive(Default)]
 pub(super) struct Observer(Option<Delivery>);
 
-/// How long what is left may take at the end.
+/// How long what is left may take at the end; after a second Ctrl-C nothing is waited for.
 const FINISH: Duration = Duration::from_secs(5);
 
 // === Prepared ===
@@ -142,10 +142,11 @@ impl Observer {
         self.0.as_ref().map(Delivery::news).unwrap_or_default()
     }
 
-    /// Sends what is left. Answers with the last news.
-    pub(super) async fn finish(self) -> Vec<Diagnostic> {
+    /// Sends what is left, if there is `time` for it. Answers with the last news.
+    pub(super) async fn finish(self, time: bool) -> Vec<Diagnostic> {
+        let within = if time { FINISH } else { Duration::ZERO };
         match self.0 {
-            Some(delivery) => delivery.finish(FINISH).await.iter().filter_map(Health::news).collect(),
+            Some(delivery) => delivery.finish(within).await.iter().filter_map(Health::news).collect(),
             None => Vec::new(),
         }
     }

@@ -165,3 +165,26 @@ fn a_single_run_prints_the_trace_of_each_request() {
         assert!(once.stdout.contains(&format!("> trace {trace}, span {span}\n")), "{}", once.stdout);
     }
 }
+
+#[test]
+fn no_id_comes_twice_and_a_trace_of_ones_own_is_left_alone() {
+    let target = Listener::start();
+    // Users of the same slot, one after the other; and the one of setup and the one of teardown.
+    let scenario = format!(
+        "host: http://{}\nsetup: [{{get: /cars}}]\nteardown: [{{get: /cars}}]\nusers:\n  - name: U\n    wait_time: 20ms\n    tasks:\n      \
+         - get: /cars\n      - get: /own\n        headers: {{traceparent: 00-{}-{}-00}}\n\
+         load: {{stages: [{{users: 3, over: 200ms}}, {{users: 0, over: 200ms}}, {{users: 3, over: 200ms}}, {{users: 0, over: 200ms}}]}}\n\
+         observe: {{traces: {{endpoint: 'http://{}', sample: 0%}}}}\n",
+        target.address,
+        "a".repeat(32),
+        "b".repeat(16),
+        free_address()
+    );
+    Otload::run(&scenario, &[]).wait(Duration::from_secs(60)).expect_code(0);
+    let (own, ours): (Vec<_>, Vec<_>) = target.told().into_iter().partition(|(trace, _, _)| *trace == "a".repeat(32));
+    assert!(!own.is_empty() && own.iter().all(|(_, span, _)| *span == "b".repeat(16)), "{own:?}");
+    let different: BTreeSet<_> = ours.iter().collect();
+    assert!(ours.len() > 5 && different.len() == ours.len(), "{} of {} ids differ", different.len(), ours.len());
+    let traces: BTreeSet<_> = ours.iter().map(|(trace, _, _)| trace).collect();
+    assert_eq!(traces.len(), ours.len(), "each task has one request");
+}

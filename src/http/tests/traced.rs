@@ -143,3 +143,25 @@ async fn what_fails_is_a_hop_too() {
         assert_eq!(session.hops().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_times_out_after_a_redirect_is_the_request_that_did() {
+    for kind in TransportKind::ALL {
+        let server = Server::scripted(|mut conn| async move {
+            conn.request().await;
+            conn.write(response("303 See Other", &["location: /end"], "elsewhere")).await;
+            conn.request().await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        })
+        .await;
+        let mut session = traced(kind);
+        let exchange = post(server.url("/start")).timeout(300).trace(head(true, true)).send(&mut session).await;
+        assert_eq!(exchange.failure().reason, Reason::Timeout);
+        let [first, second] = session.hops() else { panic!("{:?}", session.hops()) };
+        assert_eq!(
+            (first.method.as_str(), first.status, second.method.as_str(), second.status),
+            ("POST", Some(303), "GET", None)
+        );
+        assert_eq!(second.url, Some(Box::new(server.url("/end"))), "over {kind:?}");
+    }
+}
