@@ -56,6 +56,9 @@ fn range_of(index: usize) -> (u64, u64) {
 // === Quantiles ===
 
 impl Quantiles {
+    /// Nothing.
+    pub const EMPTY: Self = Self { count: 0, sum_nanos: 0, min_nanos: 0, max_nanos: 0, blocks: Vec::new() };
+
     /// Counts a duration, rounded to whole µs; whether it had to be clamped to [`HIGHEST_MICROS`].
     pub fn record(&mut self, point: &Point) -> bool {
         let nanos = point.nanos;

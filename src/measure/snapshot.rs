@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::trace::queue::SpanCounts;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, RequestId};
 use super::health::Health;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
@@ -187,6 +187,23 @@ impl Snapshot {
         all
     }
 
+    /// Response and service times of one request, both results together; empty ones for an id of another catalog, and without
+    /// [`Detail::Full`].
+    pub fn times_of(&self, request: RequestId) -> [&Quantiles; 2] {
+        const NONE: &Quantiles = &Quantiles::EMPTY;
+        self.summary.requests.get(request.index()).map_or([NONE; 2], |times| [&times.response, &times.service])
+    }
+
+    /// How late things started by the generator's own fault; empty without [`Detail::Full`].
+    pub fn lag(&self) -> &Quantiles {
+        &self.summary.lag
+    }
+
+    /// How often the figures began anew, as at the end of a warm-up: those of different epochs cannot be subtracted.
+    pub fn epoch(&self) -> u32 {
+        self.summary.epoch
+    }
+
     fn response_of(&self, chosen: &[bool]) -> Quantiles {
         let mut all = Quantiles::default();
         let requests = self.summary.requests.iter().zip(chosen).filter(|(_, chosen)| **chosen);
@@ -228,7 +245,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::catalog::{CheckId, RequestId, TaskId, UserId};
+    use crate::measure::catalog::{CheckId, TaskId, UserId};
     use crate::measure::exemplar::{Traced, traced};
     use crate::measure::shard::Sample;
     use crate::measure::totals::UserState;
@@ -373,6 +390,14 @@ pub(crate) mod tests {
 
     fn ok(millis: u64) -> Act {
         Act::Request(0, millis * 1_000_000, millis * 1_000_000, 200, None, None)
+    }
+
+    #[test]
+    fn the_times_of_one_request() {
+        let snapshot = of(&[&shard(&[ok(10), ok(30)])]);
+        assert_eq!(snapshot.times_of(RequestId(0)).map(Quantiles::count), [2, 2]);
+        assert_eq!(snapshot.times_of(RequestId(1)).map(Quantiles::count), [0, 0]);
+        assert_eq!(snapshot.times_of(RequestId(7)).map(Quantiles::count), [0, 0]);
     }
 
     #[test]
