@@ -7,6 +7,8 @@
 //! | [`Ratio`] | `1%` `0.01` | the ratio itself |
 //! | size | `64KiB` `10MiB` `1.5GB` | bytes |
 //!
+//! A [`Quantity`] says which of them a figure of a run is, and prints it.
+//!
 //! Every parser answers with a sentence that says what was wrong and what would be right.
 
 use std::fmt;
@@ -19,6 +21,18 @@ pub struct Rate(f64);
 /// A share of a whole, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Ratio(f64);
+
+/// What a figure of a run is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    Seconds,
+    /// A share, from 0 to 1.
+    Ratio,
+    PerSecond,
+    Count,
+    /// How many times as much as something else.
+    Factor,
+}
 
 /// The longest duration that is accepted: ten years. Longer ones are a slip of the pen.
 pub const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -189,6 +203,36 @@ impl fmt::Display for Ratio {
     }
 }
 
+// === Quantity ===
+
+impl Quantity {
+    /// As files name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Ratio => "ratio",
+            Self::PerSecond => "per_second",
+            Self::Count => "count",
+            Self::Factor => "factor",
+        }
+    }
+
+    /// A figure as people read it: `12.5ms`, `0.14%`, `99.5/s`, `1000`, `1.07x`.
+    pub fn format(self, figure: f64) -> String {
+        let short = |number: f64, digits: usize| {
+            let text = format!("{number:.digits$}");
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        };
+        match self {
+            Self::Seconds => duration_from_seconds(figure).map_or_else(|_| format!("{figure}s"), format_duration),
+            Self::Ratio => format!("{}%", short(figure * 100.0, 3)),
+            Self::PerSecond => format!("{}/s", short(figure, 3)),
+            Self::Count => short(figure, 0),
+            Self::Factor => format!("{}x", short(figure, 3)),
+        }
+    }
+}
+
 // === sizes ===
 
 const SIZE_UNITS: &[(&str, f64)] = &[
@@ -303,6 +347,22 @@ mod tests {
         assert_eq!(Ratio::parse("0.25").unwrap().to_string(), "25%");
         assert!(Ratio::parse("120%").unwrap_err().contains("between 0 and 1"));
         assert!(Ratio::parse("some").unwrap_err().contains("is not a ratio"));
+    }
+
+    #[test]
+    fn figures_are_printed_with_their_units() {
+        for (quantity, figure, text) in [
+            (Quantity::Seconds, 0.012_345_6, "12.346ms"),
+            (Quantity::Seconds, f64::INFINITY, "infs"),
+            (Quantity::Ratio, 0.0625, "6.25%"),
+            (Quantity::Ratio, 0.0, "0%"),
+            (Quantity::Ratio, 1.0, "100%"),
+            (Quantity::PerSecond, 99.5, "99.5/s"),
+            (Quantity::Count, 1000.0, "1000"),
+            (Quantity::Factor, 1.0666, "1.067x"),
+        ] {
+            assert_eq!(quantity.format(figure), text);
+        }
     }
 
     #[test]

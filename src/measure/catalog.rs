@@ -55,6 +55,8 @@ pub struct Catalog {
     pub requests: Vec<RequestName>,
     pub groups: Vec<GroupName>,
     pub checks: Vec<CheckName>,
+    /// What the label `threshold` carries.
+    pub thresholds: Vec<String>,
     /// The finite boundaries of classic histogram buckets, in seconds, ascending.
     pub buckets: Vec<f64>,
 }
@@ -101,6 +103,7 @@ impl Default for Catalog {
             requests: Vec::new(),
             groups: Vec::new(),
             checks: Vec::new(),
+            thresholds: Vec::new(),
             buckets: BUCKETS.to_vec(),
         }
     }
@@ -129,6 +132,10 @@ impl Catalog {
         CheckId::at(place(&mut self.checks, CheckName { request, check: check.to_owned() }))
     }
 
+    pub fn add_threshold(&mut self, name: &str) {
+        place(&mut self.thresholds, name.to_owned());
+    }
+
     /// Adds a classic boundary, in seconds, so that the share of values up to it is exact. One that is already there, or
     /// is not a positive finite number, changes nothing. To be called before the first shard is made.
     pub fn add_bucket(&mut self, seconds: f64) {
@@ -149,7 +156,8 @@ impl Catalog {
     /// | task | a histogram × 2 results, 2 of `iterations_total` |
     /// | group | a histogram × 2 results |
     /// | user | 3 states, 1 target, 1 of arrivals dropped |
-    /// | run | the lag's histogram and 18 of its own (health, phase, info, connections, budget) |
+    /// | threshold | whether it holds, its value and its limit |
+    /// | run | the lag's histogram and 19 of its own (health, phase, info, verdicts, connections, budget) |
     /// | run | 1 of spans exported, a counter of spans dropped for each reason: without traces too, of which the catalog does not know |
     ///
     /// The one assumption: a request gets one status for each result, beside the 200 that is there from the start. Each
@@ -168,14 +176,15 @@ impl Catalog {
             + self.tasks.len() * (2 * histogram + 2)
             + self.groups.len() * 2 * histogram
             + self.users.len() * 5
+            + self.thresholds.len() * 3
             + histogram
             + RUN_SERIES;
         all as u64
     }
 }
 
-/// Connections 2, generator 5, clamped 1, info 1, phases 5, start 1, valid 1, budget 2; and spans.
-const RUN_SERIES: usize = 18 + 1 + Dropped::ALL.len();
+/// Connections 2, generator 5, clamped 1, info 1, phases 5, start 1, valid 1, passed 1, budget 2; and spans.
+const RUN_SERIES: usize = 19 + 1 + Dropped::ALL.len();
 
 /// Where `item` is in the list; appended when it is not there yet.
 fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
@@ -217,7 +226,7 @@ mod tests {
     #[test]
     fn the_budget_counts_every_series() {
         let mut catalog = Catalog::default();
-        assert_eq!(catalog.series(), 21 + 18 + 8);
+        assert_eq!(catalog.series(), 21 + 19 + 8);
         let first = catalog.add_request("U", "t", "GET /a", "GET");
         // The same name in another task shares its byte counters and its check's counters.
         let second = catalog.add_request("U", "u", "GET /a", "GET");
@@ -226,6 +235,8 @@ mod tests {
         let user = catalog.add_user("U");
         catalog.add_task(user, "t");
         catalog.add_group("U", "t", "g");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 21 + 18 + 8);
+        catalog.add_threshold("p95 < 1s");
+        catalog.add_threshold("p99 < 1s");
+        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 19 + 8);
     }
 }

@@ -214,11 +214,11 @@ impl Snapshot {
     /// What came after `earlier`, a former snapshot of the same run with [`Detail::Full`]. When the warm-up ended in
     /// between, the quantiles are those of what came after its end.
     pub fn since(&self, earlier: &Self) -> Interval {
-        self.since_of(earlier, |_| true)
+        self.since_of(earlier, |_| true).0
     }
 
-    /// The same of the requests of some user types.
-    pub fn since_of(&self, earlier: &Self, of: impl Fn(&str) -> bool) -> Interval {
+    /// The same of the requests of some user types, and all of their response times.
+    pub fn since_of(&self, earlier: &Self, of: impl Fn(&str) -> bool) -> (Interval, Quantiles) {
         let chosen: Vec<bool> = self.catalog.requests.iter().map(|name| of(&name.user)).collect();
         let sums = |snapshot: &Self| {
             let requests = snapshot.totals.requests.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
@@ -231,12 +231,13 @@ impl Snapshot {
         } else {
             self.response_of(&chosen)
         };
-        Interval {
+        let interval = Interval {
             elapsed: self.facts.elapsed.saturating_sub(earlier.facts.elapsed),
             requests: now.0.saturating_sub(before.0),
             failures: now.1.saturating_sub(before.1),
             response: response.times(),
-        }
+        };
+        (interval, response)
     }
 }
 

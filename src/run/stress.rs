@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::load::{Profile, Step, Stress};
+use crate::measure::quantiles::Quantiles;
 use crate::measure::snapshot::{Interval, Snapshot};
-use crate::scenario::plan::{Crew, Plan};
-use crate::scenario::threshold::{Condition, Signal};
+use crate::scenario::plan::{Condition, Crew, Plan, Signal};
 use crate::units::format_duration;
 
 /// All stresses of a run that something may end.
@@ -74,8 +74,8 @@ impl Watched {
     fn look(&mut self, now: &Snapshot) -> Option<(Duration, String)> {
         let at = now.facts.elapsed.checked_sub(self.start_after)?;
         let step = self.load.step_at(at);
-        let interval = now.since_of(&self.before, |user| self.users.iter().any(|known| known == user));
-        let figure = figure(self.until.signal, &interval).filter(|figure| self.until.holds(*figure));
+        let (interval, times) = now.since_of(&self.before, |user| self.users.iter().any(|known| known == user));
+        let figure = figure(self.until.figure.signal, &interval, &times).filter(|figure| self.until.holds(*figure));
         if let (Some(figure), Some(on)) = (figure, self.step) {
             let note = format!(
                 "the target broke at step {} of {}, with {} users, after {}: `{}` held, it was {}; the load fell to {} users for {}",
@@ -84,7 +84,7 @@ impl Watched {
                 on.users,
                 format_duration(at),
                 self.until,
-                self.until.signal.format(figure),
+                self.until.figure.quantity().format(figure),
                 self.load.from(),
                 format_duration(self.load.recover()),
             );
@@ -100,24 +100,23 @@ impl Watched {
 }
 
 /// `None` as long as there is too little to say.
-fn figure(signal: Signal, interval: &Interval) -> Option<f64> {
+fn figure(signal: Signal, interval: &Interval, times: &Quantiles) -> Option<f64> {
     let seconds = interval.elapsed.as_secs_f64();
-    if signal == Signal::Rps {
-        return (seconds > 0.5).then(|| interval.requests as f64 / seconds);
+    match signal {
+        Signal::Rps => return (seconds > 0.5).then(|| interval.requests as f64 / seconds),
+        Signal::Requests => return Some(interval.requests as f64),
+        Signal::Failures => return Some(interval.failures as f64),
+        _ => {}
     }
     if interval.requests < ENOUGH {
         return None;
     }
-    let times = interval.response?;
-    Some(match signal {
-        Signal::FailureRatio => interval.failures as f64 / interval.requests as f64,
-        Signal::P50 => times.p50,
-        Signal::P90 => times.p90,
-        Signal::P95 => times.p95,
-        Signal::P99 => times.p99,
-        Signal::P999 => times.p999,
-        Signal::Mean => times.mean,
-        Signal::Max => times.max,
-        Signal::Rps => return None,
-    })
+    match signal {
+        Signal::FailureRatio => Some(interval.failures as f64 / interval.requests as f64),
+        Signal::Quantile(quantile) => times.at(quantile.share()),
+        Signal::Mean => interval.response.map(|times| times.mean),
+        Signal::Min => interval.response.map(|times| times.min),
+        Signal::Max => interval.response.map(|times| times.max),
+        Signal::Checks | Signal::Rps | Signal::Requests | Signal::Failures => None,
+    }
 }

@@ -13,6 +13,7 @@
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the loads, warm-up and graceful stop |
 //! | `observe.rs` | where telemetry goes |
+//! | `thresholds.rs` | what the run has to keep, and the names in it |
 //! | `validity.rs` | when the generator was the bottleneck |
 
 mod constants;
@@ -25,6 +26,7 @@ mod settings;
 mod steps;
 mod tags;
 mod text;
+mod thresholds;
 mod users;
 mod validity;
 
@@ -143,6 +145,7 @@ impl<'a> Compiler<'a> {
         let validity = self.validity(&scenario.validity);
         let observe = self.observe(&scenario.observe, &variables);
         let secrets = self.secrets(scenario);
+        let thresholds = self.thresholds(&scenario.thresholds, load.as_ref());
         let load = load?;
         let plan = Plan {
             name,
@@ -161,6 +164,7 @@ impl<'a> Compiler<'a> {
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
             validity,
+            thresholds,
             observe,
             catalog: Arc::new(std::mem::take(&mut self.catalog)),
             requests: self.requests,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::plan::{
-    Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, UserType, ValidityLimits, ValueRule, Wait,
+    Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, Threshold, UserType, ValidityLimits,
+    ValueRule, Wait,
 };
 use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
 use crate::load::{self, Profile, Spacing};
@@ -106,6 +107,10 @@ impl Description<'_> {
         }
         if let Some((timeout, redirects)) = self.common.bounds {
             self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
+        }
+        for (number, threshold) in plan.thresholds.iter().enumerate() {
+            let head = if number == 0 { "passes if" } else { "" };
+            self.line(1, &format!("{head:<9} {}", threshold_of(threshold)));
         }
         observed(&plan.observe).iter().for_each(|line| self.line(1, line));
         let headers: Vec<_> = self.common.headers.iter().map(|(name, value)| format!("header    {name}: {value}")).collect();
@@ -278,6 +283,20 @@ fn load_of(profile: &Profile) -> String {
         (Some(end), Some(tasks)) => drop(write!(text, ", ends after {tasks} tasks or {}", format_duration(end))),
         (None, Some(tasks)) => drop(write!(text, ", ends after {tasks} tasks")),
         (None, None) => text.push_str(", until stopped"),
+    }
+    text
+}
+
+fn threshold_of(threshold: &Threshold) -> String {
+    let mut text = threshold.written.to_string();
+    if threshold.name != text {
+        let _ = write!(text, ", as `{}`", threshold.name);
+    }
+    if !threshold.after.is_zero() {
+        let _ = write!(text, ", judged after {}", format_duration(threshold.after));
+    }
+    if threshold.abort {
+        text.push_str(", else the run stops");
     }
     text
 }

@@ -16,6 +16,7 @@ pub mod read;
 pub mod reported;
 pub mod rules;
 mod syntax;
+pub mod threshold;
 pub mod values;
 pub mod wait;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
-use super::threshold::Condition;
 use crate::diagnostic::Source;
 use crate::export::otlp::settings::Observe;
 use crate::http::settings::Settings;
@@ -15,6 +14,8 @@ use crate::load::{Profile, Trend};
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
+
+pub use super::threshold::{Comparison, Condition, Figure, Quantile, Requests, Signal, Threshold, Times};
 
 /// One test, ready to run.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Plan {
     /// How long a stopping user may take to end its task.
     pub graceful_stop: Duration,
     pub validity: ValidityLimits,
+    /// What the run has to keep to pass.
+    pub thresholds: Vec<Threshold>,
     /// Where telemetry is sent.
     pub observe: Observe,
     pub catalog: Arc<Catalog>,

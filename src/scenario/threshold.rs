@@ -1,40 +1,126 @@
-//! Conditions on what is measured: a signal, a comparison and a limit.
+//! Conditions on what is measured, as files write them: thresholds, and what ends a stress.
 //!
 //! ```text
-//!  failure_ratio > 5%      p95 < 300ms      rps >= 100
-//!  signal        │ limit: of a ratio, a duration, or a rate, as the signal says
-//!                comparison: < <= > >=
+//!  p99 of "GET /cars" < 300ms over 30s
+//!  │       │          │ │      └ window: within any 30 s; without, over the whole run
+//!  │       │          │ limit: a duration, share, rate or number, as the figure says
+//!  │       │          comparison: < <= > >=
+//!  │       scope: of a request, user, task or check; without, of all
+//!  figure: of response times; of `service.p99` service times; `baseline.p99` as a multiple of an earlier run's
 //! ```
+//!
+//! `parse.rs` holds the grammar.
+
+mod parse;
 
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
-use crate::diagnostic::nearest;
-use crate::units::{Rate, Ratio, parse_duration};
+use crate::measure::catalog::{CheckId, RequestId};
+use crate::units::Quantity;
+
+/// A condition that a run has to keep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// The label `threshold` of its metrics: a name of its own, or the text of what is written.
+    pub name: String,
+    pub written: Written,
+    pub requests: Requests,
+    /// The checks that are counted, for [`Signal::Checks`].
+    pub checks: Vec<CheckId>,
+    /// It is not judged before, in the time that is measured.
+    pub after: Duration,
+    /// The run stops when it is broken.
+    pub abort: bool,
+    /// Where it is written in the file.
+    pub place: Range<usize>,
+}
+
+/// Which requests a threshold looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requests {
+    All,
+    /// At least one.
+    Some(Vec<RequestId>),
+}
+
+/// The text of a threshold, understood; its names may be of things that do not exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    pub condition: Condition,
+    /// At most one of each kind; all of them hold.
+    pub scopes: Vec<Scope>,
+    pub over: Option<Duration>,
+    over_text: String,
+}
 
 /// What is compared with a limit, as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    pub signal: Signal,
+    pub figure: Figure,
     pub comparison: Comparison,
-    /// In seconds, requests a second, or as a share of one, as the signal says.
+    /// In the unit of [`Figure::quantity`].
     pub limit: f64,
-    written: String,
+    limit_text: String,
 }
 
-/// A figure of a run. Times are response times.
+/// A figure of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    pub signal: Signal,
+    /// Which times, if the signal is one.
+    pub times: Times,
+    /// As a multiple of what it was in an earlier run.
+    pub baseline: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    FailureRatio,
-    P50,
-    P90,
-    P95,
-    P99,
-    P999,
+    Quantile(Quantile),
     Mean,
+    Min,
     Max,
+    /// Failed requests as a share of all.
+    FailureRatio,
+    /// Checks that held as a share of all.
+    Checks,
     /// Requests a second.
     Rps,
+    Requests,
+    Failures,
+}
+
+/// `p99.9`: in millionths, more than none and fewer than all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantile(u32);
+
+/// Which durations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// From when a request should have started.
+    Response,
+    /// From when it did.
+    Service,
+    /// How late things started by the generator's fault.
+    ScheduleLag,
+}
+
+/// Of what: a kind of thing and the name of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    pub kind: ScopeKind,
+    pub name: String,
+    /// Where the name is in the text.
+    pub at: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeKind {
+    Request,
+    User,
+    Task,
+    Check,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,51 +140,55 @@ pub struct Wrong {
     pub hint: String,
 }
 
-// === Condition ===
+// === Written ===
 
-impl Condition {
-    /// Reads `failure_ratio > 5%`.
+impl Written {
+    /// Reads `p99 of "GET /cars" < 300ms over 30s`.
     ///
     /// # Errors
     /// What is wrong, where in the text, and what would be right.
     pub fn parse(text: &str) -> Result<Self, Wrong> {
-        let start = text.len() - text.trim_start().len();
-        let whole = start..text.trim_end().len().max(start);
-        let wrong = |at: Range<usize>, message: String, hint: String| Wrong { message, at, hint };
-        let example = || "write it like `failure_ratio > 5%` or `p95 > 1s`".to_owned();
-        let Some(sign) = text.find(['<', '>', '=', '!', '≤', '≥']) else {
-            return Err(wrong(whole, "a condition compares a figure with a limit".to_owned(), example()));
-        };
-        let name = text[..sign].trim();
-        let name_at = start..start + name.len();
-        let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name).ok_or_else(|| {
-            let names = || Signal::ALL.map(|signal| format!("`{}`", signal.name())).join(", ");
-            let hint = nearest(name, Signal::ALL.iter().map(|signal| signal.name()));
-            let hint = hint.map_or_else(|| format!("there are {}", names()), |near| format!("did you mean `{near}`?"));
-            wrong(if name.is_empty() { sign..sign + 1 } else { name_at }, format!("`{name}` is no figure of a run"), hint)
-        })?;
-        let rest = &text[sign..];
-        let length = rest.find(|c: char| !"<>=!≤≥".contains(c)).unwrap_or(rest.len());
-        let comparison = match &rest[..length] {
-            "<" => Comparison::Less,
-            "<=" => Comparison::LessOrEqual,
-            ">" => Comparison::Greater,
-            ">=" => Comparison::GreaterOrEqual,
-            other => {
-                let at = sign..sign + length;
-                return Err(wrong(at, format!("`{other}` is no comparison"), "use `<`, `<=`, `>` or `>=`".to_owned()));
-            }
-        };
-        let limit = rest[length..].trim();
-        let limit_start = text.len() - rest[length..].trim_start().len();
-        if limit.is_empty() {
-            return Err(wrong(whole, "the limit is missing".to_owned(), signal.example()));
+        parse::written(text)
+    }
+
+    /// The scope in words: `all requests`, `request "GET /cars" of user "Admin"`.
+    pub fn scope(&self) -> String {
+        if self.condition.figure.times == Times::ScheduleLag {
+            return "the generator".to_owned();
         }
-        let number = signal
-            .parse_limit(limit)
-            .map_err(|message| wrong(limit_start..limit_start + limit.len(), message, signal.example()))?;
-        let written = format!("{name} {} {limit}", &rest[..length]);
-        Ok(Self { signal, comparison, limit: number, written })
+        let scopes: Vec<_> = self.scopes.iter().map(|scope| format!("{} {}", scope.kind.name(), quoted(&scope.name))).collect();
+        if scopes.is_empty() { "all requests".to_owned() } else { scopes.join(" of ") }
+    }
+}
+
+impl fmt::Display for Written {
+    /// As it would be written, with single spaces and double quotes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Condition { figure, comparison, limit_text, .. } = &self.condition;
+        write!(f, "{figure}")?;
+        for scope in &self.scopes {
+            let kind = if scope.kind == ScopeKind::Request { String::new() } else { format!("{} ", scope.kind.name()) };
+            write!(f, " of {kind}{}", quoted(&scope.name))?;
+        }
+        write!(f, " {} {limit_text}", comparison.sign())?;
+        if self.over.is_some() { write!(f, " over {}", self.over_text) } else { Ok(()) }
+    }
+}
+
+/// The name in double quotes.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+// === Condition ===
+
+impl Condition {
+    /// Reads `failure_ratio > 5%`, a condition on all requests since something began.
+    ///
+    /// # Errors
+    /// What is wrong, where in the text, and what would be right.
+    pub fn parse(text: &str) -> Result<Self, Wrong> {
+        parse::condition(text)
     }
 
     /// Whether a figure fulfils it.
@@ -110,115 +200,119 @@ impl Condition {
             Comparison::GreaterOrEqual => figure >= self.limit,
         }
     }
+
+    /// Of two figures the one that is further from holding.
+    pub fn worse(&self, one: f64, other: f64) -> f64 {
+        if self.comparison.is_upper() { one.max(other) } else { one.min(other) }
+    }
+
+    /// The limit as a number of seconds without a unit, when that is so long that something else was probably meant.
+    pub fn bare_seconds(&self) -> Option<&str> {
+        let is_bare = self.figure.quantity() == Quantity::Seconds && self.limit_text.parse::<f64>().is_ok();
+        (is_bare && self.limit >= 30.0).then_some(&self.limit_text)
+    }
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.written)
+        write!(f, "{} {} {}", self.figure, self.comparison.sign(), self.limit_text)
     }
 }
 
-// === Signal ===
+// === Figure, Signal ===
+
+impl Figure {
+    pub fn quantity(self) -> Quantity {
+        match self.signal {
+            _ if self.baseline => Quantity::Factor,
+            Signal::FailureRatio | Signal::Checks => Quantity::Ratio,
+            Signal::Rps => Quantity::PerSecond,
+            Signal::Requests | Signal::Failures => Quantity::Count,
+            Signal::Quantile(_) | Signal::Mean | Signal::Min | Signal::Max => Quantity::Seconds,
+        }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let baseline = if self.baseline { "baseline." } else { "" };
+        let service = if self.times == Times::Service { "service." } else { "" };
+        write!(f, "{baseline}{service}{}", self.signal)?;
+        f.write_str(if self.times == Times::ScheduleLag { " of schedule_lag" } else { "" })
+    }
+}
 
 impl Signal {
-    pub const ALL: [Self; 9] =
-        [Self::FailureRatio, Self::P50, Self::P90, Self::P95, Self::P99, Self::P999, Self::Mean, Self::Max, Self::Rps];
+    /// Whether it is one of durations.
+    pub fn is_time(self) -> bool {
+        matches!(self, Self::Quantile(_) | Self::Mean | Self::Min | Self::Max)
+    }
+}
 
-    /// As files write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FailureRatio => "failure_ratio",
-            Self::P50 => "p50",
-            Self::P90 => "p90",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::P999 => "p999",
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quantile(quantile) => return write!(f, "{quantile}"),
             Self::Mean => "mean",
+            Self::Min => "min",
             Self::Max => "max",
+            Self::FailureRatio => "failure_ratio",
+            Self::Checks => "checks",
             Self::Rps => "rps",
-        }
+            Self::Requests => "requests",
+            Self::Failures => "failures",
+        })
     }
+}
 
-    /// A figure as people read it.
-    pub fn format(self, figure: f64) -> String {
-        match self {
-            Self::FailureRatio => format!("{:.1}%", figure * 100.0),
-            Self::Rps => format!("{figure:.1}/s"),
-            _ => crate::units::duration_from_seconds(figure).map_or_else(|_| format!("{figure}s"), crate::units::format_duration),
-        }
+// === Quantile ===
+
+impl Quantile {
+    /// Half of all values are not above it.
+    pub const MEDIAN: Self = Self(500_000);
+
+    /// The share of values that are not above it.
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / 1e6
     }
+}
 
-    fn parse_limit(self, text: &str) -> Result<f64, String> {
-        match self {
-            Self::FailureRatio => Ratio::parse(text).map(Ratio::get),
-            Self::Rps => Rate::parse(text).map(Rate::per_second),
-            _ => parse_duration(text).map(|limit| limit.as_secs_f64()),
-        }
-    }
-
-    fn example(self) -> String {
-        match self {
-            Self::FailureRatio => "write it like `failure_ratio > 5%`".to_owned(),
-            Self::Rps => "write it like `rps < 100/s`".to_owned(),
-            time => format!("write it like `{} > 300ms`", time.name()),
+impl fmt::Display for Quantile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 10_000, self.0 % 10_000);
+        let decimals = format!("{rest:04}");
+        match decimals.trim_end_matches('0') {
+            "" => write!(f, "p{whole}"),
+            decimals => write!(f, "p{whole}.{decimals}"),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+// === ScopeKind, Comparison ===
 
-    #[test]
-    fn conditions_are_read_with_their_units() {
-        for (text, signal, comparison, limit) in [
-            ("failure_ratio > 5%", Signal::FailureRatio, Comparison::Greater, 0.05),
-            ("failure_ratio>=0.5", Signal::FailureRatio, Comparison::GreaterOrEqual, 0.5),
-            ("  p95 < 300ms ", Signal::P95, Comparison::Less, 0.3),
-            ("p999 <= 1m30s", Signal::P999, Comparison::LessOrEqual, 90.0),
-            ("mean > 2", Signal::Mean, Comparison::Greater, 2.0),
-            ("rps < 600/m", Signal::Rps, Comparison::Less, 10.0),
-        ] {
-            let condition = Condition::parse(text).unwrap();
-            assert_eq!((condition.signal, condition.comparison), (signal, comparison), "{text}");
-            assert!((condition.limit - limit).abs() < 1e-12, "{text}");
+impl ScopeKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::User => "user",
+            Self::Task => "task",
+            Self::Check => "check",
         }
-        assert_eq!(Condition::parse("  p95<300ms").unwrap().to_string(), "p95 < 300ms");
     }
+}
 
-    #[test]
-    fn what_is_wrong_is_pointed_at() {
-        for (text, at, message, hint) in [
-            ("", "", "a condition compares a figure with a limit", "failure_ratio > 5%"),
-            ("p95", "p95", "a condition compares a figure with a limit", "p95 > 1s"),
-            ("failure_rate > 5%", "failure_rate", "`failure_rate` is no figure of a run", "did you mean `failure_ratio`?"),
-            ("latency > 5%", "latency", "`latency` is no figure of a run", "there are `failure_ratio`, `p50`"),
-            (" > 5%", ">", "`` is no figure of a run", "there are"),
-            ("p95 == 1s", "==", "`==` is no comparison", "use `<`, `<=`, `>` or `>=`"),
-            ("p95 >", "p95 >", "the limit is missing", "`p95 > 300ms`"),
-            ("p95 > 5%", "5%", "`%` is not a unit of time; use ms, s, m, h or d", "`p95 > 300ms`"),
-            ("failure_ratio > 120%", "120%", "between 0 and 1", "`failure_ratio > 5%`"),
-            ("rps < fast", "fast", "is not a rate", "`rps < 100/s`"),
-        ] {
-            let wrong = Condition::parse(text).unwrap_err();
-            assert_eq!(&text[wrong.at.clone()], at, "{text}");
-            assert!(wrong.message.contains(message) && wrong.hint.contains(hint), "{text}: {wrong:?}");
+impl Comparison {
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
         }
     }
 
-    #[test]
-    fn conditions_hold_or_not() {
-        for (text, figure, holds) in [
-            ("p95 < 1s", 0.9, true),
-            ("p95 < 1s", 1.0, false),
-            ("p95 <= 1s", 1.0, true),
-            ("p95 > 1s", 1.0, false),
-            ("p95 > 1s", 1.1, true),
-            ("p95 >= 1s", 1.0, true),
-        ] {
-            assert_eq!(Condition::parse(text).unwrap().holds(figure), holds, "{text} with {figure}");
-        }
-        assert_eq!(Signal::FailureRatio.format(0.0625), "6.2%");
-        assert_eq!(Signal::P99.format(1.25), "1.25s");
+    /// Whether the limit is the most that is allowed, rather than the least.
+    pub fn is_upper(self) -> bool {
+        matches!(self, Self::Less | Self::LessOrEqual)
     }
 }

@@ -584,10 +584,12 @@ fn the_schema_describes_every_key_and_only_what_there_is() {
         "arrival_rate",
         "start_after",
         "normal_users",
+        "thresholds",
+        "abort",
     ] {
         assert!(seen.contains_key(key), "{key}");
     }
-    for key in ["capture", "thresholds", "data"] {
+    for key in ["capture", "data"] {
         assert!(!seen.contains_key(key), "{key} is not supported yet");
     }
     for reference in references {

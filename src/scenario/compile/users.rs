@@ -72,7 +72,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn line(&self, range: &Range<usize>) -> usize {
+    pub(super) fn line(&self, range: &Range<usize>) -> usize {
         self.source.text.get(..range.start).unwrap_or_default().matches('\n').count() + 1
     }
 

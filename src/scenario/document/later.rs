@@ -4,7 +4,6 @@
 /// Record, key, and what it stands for.
 const LATER: &[(&str, &str, &str)] = &[
     ("Scenario", "data", "feeders (`data`)"),
-    ("Scenario", "thresholds", "thresholds"),
     ("Scenario", "on_failure", "`on_failure`"),
     ("Observe", "soak", "the search for drift (`observe.soak`)"),
     ("Http", "auth", "authentication (`auth`)"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::observe::Observe;
 use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
+use super::threshold::ThresholdForm;
 use super::values::{Any, List, Pairs, Size};
 use super::wait::WaitForm;
 use crate::scenario::threshold::Condition;
@@ -35,6 +36,8 @@ record! {
         warm_up: Duration,
         /// How long a stopping user may take to end its task; then its connection is cut. Default: 30s.
         graceful_stop: Duration,
+        /// What the run has to keep to pass, such as `p95 < 300ms`.
+        thresholds: List<ThresholdForm, true>,
         /// When the generator itself was the bottleneck, so that the run is invalid.
         validity: Validity,
         /// Where metrics, spans and logs of failures go, and what of them.

@@ -9,7 +9,6 @@ use super::node::{Node, Value};
 use super::place::{error_at, inside};
 use super::read::{KeySpec, Read, Reader, record};
 use super::values::{Any, Choice};
-use crate::scenario::threshold::{Condition, Signal};
 
 /// Statuses from the first to the second, both included, and as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,35 +207,6 @@ fn explain(error: &regex::Error, pattern: &str) -> (String, Option<Range<usize>>
         Some(byte(column)..byte(column + line.matches('^').count()))
     });
     (message, at)
-}
-
-// === conditions ===
-
-impl Read for Condition {
-    fn expected() -> String {
-        "a condition such as `failure_ratio > 5%`".to_owned()
-    }
-
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let Some(text) = node.text() else {
-            reader.unexpected(node, &Self::expected());
-            return None;
-        };
-        match Self::parse(text) {
-            Ok(condition) => Some(condition),
-            Err(wrong) => {
-                let place = inside(&reader.source, &node.range, text, wrong.at);
-                let problem = error_at(&reader.source, &place, wrong.message);
-                reader.push(problem.hint(wrong.hint));
-                None
-            }
-        }
-    }
-
-    fn schema(_: &mut Map<String, Json>) -> Json {
-        let signals: Vec<_> = Signal::ALL.iter().map(|signal| signal.name()).collect();
-        json!({"type": "string", "pattern": format!(r"^\s*({})\s*[<>]=?\s*\S+\s*$", signals.join("|"))})
-    }
 }
 
 // === a value or operators ===
