@@ -70,6 +70,7 @@ fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         }
         name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
         name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED => users(family, snapshot),
+        name::THRESHOLD_OK | name::THRESHOLD_VALUE | name::THRESHOLD_LIMIT => thresholds(family, snapshot),
         _ => run(family, snapshot),
     }
 }
@@ -171,6 +172,19 @@ fn users<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     }
 }
 
+fn thresholds<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    for state in &*snapshot.facts.thresholds {
+        let value = match *family.metric {
+            name::THRESHOLD_OK => Some(Value::Integer(state.judgement.is_ok().into())),
+            name::THRESHOLD_VALUE => state.value.map(Value::Float),
+            _ => Some(Value::Float(state.rule.limit)),
+        };
+        if let Some(value) = value {
+            family.push(&[&state.rule.name], [], value);
+        }
+    }
+}
+
 /// The metrics of which a run has one.
 fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     let (facts, totals) = (&snapshot.facts, &snapshot.totals);
@@ -196,6 +210,7 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         }
         name::RUN_START_TIME => Some(Value::Float(facts.run.started_at.unix_seconds())),
         name::RUN_VALID => Some(Value::Integer(facts.valid.into())),
+        name::RUN_PASSED => Some(Value::Integer((facts.valid && facts.passed).into())),
         name::SPANS_EXPORTED => facts.spans.map(|spans| Value::Integer(spans.exported)),
         name::SPANS_DROPPED => {
             for (reason, spans) in facts.spans.iter().flat_map(SpanCounts::by_reason) {

@@ -20,4 +20,5 @@ pub mod pulse;
 pub mod quantiles;
 pub mod shard;
 pub mod snapshot;
+pub mod threshold;
 pub mod totals;

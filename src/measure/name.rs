@@ -4,7 +4,7 @@
 //! known before the start (requests with status 200 and result success, iterations, checks, bytes, redirects, dropped spans
 //! of every reason, and the histograms of successes). The others come when they occur for the first time: other statuses,
 //! failure reasons, the histograms of failures. Gauges that the system does not tell are absent, and so are the counters of
-//! spans in a run without traces.
+//! spans in a run without traces, and the values of thresholds that have no data.
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub const RUN_LABELS: [&str; 2] = ["test", "run_id"];
 
 const REQUEST: &[&str] = &["user", "task", "request", "method", "result"];
 const TASK: &[&str] = &["user", "task", "result"];
+const THRESHOLD: &[&str] = &["threshold"];
 
 pub const REQUEST_DURATION: Metric = Metric {
     name: "otload_request_duration_seconds",
@@ -237,6 +238,34 @@ pub const RUN_VALID: Metric = Metric {
     unit: Unit::None,
     labels: &[],
 };
+pub const RUN_PASSED: Metric = Metric {
+    name: "otload_run_passed",
+    kind: Kind::Gauge,
+    help: "1 while no threshold is broken and the figures can be believed; at the end, whether the run passed.",
+    unit: Unit::None,
+    labels: &[],
+};
+pub const THRESHOLD_OK: Metric = Metric {
+    name: "otload_threshold_ok",
+    kind: Kind::Gauge,
+    help: "1 while the threshold is not broken, 0 when it is, or cannot pass for want of data or of a valid run.",
+    unit: Unit::None,
+    labels: THRESHOLD,
+};
+pub const THRESHOLD_VALUE: Metric = Metric {
+    name: "otload_threshold_value",
+    kind: Kind::Gauge,
+    help: "What the threshold is about, in its own unit: over the run so far, or over the last window.",
+    unit: Unit::None,
+    labels: THRESHOLD,
+};
+pub const THRESHOLD_LIMIT: Metric = Metric {
+    name: "otload_threshold_limit",
+    kind: Kind::Gauge,
+    help: "The limit of the threshold, in its own unit.",
+    unit: Unit::None,
+    labels: THRESHOLD,
+};
 pub const SPANS_EXPORTED: Metric = Metric {
     name: "otload_spans_exported_total",
     kind: Kind::Counter,
@@ -296,6 +325,10 @@ pub const ALL: &[&Metric] = &[
     &RUN_PHASE,
     &RUN_START_TIME,
     &RUN_VALID,
+    &RUN_PASSED,
+    &THRESHOLD_OK,
+    &THRESHOLD_VALUE,
+    &THRESHOLD_LIMIT,
     &SPANS_EXPORTED,
     &SPANS_DROPPED,
     &SERIES,

@@ -11,6 +11,7 @@ use super::catalog::{Catalog, RequestId};
 use super::health::Health;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
+use super::threshold::ThresholdState;
 use super::totals::{Counters, Totals};
 
 /// The merge of shards, and what is known of the run as a whole.
@@ -47,6 +48,10 @@ pub struct Facts {
     pub peak_users: u64,
     /// Whether the figures can be believed so far.
     pub valid: bool,
+    /// Whether no threshold is broken so far.
+    pub passed: bool,
+    /// All thresholds, in the order of the file.
+    pub thresholds: Arc<[ThresholdState]>,
     /// The generator's health now, and the worst of each figure.
     pub health: Health,
     pub worst_health: Health,
@@ -120,6 +125,8 @@ impl Facts {
             measured: Duration::ZERO,
             peak_users: 0,
             valid: true,
+            passed: true,
+            thresholds: Arc::default(),
             health: Health::default(),
             worst_health: Health::default(),
             series_limit,

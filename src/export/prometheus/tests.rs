@@ -18,10 +18,12 @@ use crate::measure::health::Health;
 use crate::measure::name;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
+use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
 use crate::trace::queue::SpanCounts;
 use crate::trace::{SpanId, TraceId};
+use crate::units::Quantity;
 
 mod exemplars;
 
@@ -36,6 +38,7 @@ fn catalog() -> Catalog {
     catalog.add_group("Driver", "look", "both");
     catalog.add_check(cars, "status");
     catalog.add_check(again, "status");
+    catalog.add_threshold("p95 < 300ms");
     catalog
 }
 
@@ -97,9 +100,26 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         saturated: false,
     };
     facts.spans = Some(SpanCounts { exported: 1234, dropped: [5, 0, 6, 0, 0, 0, 0], queued: 7 });
+    facts.thresholds = [broken()].into();
+    facts.passed = false;
     let mut snapshot = Snapshot::empty(&catalog, facts);
     snapshot.add(&mut shard, Detail::Totals);
     snapshot
+}
+
+fn broken() -> ThresholdState {
+    let rule = ThresholdRule {
+        name: "p95 < 300ms".into(),
+        that: "p95 < 300ms".into(),
+        scope: "all requests".into(),
+        quantity: Quantity::Seconds,
+        comparison: "<",
+        limit: 0.3,
+        over: None,
+        after: Duration::ZERO,
+        abort: false,
+    };
+    ThresholdState { judgement: Judgement::Broken, value: Some(0.512), ..ThresholdState::new(Arc::new(rule)) }
 }
 
 fn text_of(snapshot: &Snapshot, format: Format) -> String {
@@ -203,6 +223,21 @@ fn at_the_start_successes_are_zero_and_failures_absent() {
     }
     assert!(!text.contains("otload_request_failures_total"));
     assert!(!text.contains("duration_seconds_count{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",user=\"Driver\",task=\"look\",request=\"GET /cars\",method=\"GET\",result=\"failure\""));
+}
+
+#[test]
+fn a_threshold_without_data_has_no_value_and_is_not_broken_yet() {
+    let line = |name: &str| format!("{name}{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",threshold=\"p95 < 300ms\"}} ");
+    let mut snapshot = snapshot();
+    snapshot.facts.thresholds = [ThresholdState::new(broken().rule)].into();
+    for (passed, valid, run) in [(true, true, 1), (false, true, 0), (true, false, 0)] {
+        (snapshot.facts.passed, snapshot.facts.valid) = (passed, valid);
+        let text = text_of(&snapshot, Format::Text);
+        assert!(text.contains(&format!("{}1\n", line("otload_threshold_ok"))), "{text}");
+        assert!(text.contains(&format!("{}0.3\n", line("otload_threshold_limit"))), "{text}");
+        assert!(!text.contains("otload_threshold_value"), "{text}");
+        assert!(text.contains(&format!("otload_run_passed{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\"}} {run}\n")), "{text}");
+    }
 }
 
 #[test]

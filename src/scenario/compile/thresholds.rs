@@ -13,6 +13,7 @@ use crate::scenario::document::place::inside;
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::threshold::{Text, ThresholdForm};
 use crate::scenario::document::values::List;
+use crate::scenario::plan::Crew;
 use crate::scenario::threshold::{Comparison, Requests, Scope, ScopeKind, Signal, Threshold, Written};
 use crate::units::{Quantity, format_duration};
 
@@ -91,7 +92,7 @@ impl Compiler<'_> {
     /// Finds windows and delays that are longer than the run.
     fn can_be_judged(&mut self, that: &Placed<Text>, written: &Written, after: Duration, load: Option<&Compiled>) {
         let Some(load) = load else { return };
-        let ends: Option<Vec<Duration>> = load.crews.iter().map(|crew| crew.end()).collect();
+        let ends: Option<Vec<Duration>> = load.crews.iter().map(Crew::end).collect();
         let Some(end) = ends.and_then(|ends| ends.into_iter().max()) else { return };
         let measured = format_duration(end.saturating_sub(load.warm_up));
         let first = written.over.unwrap_or_default().max(after);

@@ -235,8 +235,8 @@ fn quantile(name: &str) -> Option<Result<Quantile, (String, String)>> {
         None => (digits, ""),
     };
     match whole.parse::<u32>() {
-        Ok(100) if decimals.chars().all(|c| c == '0') => return refuse("write `max`"),
-        Ok(0) if decimals.chars().all(|c| c == '0') => return refuse("write `min`"),
+        Ok(100) if decimals.chars().all(|c| c == '0') => refuse("write `max`"),
+        Ok(0) if decimals.chars().all(|c| c == '0') => refuse("write `min`"),
         Ok(whole) if whole < 100 && decimals.len() <= 4 => {
             let decimals: u32 = format!("{decimals:0<4}").parse().ok()?;
             Some(Ok(Quantile(whole * 10_000 + decimals)))
