@@ -12,11 +12,11 @@ use pin_project_lite::pin_project;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use super::supervisor::Mode;
+use super::orders::{Mode, Orders};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::load::Decision;
+use crate::load::{Course, Decision};
 use crate::measure::catalog::UserId;
 use crate::measure::totals::UserState;
 
@@ -41,37 +41,36 @@ pub(super) struct Started {
 pub(super) struct Stopping(VecDeque<(Instant, Started)>);
 
 /// Starts and stops users as the closed profile of a crew says, until the load is over and the last user has ended.
-pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut mode: watch::Receiver<Mode>) {
+pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch::Receiver<Orders>) {
     let (plan, state, part) = (&context.plan.crews[crew], &context.crews[crew], context.part_of(crew));
     let mut present: Vec<Started> = Vec::new();
     let mut stopping = Stopping::default();
-    let mut broke_at = None;
-    let Some(mut load) = plan.profile.curve(broke_at) else { return };
+    let mut course = Course::default();
+    let Some(mut load) = plan.profile.curve(&course) else { return };
     let mut ending = false;
-    let start_of_time = context.start_of(crew);
     loop {
-        // The supervisor is gone: nobody would read what is measured.
-        let command = if mode.has_changed().is_err() { Mode::Cut } else { *mode.borrow_and_update() };
-        if command == Mode::Cut {
+        let (mode, told) = context.heed(&mut orders, crew);
+        if mode == Mode::Cut {
             present.iter().for_each(|user| user.task.abort());
             stopping.cut();
             state.wait_for_the_last().await;
             return;
         }
-        if context.run.broke_at(crew) != broke_at {
-            broke_at = context.run.broke_at(crew);
-            load = plan.profile.curve(broke_at).unwrap_or(load);
+        if told != course {
+            course = told;
+            load = plan.profile.curve(&course).unwrap_or(load);
         }
         let now = clock::now();
-        let elapsed = now.saturating_duration_since(start_of_time);
+        let (start_of_time, elapsed) = (context.start_of(crew), context.elapsed(crew, now));
         let exhausted = state.iterations.get() == Some(0);
-        ending |= command == Mode::Stop || (exhausted && state.alive.get() == 0);
-        let decision = match load.decide(elapsed, present.len() as u32, part) {
+        ending |= mode == Mode::Stop || (exhausted && state.alive.get() == 0);
+        let decision = match elapsed.map(|elapsed| load.decide(elapsed, present.len() as u32, part)) {
             _ if ending => Decision::Done,
-            _ if now < start_of_time => Decision::WaitUntil(Duration::ZERO),
+            _ if context.is_paused() => Decision::Idle,
+            None => Decision::WaitUntil(Duration::ZERO),
             // The users that are at work end their tasks; nobody new comes.
-            Decision::Start { .. } | Decision::Stop if exhausted => Decision::Idle,
-            decision => decision,
+            Some(Decision::Start { .. } | Decision::Stop) if exhausted => Decision::Idle,
+            Some(decision) => decision,
         };
         let mut wake = None;
         match decision {
@@ -84,7 +83,7 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut mode: watch::
                             context.clone(),
                             handle.clone(),
                             user,
-                            plan.first_slot + slot,
+                            context.number(crew, slot),
                             start_of_time + due,
                         ));
                         present.push(start(context, handle, user.live()));
@@ -115,7 +114,7 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut mode: watch::
         let wake = [wake, stopping.deadline(now)].into_iter().flatten().min();
         tokio::select! {
             () = until(context, wake) => {}
-            _ = mode.changed() => {}
+            _ = orders.changed() => {}
             // Only an ending worker, or one that runs out of iterations, cares that somebody has ended.
             () = state.ended.notified(), if ending || state.iterations.get().is_some() => {}
         }

@@ -3,10 +3,10 @@
 //! they run but the immutable plan.
 //!
 //! ```text
-//!  supervisor ──watch: Run / Stop / Cut──▶ worker thread × n
-//!                                           lifecycle: asks the profile, starts and stops users      (closed loads)
-//!                                           pool: hands arrivals to free users, makes more of them   (open loads)
-//!                                             └ user × m: task → steps → request → checks ─▶ shard ◀─ snapshots
+//!  supervisor ──watch: Orders──▶ worker thread × n
+//!                                 lifecycle: asks the profile, starts and stops users      (closed loads)
+//!                                 pool: hands arrivals to free users, makes more of them   (open loads)
+//!                                   └ user × m: task → steps → request → checks ─▶ shard ◀─ snapshots
 //! ```
 //!
 //! A user's life, as `otload_users` shows it:
@@ -17,12 +17,14 @@
 //! | waiting | its task ended, and it has a wait time or no next arrival | the wait is over, a task arrived |
 //! | stopping | the profile wants fewer users, or the run ends | its task and `on_stop` end, or `graceful_stop` is over |
 //!
-//! A user that waits is stopped at once; one that runs ends its task first. What is still in flight when a user is cut
+//! While the run is paused no task begins and nobody comes or goes: tasks that are under way end, and then their users wait. A
+//! user that waits is stopped at once; one that runs ends its task first. What is still in flight when a user is cut
 //! off is counted as a failure with the reason `cancelled`, for the target may have seen it.
 
 mod checks;
 mod lifecycle;
 mod once;
+mod orders;
 mod pacing;
 mod pool;
 mod request;
@@ -37,5 +39,6 @@ mod tests;
 
 pub use checks::CheckResult;
 pub use once::{Seen, run_once};
-pub use supervisor::{Engine, Mode, Options, mask, perform};
+pub use orders::{Mode, Orders, Pauses};
+pub use supervisor::{Engine, Options, mask, perform};
 pub use tracing::Tracing;

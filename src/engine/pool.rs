@@ -19,11 +19,11 @@ use std::task::Poll;
 use tokio::sync::watch;
 
 use super::lifecycle::{Handle, Started, Stopping, start, until};
-use super::supervisor::Mode;
+use super::orders::{Mode, Orders};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::load::Open;
+use crate::load::{Course, Open};
 use crate::measure::totals::UserState;
 use crate::random::Random;
 
@@ -57,27 +57,49 @@ struct Pool<'a> {
 const STREAMS: u64 = 1 << 32;
 
 /// Starts tasks as the open load of a crew says, until it is over and the last user has ended.
-pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut mode: watch::Receiver<Mode>) {
+pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut orders: watch::Receiver<Orders>) {
     let part = context.part_of(crew);
-    let start_of_time = context.start_of(crew);
     let random = Random::new(context.run.seed, STREAMS + ((crew as u64) << 16) + u64::from(part.index));
-    let mut arrivals = load.arrivals(part, random).peekable();
+    let mut arrivals = load.arrivals(part, random);
+    let mut course = Course::default();
     let mut pool = Pool::new(context, crew, part.count(load.max_users()) as usize);
-    let end = load.end().map(|end| start_of_time + end);
-    'told: while command(&mut mode) == Mode::Run {
+    'told: loop {
+        let (mode, told) = context.heed(&mut orders, crew);
+        if mode != Mode::Run {
+            break;
+        }
+        // Both move with each pause.
+        let start_of_time = context.start_of(crew);
+        let end = load.end().map(|end| start_of_time + end);
+        if told != course {
+            course = told;
+            if let Some((steered, at)) = context.plan.crews[crew].profile.arrivals(&course).zip(course.since()) {
+                // Up to then by the old rule, also if this comes late.
+                while let Some(arrival) = arrivals.peek().filter(|arrival| arrival.due <= at && !context.is_paused()) {
+                    pool.arrived(arrival.number, start_of_time + arrival.due, clock::now());
+                    arrivals.next();
+                }
+                arrivals.steer(&steered);
+            }
+        }
         // One future for many turns: entering and leaving the channel's list at each of ten thousand arrivals a second costs.
-        let mut changed = pin!(mode.changed());
+        let mut changed = pin!(orders.changed());
         loop {
-            // All that is due is started on this wake.
             let now = clock::now();
-            while let Some(arrival) = arrivals.next_if(|arrival| start_of_time + arrival.due <= now) {
-                pool.arrived(arrival.number, start_of_time + arrival.due, now);
+            let mut next = None;
+            if !context.is_paused() {
+                // All that is due is started on this wake.
+                while let Some(arrival) = arrivals.peek().filter(|arrival| start_of_time + arrival.due <= now) {
+                    pool.arrived(arrival.number, start_of_time + arrival.due, now);
+                    arrivals.next();
+                }
+                let due = arrivals.peek().map(|arrival| start_of_time + arrival.due);
+                if due.is_none() && end.is_some_and(|end| end <= now) {
+                    break 'told;
+                }
+                next = due.or(end);
             }
-            let next = arrivals.peek().map(|arrival| start_of_time + arrival.due);
-            if next.is_none() && end.is_some_and(|end| end <= now) {
-                break 'told;
-            }
-            let wake = [next.or(end), pool.stopping.deadline(now)].into_iter().flatten().min();
+            let wake = [next, pool.stopping.deadline(now)].into_iter().flatten().min();
             let mut sleep = pin!(until(context, wake));
             let told = poll_fn(|cx| match sleep.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(false),
@@ -88,12 +110,7 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut 
             }
         }
     }
-    pool.end(mode).await;
-}
-
-/// What the workers are told now. When the supervisor is gone nobody would read what is measured.
-fn command(mode: &mut watch::Receiver<Mode>) -> Mode {
-    if mode.has_changed().is_err() { Mode::Cut } else { *mode.borrow_and_update() }
+    pool.end(orders).await;
 }
 
 // === impl Pool ===
@@ -134,7 +151,7 @@ impl<'a> Pool<'a> {
     fn start(&mut self, kind: usize, at: usize, due: Instant) {
         let plan = &self.context.plan;
         let handle = Handle::new(plan.users[kind].id, self.crew);
-        let slot = plan.crews[self.crew].first_slot + self.context.part_of(self.crew).slot(at as u32);
+        let slot = self.context.number(self.crew, self.context.part_of(self.crew).slot(at as u32));
         let place =
             Rc::new(Place { handle: handle.clone(), due: Cell::new(Some(due)), number: at, free: self.free.clone(), kind });
         let user = Box::new(User::new(self.context.clone(), handle.clone(), kind, slot, due));
@@ -143,21 +160,21 @@ impl<'a> Pool<'a> {
     }
 
     /// Nothing more arrives: free users stop at once, the others when they have ended their task.
-    async fn end(mut self, mut mode: watch::Receiver<Mode>) {
+    async fn end(mut self, mut orders: watch::Receiver<Orders>) {
         let (context, state) = (self.context, &self.context.crews[self.crew]);
         let now = clock::now();
         for (_, user) in self.places.drain(..).flatten() {
             self.stopping.add(context, user, now);
         }
         while state.alive.get() > 0 {
-            if command(&mut mode) == Mode::Cut {
+            if context.heed(&mut orders, self.crew).0 == Mode::Cut {
                 self.stopping.cut();
                 return state.wait_for_the_last().await;
             }
             let deadline = self.stopping.deadline(clock::now());
             tokio::select! {
                 () = until(context, deadline) => {}
-                _ = mode.changed() => {}
+                _ = orders.changed() => {}
                 () = state.ended.notified() => {}
             }
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use super::lifecycle::Handle;
+use super::orders::{Mode, Orders};
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::user::User;
@@ -18,7 +19,7 @@ use super::worker::{self, Context, lock};
 use crate::clock::{self, Instant};
 use crate::diagnostic::Diagnostic;
 use crate::http::Client;
-use crate::load::Part;
+use crate::load::{Course, Part, Steering, Wish};
 use crate::measure::catalog::UserId;
 use crate::measure::shard::Shard;
 use crate::scenario::plan::{Plan, Step};
@@ -34,24 +35,12 @@ pub struct Options {
     pub tracing: Arc<Tracing>,
 }
 
-/// What the workers are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Run,
-    /// End tasks, then end.
-    Stop,
-    /// End now.
-    Cut,
-}
-
 /// Facts of a run that workers share.
 pub(super) struct RunFacts {
     /// What templates of all users see.
     pub shared: Arc<Shared>,
     pub seed: u64,
     pub started: Instant,
-    /// When each crew's target broke, in its own time.
-    broke: Vec<OnceLock<Duration>>,
     secrets: Vec<String>,
     users: AtomicI64,
     peak_users: AtomicI64,
@@ -61,7 +50,7 @@ pub(super) struct RunFacts {
 pub struct Engine {
     run: Arc<RunFacts>,
     shards: Vec<Arc<Mutex<Shard>>>,
-    mode: watch::Sender<Mode>,
+    orders: watch::Sender<Orders>,
     /// Closes when the last worker has ended.
     ended: mpsc::Receiver<()>,
     threads: Vec<thread::JoinHandle<()>>,
@@ -84,14 +73,14 @@ impl Engine {
         started: Instant,
     ) -> Result<Self, Diagnostic> {
         let run = Arc::new(RunFacts::new(&plan, &options.run_id, options.seed, started));
-        let (mode, _) = watch::channel(Mode::Run);
+        let (orders, _) = watch::channel(Orders::new(plan.crews.len()));
         let (ending, ended) = mpsc::channel(1);
         let mut shards: Vec<_> = (0..options.workers).map(|_| Arc::new(Mutex::new(Shard::new(&plan.catalog)))).collect();
         shards.push(extra);
         let mut engine = Self {
             run,
             shards,
-            mode,
+            orders,
             ended,
             threads: Vec::new(),
             runtimes: Vec::new(),
@@ -110,7 +99,7 @@ impl Engine {
         };
         let (plan, run, client) = (self.plan.clone(), self.run.clone(), self.client.clone());
         let shard = self.shards[part.index as usize].clone();
-        let mode = self.mode.subscribe();
+        let orders = self.orders.subscribe();
         let (built, runtime) = std::sync::mpsc::sync_channel(1);
         let body = move || {
             // A local runtime lives and dies in its thread; only its handle leaves it.
@@ -122,7 +111,7 @@ impl Engine {
             runtime.block_on(async move {
                 // Inside, because the timer belongs to this runtime.
                 let context = Rc::new(Context::new(plan, run, client, shard, part, Timer::new()));
-                worker::work(context, mode).await;
+                worker::work(context, orders).await;
             });
             drop(ending);
         };
@@ -140,15 +129,44 @@ impl Engine {
 
     /// Tells the workers. Only ever goes from `Run` to `Stop` to `Cut`.
     pub fn tell(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.orders.send_modify(|orders| orders.mode = mode);
+    }
+
+    /// What the workers are told, now and later.
+    pub fn orders(&self) -> watch::Receiver<Orders> {
+        self.orders.subscribe()
+    }
+
+    /// No task begins from here on. Says whether that is news.
+    pub fn pause(&self) -> bool {
+        self.orders.send_if_modified(|orders| orders.pauses.begin(clock::now()))
+    }
+
+    /// Goes on where it was paused. Says whether it was.
+    pub fn resume(&self) -> bool {
+        self.orders.send_if_modified(|orders| orders.pauses.end(clock::now()))
+    }
+
+    /// Steers a crew's load from this moment on. Answers with what that means; nothing if the load is of the other kind.
+    pub fn steer(&self, crew: usize, wish: Wish) -> Option<Steering> {
+        let of = self.plan.crews.get(crew)?;
+        let mut steering = None;
+        self.orders.send_if_modified(|orders| {
+            steering = orders.steer(crew, of, self.run.started, clock::now(), wish);
+            steering.is_some()
+        });
+        steering
     }
 
     /// Tells the workers that a crew's target broke at `at` of the crew's time: its load falls. Only the first time counts.
     pub fn broke(&self, crew: usize, at: Duration) {
-        if self.run.break_off(crew, at) {
-            // The same as before, but all look up.
-            self.mode.send_modify(|_| {});
-        }
+        self.orders.send_if_modified(|orders| match orders.courses.get(crew).copied() {
+            Some(course @ Course { broke_at: None, .. }) => {
+                orders.set_course(crew, Course { broke_at: Some(at), ..course });
+                true
+            }
+            _ => false,
+        });
     }
 
     /// Arrivals that found no free user so far.
@@ -226,20 +244,10 @@ impl RunFacts {
             shared: Arc::new(shared),
             seed,
             started,
-            broke: plan.crews.iter().map(|_| OnceLock::new()).collect(),
             secrets: plan.secrets.clone(),
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
         }
-    }
-
-    /// Says whether it is the first time.
-    pub(super) fn break_off(&self, crew: usize, at: Duration) -> bool {
-        self.broke.get(crew).is_some_and(|broke| broke.set(at).is_ok())
-    }
-
-    pub(super) fn broke_at(&self, crew: usize) -> Option<Duration> {
-        self.broke.get(crew).and_then(OnceLock::get).copied()
     }
 
     pub(super) fn users_changed(&self, by: i64) {

@@ -2,6 +2,8 @@
 //! transport answers after a fixed delay and touches no network. So an hour of load takes milliseconds and every count is
 //! exact.
 
+mod steering;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,19 +12,21 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::supervisor::{Mode, RunFacts};
+use super::orders::{Mode, Orders};
+use super::supervisor::RunFacts;
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::worker::{self, Context};
 use crate::clock;
 use crate::diagnostic::Source;
 use crate::http::{Client, TransportKind};
-use crate::load::Part;
+use crate::load::{Course, Part, Wish};
 use crate::measure::measured::Measured;
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use crate::reason::Reason;
 use crate::scenario::{self, Overrides, plan::Plan};
+use crate::units::Rate;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -37,7 +41,7 @@ fn plan(yaml: &str) -> Arc<Plan> {
 /// A worker in virtual time, whose requests take `delay`.
 struct Bench {
     context: Rc<Context>,
-    mode: watch::Sender<Mode>,
+    orders: watch::Sender<Orders>,
     /// How long the worker lived.
     took: Cell<Duration>,
 }
@@ -64,13 +68,17 @@ impl Bench {
         let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
         Self {
             context: Rc::new(Context::new(plan.clone(), run, (client, Tracing::off()), shard, part, Timer::coarse())),
-            mode: watch::channel(Mode::Run).0,
+            orders: watch::channel(Orders::new(plan.crews.len())).0,
             took: Cell::default(),
         }
     }
 
     fn elapsed(&self) -> Duration {
         self.took.get()
+    }
+
+    fn tell(&self, mode: Mode) {
+        self.orders.send_modify(|orders| orders.mode = mode);
     }
 
     async fn at(&self, since_start: Duration) {
@@ -117,9 +125,9 @@ fn virtually<F: Future<Output = ()>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let bench = Rc::new(Bench::new(plan, target.into(), part));
-        let mode = bench.mode.subscribe();
+        let orders = bench.orders.subscribe();
         let work = async {
-            worker::work(bench.context.clone(), mode).await;
+            worker::work(bench.context.clone(), orders).await;
             bench.took.set(clock::now() - bench.context.run.started);
         };
         tokio::join!(work, test(bench.clone()));
@@ -139,7 +147,7 @@ fn an_hour_of_stages_follows_the_schedule_to_the_user() {
             let at = minute * 60 * SECOND + SECOND / 2;
             bench.at(at).await;
             let [running, waiting, stopping] = bench.users();
-            assert_eq!(running + waiting, u64::from(profile.users_at(at, None)), "minute {minute}");
+            assert_eq!(running + waiting, u64::from(profile.users_at(at, &Course::default())), "minute {minute}");
             assert!(stopping <= 1, "minute {minute}: {stopping} still stopping");
         }
     });
@@ -229,7 +237,7 @@ fn a_stop_ends_waiting_users_at_once_and_lets_tasks_end() {
     let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
         bench.at(SECOND * 43 / 10).await;
         assert_eq!(bench.users(), [2, 2, 0]);
-        bench.mode.send_replace(Mode::Stop);
+        bench.tell(Mode::Stop);
         bench.at(SECOND * 45 / 10).await;
         assert_eq!(bench.users(), [0, 0, 2], "those in a task are stopping; the waiting ones have said goodbye and gone");
     });
@@ -255,10 +263,10 @@ fn a_second_interrupt_ends_at_once() {
     let plan = plan("users: [{name: u, tasks: [{get: /slow}]}]\nload: {users: 5}");
     let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |bench| async move {
         bench.at(SECOND).await;
-        bench.mode.send_replace(Mode::Stop);
+        bench.tell(Mode::Stop);
         bench.at(2 * SECOND).await;
         assert_eq!(bench.users(), [0, 0, 5]);
-        bench.mode.send_replace(Mode::Cut);
+        bench.tell(Mode::Cut);
     });
     assert_eq!(bench.elapsed(), 2 * SECOND);
     assert_eq!(bench.measured().all.failures, 5);
@@ -426,19 +434,19 @@ fn an_open_load_stops_and_is_cut_like_any_other() {
     );
     let bench = virtually(&plan, SECOND / 20, Part::WHOLE, |bench| async move {
         bench.at(10 * SECOND + SECOND / 100).await;
-        bench.mode.send_replace(Mode::Stop);
+        bench.tell(Mode::Stop);
     });
     let counts = bench.requests();
     assert_eq!((counts["GET /a"], counts["GET /b"]), (101, 101), "whoever has begun ends its task, and nobody begins");
     assert_eq!(bench.elapsed(), Duration::from_millis(11_100));
     let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |bench| async move {
         bench.at(SECOND + SECOND / 100).await;
-        bench.mode.send_replace(Mode::Stop);
+        bench.tell(Mode::Stop);
     });
     assert_eq!((bench.elapsed(), bench.measured().all.failures), (Duration::from_millis(3010), 11), "cut after two seconds");
     let bench = virtually(&plan, 60 * SECOND, Part::WHOLE, |bench| async move {
         bench.at(SECOND + SECOND / 100).await;
-        bench.mode.send_replace(Mode::Cut);
+        bench.tell(Mode::Cut);
     });
     assert_eq!((bench.elapsed(), bench.measured().all.failures), (Duration::from_millis(1010), 11));
 }
@@ -479,8 +487,8 @@ fn a_stress_that_breaks_falls_recovers_and_ends() {
             bench.at(at * SECOND + SECOND / 20).await;
             assert_eq!(bench.users()[..2].iter().sum::<u64>(), users, "at {at} s");
         }
-        bench.context.run.break_off(0, 25 * SECOND);
-        bench.mode.send_modify(|_| {});
+        let broke = Course { broke_at: Some(25 * SECOND), steering: None };
+        bench.orders.send_modify(|orders| orders.set_course(0, broke));
         bench.at(25 * SECOND + SECOND / 2).await;
         assert_eq!(bench.users()[..2].iter().sum::<u64>(), 2);
         bench.at(54 * SECOND).await;

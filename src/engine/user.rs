@@ -74,15 +74,20 @@ impl User {
             self.task(user.on_start_task, &user.on_start).await;
         }
         let crew = &context.crews[self.handle.crew];
-        while !self.handle.is_stopping() && crew.take_iteration() {
-            let (began, before) = (self.due, self.due);
+        loop {
+            self.hold().await;
+            if self.handle.is_stopping() || !crew.take_iteration() {
+                break;
+            }
+            let (began, before, paused) = (self.due, self.due, context.paused());
             let task = self.context.next_task(user, &mut self.position, &mut self.random);
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
             let idle = self.due == before;
             if crew.iterations.get() != Some(0) {
-                self.wait(user, began, idle).await;
+                // A schedule that counts from the task's start does not count a pause that came since.
+                self.wait(user, began + (context.paused() - paused), idle).await;
             }
         }
         if !user.on_stop.is_empty() {
@@ -106,6 +111,8 @@ impl User {
             if !std::mem::take(&mut first) {
                 self.due = due;
             }
+            // Handed over before the pause, while `on_start` was under way.
+            self.hold().await;
             let task = self.context.next_task(user, &mut self.position, &mut self.random);
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
@@ -180,9 +187,46 @@ impl User {
         }
         self.due = over;
         self.handle.enter(&self.context, UserState::Waiting);
-        tokio::select! {
-            () = self.context.timer.sleep_until(over) => self.handle.enter(&self.context, UserState::Running),
-            () = self.handle.stopped() => self.due = clock::now(),
+        let mut paused = self.context.paused();
+        loop {
+            tokio::select! {
+                () = self.context.timer.sleep_until(self.due) => {}
+                () = self.handle.stopped() => return self.due = clock::now(),
+            }
+            if self.context.is_paused() {
+                self.resumed().await;
+            }
+            // While the run stood still, so did the wait.
+            let more = self.context.paused() - paused;
+            (self.due, paused) = (self.due + more, paused + more);
+            if more.is_zero() || self.handle.is_stopping() {
+                break;
+            }
         }
+        self.handle.enter(&self.context, UserState::Running);
+    }
+
+    /// Before a task: waits while the run is paused. What is due afterwards is so much later, and not late.
+    async fn hold(&mut self) {
+        if !self.context.is_paused() || self.handle.is_stopping() {
+            return;
+        }
+        let paused = self.context.paused();
+        self.handle.enter(&self.context, UserState::Waiting);
+        self.resumed().await;
+        self.handle.enter(&self.context, UserState::Running);
+        self.due += self.context.paused() - paused;
+    }
+
+    /// Returns when the run goes on, or the user is to stop. Boxed, because it is rare and a future has room for all that it may
+    /// wait for.
+    async fn resumed(&self) {
+        Box::pin(async {
+            tokio::select! {
+                () = self.context.resumed() => {}
+                () = self.handle.stopped() => {}
+            }
+        })
+        .await;
     }
 }

@@ -9,10 +9,11 @@ use tokio::sync::{Notify, watch};
 
 use super::timer::Timer;
 use super::tracing::Tracing;
-use super::{lifecycle, pool, supervisor::Mode, supervisor::RunFacts};
+use super::orders::{Mode, Orders, Pauses};
+use super::{lifecycle, pool, supervisor::RunFacts};
 use crate::clock::{self, Instant};
 use crate::http::{Client, Prepared};
-use crate::load::{Part, Profile};
+use crate::load::{Course, Part, Profile};
 use crate::measure::catalog::{TaskId, UserId};
 use crate::measure::shard::Shard;
 use crate::measure::totals::UserState;
@@ -30,6 +31,9 @@ pub(super) struct Context {
     /// This worker's part of each crew of the plan.
     pub crews: Vec<CrewState>,
     pub timer: Timer,
+    /// As of the last look at the orders.
+    pauses: Cell<Pauses>,
+    resumed: Notify,
     /// The heads of requests that are the same each time, by the step's number.
     prepared: Vec<Option<Prepared>>,
     choosers: Vec<Chooser>,
@@ -63,18 +67,18 @@ pub(super) struct Position {
 const LOOP_PROBE: Duration = Duration::from_millis(100);
 
 /// The whole life of a worker.
-pub(super) async fn work(context: Rc<Context>, mode: watch::Receiver<Mode>) {
+pub(super) async fn work(context: Rc<Context>, orders: watch::Receiver<Orders>) {
     let driver = tokio::task::spawn_local({
         let context = context.clone();
         async move { context.timer.drive().await }
     });
     let probe = tokio::task::spawn_local(probe(context.clone()));
     let crews = (0..context.plan.crews.len()).map(|crew| {
-        let (context, mode) = (context.clone(), mode.clone());
+        let (context, orders) = (context.clone(), orders.clone());
         tokio::task::spawn_local(async move {
             match context.plan.crews[crew].profile {
-                Profile::Open(ref load) => pool::follow(&context, crew, load, mode).await,
-                _ => lifecycle::follow(&context, crew, mode).await,
+                Profile::Open(ref load) => pool::follow(&context, crew, load, orders).await,
+                _ => lifecycle::follow(&context, crew, orders).await,
             }
         })
     });
@@ -132,7 +136,8 @@ impl Context {
                 prepared[step.number] = Some(client.prepare(&step.method, url, &step.headers));
             }
         });
-        Self { plan, run, client, tracing, shard, part, crews, timer, prepared, choosers }
+        let (pauses, resumed) = (Cell::default(), Notify::new());
+        Self { plan, run, client, tracing, shard, part, crews, timer, pauses, resumed, prepared, choosers }
     }
 
     /// The step's head, if it never changes.
@@ -146,9 +151,62 @@ impl Context {
         part_of(self.part, crew)
     }
 
-    /// When a crew's time begins.
+    /// What is said now: whether to go on, and what has become of a crew's load. When the supervisor is gone nobody would read
+    /// what is measured.
+    ///
+    /// Whoever of this worker hears of a pause first, or of its end, does so for all.
+    pub(super) fn heed(&self, orders: &mut watch::Receiver<Orders>, crew: usize) -> (Mode, Course) {
+        if orders.has_changed().is_err() {
+            return (Mode::Cut, Course::default());
+        }
+        let orders = orders.borrow_and_update();
+        let before = self.pauses.replace(orders.pauses);
+        if before.are_on() && before != orders.pauses {
+            self.resumed.notify_waiters();
+        }
+        (orders.mode, orders.courses.get(crew).copied().unwrap_or_default())
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.pauses.get().are_on()
+    }
+
+    /// For how long the run has stood still so far.
+    pub(super) fn paused(&self) -> Duration {
+        let pauses = self.pauses.get();
+        // Mostly without a look at the clock.
+        if pauses.are_on() { pauses.until(clock::now()) } else { pauses.over() }
+    }
+
+    /// Returns when the pause that is on has ended.
+    pub(super) async fn resumed(&self) {
+        let this = self.pauses.get();
+        while self.is_paused() && self.pauses.get() == this {
+            self.resumed.notified().await;
+        }
+    }
+
+    /// When a crew's time began, as if it had never stood still.
     pub(super) fn start_of(&self, crew: usize) -> Instant {
-        self.run.started + self.plan.crews[crew].start_after
+        self.run.started + self.plan.crews[crew].start_after + self.pauses.get().over()
+    }
+
+    /// Where a crew's time is; nowhere before it has begun.
+    pub(super) fn elapsed(&self, crew: usize, now: Instant) -> Option<Duration> {
+        self.pauses.get().elapsed(self.run.started, now).checked_sub(self.plan.crews[crew].start_after)
+    }
+
+    /// The number of a crew's user: those of all crews are numbered through, up to the most that the plan has. Who comes on top
+    /// of these has a number beyond them.
+    pub(super) fn number(&self, crew: usize, slot: u32) -> u32 {
+        let (plan, peak) = (&self.plan, self.plan.crews[crew].profile.peak());
+        match slot.checked_sub(peak) {
+            None => plan.crews[crew].first_slot + slot,
+            Some(beyond) => {
+                let all: u32 = plan.crews.iter().map(|crew| crew.profile.peak()).sum();
+                all.wrapping_add(beyond.wrapping_mul(plan.crews.len() as u32)).wrapping_add(crew as u32)
+            }
+        }
     }
 
     /// The index of a user's next task.

@@ -71,6 +71,23 @@ impl Closed {
         Self { ramps: ramps.collect(), end: Some(end) }
     }
 
+    /// From `at` on: `from` users become `to`, the first of whom comes or goes at once, the others at the spawn rate; all at
+    /// once without one.
+    pub(super) fn steered(at: Duration, from: u32, to: u32, spawn_rate: Option<Rate>, end: Option<Duration>) -> Self {
+        let jump = |start, from, to| Ramp { start, length: Duration::ZERO, from, to };
+        let mut ramps = vec![jump(Duration::ZERO, from, from)];
+        match spawn_rate {
+            Some(rate) if rate.per_second() > 0.0 && from.abs_diff(to) > 1 => {
+                let first = if to > from { from + 1 } else { from - 1 };
+                let seconds = f64::from(first.abs_diff(to)) / rate.per_second();
+                let length = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+                ramps.extend([jump(at, from, first), Ramp { start: at, length, from: first, to }]);
+            }
+            _ => ramps.push(jump(at, from, to)),
+        }
+        Self { ramps, end }
+    }
+
     /// When the load ends by itself.
     pub fn end(&self) -> Option<Duration> {
         self.end

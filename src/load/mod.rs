@@ -18,19 +18,21 @@
 //! | `closed.rs` | users over time: a constant number, stages |
 //! | `shapes.rs` | `spike`, `stress`, `soak`, as users over time |
 //! | `open.rs` | arrivals: a constant rate, stages; even or Poisson |
+//! | `course.rs` | what becomes of a load that is steered by hand, or whose target breaks |
 //! | `preview.rs` | the curve, drawn |
 
 mod closed;
+mod course;
 mod open;
 mod preview;
 mod shapes;
 
 pub use closed::{Closed, Stage};
+pub use course::{Course, Steering, Wish};
 pub use open::{Arrival, Arrivals, Open, RateStage, Spacing};
 pub use preview::draw;
 pub use shapes::{Soak, Spike, Step, Stress};
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// When a crew's users or tasks start.
@@ -140,33 +142,6 @@ impl Profile {
         match self {
             Self::Closed { iterations, .. } => *iterations,
             Self::Stress(_) | Self::Open(_) => None,
-        }
-    }
-
-    /// The curve of users, given when the target broke; none of an open load.
-    pub fn curve(&self, broke_at: Option<Duration>) -> Option<Cow<'_, Closed>> {
-        match self {
-            Self::Closed { users, .. } => Some(Cow::Borrowed(users)),
-            Self::Stress(stress) => Some(Cow::Owned(stress.curve(broke_at))),
-            Self::Open(_) => None,
-        }
-    }
-
-    /// The number of users that should be there at `elapsed`; of an open load the most that may be.
-    pub fn users_at(&self, elapsed: Duration, broke_at: Option<Duration>) -> u32 {
-        match self {
-            Self::Closed { users, .. } => users.users_at(elapsed),
-            Self::Stress(stress) => stress.users_at(elapsed, broke_at),
-            Self::Open(open) if open.trend(elapsed) == Trend::Over => 0,
-            Self::Open(open) => open.max_users(),
-        }
-    }
-
-    pub fn trend(&self, elapsed: Duration, broke_at: Option<Duration>) -> Trend {
-        match self {
-            Self::Closed { users, .. } => users.trend(elapsed),
-            Self::Stress(stress) => stress.trend(elapsed, broke_at),
-            Self::Open(open) => open.trend(elapsed),
         }
     }
 }

@@ -76,9 +76,10 @@ pub struct Arrivals {
     given: u64,
     /// What the integral has to pass for the next one; only for Poisson.
     sum: f64,
-    /// The leg that the last one was in.
+    /// The leg that the next one is in.
     leg: usize,
     last: Duration,
+    upcoming: Option<Arrival>,
 }
 
 // === impl Open ===
@@ -107,6 +108,14 @@ impl Open {
             }
         }
         Self { legs, end: Some(start), spacing, max_users }
+    }
+
+    /// From `at` on, until when there should have been `planned` arrivals: this rate, to the same end.
+    pub(super) fn steered(&self, at: Duration, rate: Rate, planned: f64) -> Self {
+        let length = self.end.map_or(f64::INFINITY, |end| end.saturating_sub(at).as_secs_f64());
+        let rate = rate.per_second();
+        let leg = Leg { start: at, length, from: rate, to: rate, before: nearly_whole(planned) };
+        Self { legs: vec![leg], ..*self }
     }
 
     /// When the load ends by itself.
@@ -158,8 +167,10 @@ impl Open {
     /// The arrivals of `part`. Even ones are dealt out in turn; Poisson ones are as many independent streams as there are
     /// parts, which together are one Poisson stream again. `random` is only drawn from for the latter.
     pub fn arrivals(&self, part: Part, random: Random) -> Arrivals {
-        let mut arrivals = Arrivals { load: self.clone(), part, random, given: 0, sum: 0.0, leg: 0, last: Duration::ZERO };
+        let (load, last) = (self.clone(), Duration::ZERO);
+        let mut arrivals = Arrivals { load, part, random, given: 0, sum: 0.0, leg: 0, last, upcoming: None };
         arrivals.step();
+        arrivals.look();
         arrivals
     }
 
@@ -194,7 +205,7 @@ impl Leg {
 
     /// Arrivals in all of it; infinite if it has no end.
     fn whole(&self) -> f64 {
-        if self.length == 0.0 { 0.0 } else { (self.from + self.to) / 2.0 * self.length }
+        if self.length == 0.0 || self.from + self.to == 0.0 { 0.0 } else { (self.from + self.to) / 2.0 * self.length }
     }
 
     /// The inverse: how many seconds after its start there have been `count` arrivals. Of the two forms of a quadratic's
@@ -226,23 +237,37 @@ fn seconds(seconds: f64) -> Duration {
 // === impl Arrivals ===
 
 impl Arrivals {
+    /// The next one.
+    pub fn peek(&self) -> Option<Arrival> {
+        self.upcoming
+    }
+
+    /// Goes on by another rule: those that were given count, and what comes next is due when `load` says. None is given twice
+    /// or left out, also if this part hears of the change later than the others.
+    pub fn steer(&mut self, load: &Open) {
+        (self.load, self.leg) = (load.clone(), 0);
+        self.look();
+    }
+
     /// What the integral has to pass for the arrival after this one.
     fn step(&mut self) {
         if self.load.spacing == Spacing::Poisson {
             self.sum += self.random.exponential() * f64::from(self.part.of);
         }
     }
-}
 
-impl Iterator for Arrivals {
-    type Item = Arrival;
-
-    fn next(&mut self) -> Option<Arrival> {
+    /// Finds the next one.
+    fn look(&mut self) {
         let number = self.given * u64::from(self.part.of) + u64::from(self.part.index);
         let count = match self.load.spacing {
             Spacing::Even => number as f64,
             Spacing::Poisson => self.sum,
         };
+        self.upcoming = self.due(count).map(|due| Arrival { number, due: due.max(self.last) });
+    }
+
+    /// When the integral passes `count`.
+    fn due(&mut self, count: f64) -> Option<Duration> {
         let legs = &self.load.legs;
         while legs.get(self.leg + 1).is_some_and(|next| count >= next.before) {
             self.leg += 1;
@@ -253,13 +278,21 @@ impl Iterator for Arrivals {
             return None;
         }
         let due = leg.start.saturating_add(seconds(leg.seconds_to(count - leg.before)));
-        if self.load.end.is_some_and(|end| due >= end) || due == Duration::MAX {
-            return None;
-        }
-        self.last = self.last.max(due);
+        let over = self.load.end.is_some_and(|end| due >= end) || due == Duration::MAX;
+        (!over).then_some(due)
+    }
+}
+
+impl Iterator for Arrivals {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let arrival = self.upcoming?;
+        self.last = arrival.due;
         self.given += 1;
         self.step();
-        Some(Arrival { number, due: self.last })
+        self.look();
+        Some(arrival)
     }
 }
 
@@ -371,6 +404,7 @@ mod tests {
         let mut arrivals = load.arrivals(Part::WHOLE, Random::new(0, 0));
         // A year later.
         arrivals.given = 10_000 * 31_536_000;
+        arrivals.look();
         assert_eq!(arrivals.next().unwrap().due, 31_536_000 * SECOND);
         let gap = arrivals.next().unwrap().due - 31_536_000 * SECOND;
         assert!(gap.abs_diff(Duration::from_micros(100)) < Duration::from_nanos(10), "{gap:?}");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::Profile;
+use super::{Course, Profile};
 use crate::units::format_duration;
 
 const WIDTH: u32 = 60;
@@ -24,7 +24,7 @@ pub fn draw(profile: &Profile) -> String {
         let at = span.mul_f64(f64::from(column) / f64::from(WIDTH));
         match profile {
             Profile::Open(open) => open.rate_at(at),
-            _ => f64::from(profile.users_at(at, None)),
+            _ => f64::from(profile.users_at(at, &Course::default())),
         }
     };
     let label = top.len().max(5);

@@ -40,8 +40,10 @@ pub enum Detail {
 pub struct Facts {
     pub run: Arc<RunInfo>,
     pub phase: Phase,
-    /// Since the start.
+    /// Since the start, without pauses.
     pub elapsed: Duration,
+    /// For how long the run has been paused.
+    pub paused: Duration,
     /// Since the end of the warm-up: what rates of the summary are relative to.
     pub measured: Duration,
     /// The most users there were at once.
@@ -84,6 +86,7 @@ pub enum Phase {
     Steady,
     RampDown,
     Done,
+    Paused,
 }
 
 /// What came between two snapshots.
@@ -99,7 +102,7 @@ pub struct Interval {
 // === Phase ===
 
 impl Phase {
-    pub const ALL: [Self; 5] = [Self::WarmUp, Self::Ramp, Self::Steady, Self::RampDown, Self::Done];
+    pub const ALL: [Self; 6] = [Self::WarmUp, Self::Ramp, Self::Steady, Self::RampDown, Self::Done, Self::Paused];
 
     /// As the label `phase` carries it.
     pub fn name(self) -> &'static str {
@@ -109,6 +112,7 @@ impl Phase {
             Self::Steady => "steady",
             Self::RampDown => "ramp_down",
             Self::Done => "done",
+            Self::Paused => "paused",
         }
     }
 }
@@ -122,6 +126,7 @@ impl Facts {
             run,
             phase,
             elapsed: Duration::ZERO,
+            paused: Duration::ZERO,
             measured: Duration::ZERO,
             peak_users: 0,
             valid: true,

@@ -22,8 +22,9 @@ struct Summary<'a> {
     labels: BTreeMap<&'a str, &'a str>,
     /// RFC 3339, UTC.
     started_at: String,
-    /// The whole run.
+    /// The whole run, without pauses.
     duration_seconds: f64,
+    paused_seconds: f64,
     /// Without the warm-up: what all figures below are about.
     measured_seconds: f64,
     valid: bool,
@@ -151,6 +152,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         labels: facts.run.labels.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
         started_at: facts.run.started_at.rfc3339(),
         duration_seconds: facts.elapsed.as_secs_f64(),
+        paused_seconds: facts.paused.as_secs_f64(),
         measured_seconds: measured.seconds,
         valid: outcome.valid,
         invalid_reasons: &outcome.invalid_reasons,

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::Job;
 use crate::clock::{self, Instant};
 use crate::control::server::Answers;
-use crate::engine::Engine;
+use crate::engine::{Engine, Mode, Orders, Pauses};
 use crate::export::prometheus::{self, Format};
 use crate::http::Client;
 use crate::judge::validity::Look;
@@ -40,9 +40,10 @@ struct State {
     extra: Arc<Mutex<Shard>>,
     /// Unknown during setup.
     started: Option<Instant>,
-    stopping: bool,
-    /// When each crew's target broke, in its own time.
-    broke: Vec<Option<Duration>>,
+    /// What the workers are told; once there are any.
+    orders: Option<watch::Receiver<Orders>>,
+    /// How many the plan has.
+    crews: usize,
     load_ended: Option<Instant>,
     finished: bool,
     reading: Option<Reading>,
@@ -75,8 +76,8 @@ impl Live {
             shards: vec![extra.clone()],
             extra,
             started: None,
-            stopping: false,
-            broke: vec![None; plan.crews.len()],
+            orders: None,
+            crews: plan.crews.len(),
             load_ended: None,
             finished: false,
             reading: None,
@@ -95,21 +96,13 @@ impl Live {
         let mut state = self.state();
         state.shards = engine.shards().to_vec();
         state.started = Some(engine.started());
+        state.orders = Some(engine.orders());
         // Setup is over: the load's time counts from here.
         state.facts.run =
             Arc::new(RunInfo { started_at: clock::timestamp_of(engine.started()), ..RunInfo::clone(&state.facts.run) });
         let loads = vec![Default::default(); engine.shards().len() - 1];
         state.reading = Some(Reading::take(engine.started(), loads));
         state.busy = engine.busy();
-    }
-
-    /// A crew's target broke at `at` of the crew's time.
-    pub(super) fn broke(&self, crew: usize, at: Duration) {
-        self.state().broke[crew] = Some(at);
-    }
-
-    pub(super) fn stopping(&self) {
-        self.state().stopping = true;
     }
 
     /// The last user has ended: rates are over the time until here, without teardown.
@@ -205,11 +198,13 @@ impl Live {
             state.facts.elapsed = state.elapsed();
             state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
             state.facts.phase = self.phase(&state);
-            let over = state.started.is_none() || state.stopping || state.load_ended.is_some();
+            state.facts.paused = state.paused();
+            let over = state.started.is_none() || state.is_stopping() || state.load_ended.is_some();
+            let courses = state.orders().courses;
             let mut connections = state.connections;
             let mut extra = state.extra.lock().unwrap_or_else(PoisonError::into_inner);
-            for (crew, broke_at) in self.plan.crews.iter().zip(&state.broke) {
-                let wanted = if over { 0 } else { crew.users_at(state.facts.elapsed, *broke_at) };
+            for (crew, course) in self.plan.crews.iter().zip(&*courses) {
+                let wanted = if over { 0 } else { crew.users_at(state.facts.elapsed, course) };
                 for (user, count) in crew.users.iter().zip(crew.counts(wanted)) {
                     extra.users_target(self.plan.users[*user].id, count);
                 }
@@ -230,10 +225,12 @@ impl Live {
             return Phase::Done;
         }
         let elapsed = state.elapsed();
-        let trends = self.plan.crews.iter().zip(&state.broke).filter_map(|(crew, broke_at)| crew.trend(elapsed, *broke_at));
+        let orders = state.orders();
+        let trends = self.plan.crews.iter().zip(&*orders.courses).filter_map(|(crew, course)| crew.trend(elapsed, course));
         // Before the first crew begins, the run is on its way.
         match trends.reduce(Trend::beside).unwrap_or(Trend::Rising) {
-            _ if state.stopping || state.load_ended.is_some() => Phase::RampDown,
+            _ if orders.mode != Mode::Run || state.load_ended.is_some() => Phase::RampDown,
+            _ if orders.pauses.are_on() => Phase::Paused,
             Trend::Over | Trend::Falling => Phase::RampDown,
             _ if elapsed < self.plan.warm_up => Phase::WarmUp,
             Trend::Rising => Phase::Ramp,
@@ -277,9 +274,29 @@ impl Answers for Live {
 // === State ===
 
 impl State {
+    /// The time of the load, which stands still in a pause.
     fn elapsed(&self) -> Duration {
-        let now = self.load_ended.unwrap_or_else(clock::now);
-        self.started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started))
+        self.started.map_or(Duration::ZERO, |started| self.pauses().elapsed(started, self.now()))
+    }
+
+    fn paused(&self) -> Duration {
+        self.pauses().until(self.now())
+    }
+
+    fn now(&self) -> Instant {
+        self.load_ended.unwrap_or_else(clock::now)
+    }
+
+    fn pauses(&self) -> Pauses {
+        self.orders.as_ref().map(|orders| orders.borrow().pauses).unwrap_or_default()
+    }
+
+    fn orders(&self) -> Orders {
+        self.orders.as_ref().map_or_else(|| Orders::new(self.crews), |orders| orders.borrow().clone())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.borrow().mode != Mode::Run)
     }
 }
 

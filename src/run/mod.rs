@@ -254,7 +254,6 @@ impl<'a> Conductor<'a> {
                 () = signals.next() => {
                     mode = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
                     engine.tell(mode);
-                    self.live.stopping();
                     if mode == Mode::Stop {
                         let grace = format_duration(self.job.plan.graceful_stop);
                         eprintln!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once");
@@ -290,7 +289,6 @@ impl<'a> Conductor<'a> {
         if self.stresses.any() {
             for (crew, at, note) in self.stresses.look(&self.live.snapshot()) {
                 engine.broke(crew, at);
-                self.live.broke(crew, at);
                 if !self.job.quiet {
                     eprintln!("{note}");
                 }

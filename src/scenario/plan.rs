@@ -10,7 +10,7 @@ use url::Url;
 use crate::diagnostic::Source;
 use crate::export::otlp::settings::Observe;
 use crate::http::settings::Settings;
-use crate::load::{Profile, Trend};
+use crate::load::{Course, Profile, Trend};
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
@@ -331,14 +331,14 @@ impl Crew {
         self.mix.counts(users, self.users.len())
     }
 
-    /// Where it stands at `elapsed` of the run, given when its target broke; nowhere before it has begun.
-    pub fn trend(&self, elapsed: Duration, broke_at: Option<Duration>) -> Option<Trend> {
-        Some(self.profile.trend(elapsed.checked_sub(self.start_after)?, broke_at))
+    /// Where it stands at `elapsed` of the run, given what became of it; nowhere before it has begun.
+    pub fn trend(&self, elapsed: Duration, course: &Course) -> Option<Trend> {
+        Some(self.profile.trend(elapsed.checked_sub(self.start_after)?, course))
     }
 
     /// How many users it should have at `elapsed` of the run; of an open load, the most that there may be.
-    pub fn users_at(&self, elapsed: Duration, broke_at: Option<Duration>) -> u32 {
-        elapsed.checked_sub(self.start_after).map_or(0, |elapsed| self.profile.users_at(elapsed, broke_at))
+    pub fn users_at(&self, elapsed: Duration, course: &Course) -> u32 {
+        elapsed.checked_sub(self.start_after).map_or(0, |elapsed| self.profile.users_at(elapsed, course))
     }
 }
 

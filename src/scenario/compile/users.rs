@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Compiler;
 use super::steps::Around;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::load::Profile;
 use crate::measure::catalog::UserId;
 use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Order as OrderForm, Task as TaskForm, UserType as UserForm};
@@ -305,7 +306,7 @@ impl Compiler<'_> {
     pub(super) fn never_there(&mut self, scenario: &Scenario, plan: &Plan) {
         let mut present = vec![false; plan.users.len()];
         // Of arrivals there are enough for everybody.
-        let Some(crew) = plan.crews.first().filter(|crew| crew.profile.curve(None).is_some()) else { return };
+        let Some(crew) = plan.crews.first().filter(|crew| !matches!(crew.profile, Profile::Open(_))) else { return };
         let peak = crew.profile.peak();
         (0..plan.users.len()).filter(|at| !crew.users.contains(at)).for_each(|at| present[at] = true);
         for at in (0..peak.min(20_000)).filter_map(|slot| crew.user_of(u64::from(slot))) {
