@@ -122,7 +122,10 @@ mod tests {
         let mut pauses = Pauses::default();
         assert_eq!(pauses.elapsed(start, at(2)), 2 * second);
         assert!(pauses.begin(at(2)) && !pauses.begin(at(3)), "the second one is the same pause");
-        assert_eq!((pauses.elapsed(start, at(4)), pauses.until(at(4)), pauses.moment(start, 3 * second)), (2 * second, 2 * second, None));
+        assert_eq!(
+            (pauses.elapsed(start, at(4)), pauses.until(at(4)), pauses.moment(start, 3 * second)),
+            (2 * second, 2 * second, None)
+        );
         assert!(pauses.end(at(5)) && !pauses.end(at(6)));
         assert_eq!((pauses.elapsed(start, at(6)), pauses.until(at(6))), (3 * second, 3 * second));
         assert_eq!(pauses.moment(start, 3 * second), Some(at(6)));

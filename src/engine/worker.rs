@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::orders::{Mode, Orders, Pauses};
 use super::timer::Timer;
 use super::tracing::Tracing;
-use super::orders::{Mode, Orders, Pauses};
 use super::{lifecycle, pool, supervisor::RunFacts};
 use crate::clock::{self, Instant};
 use crate::http::{Client, Prepared};

@@ -209,6 +209,7 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
             None
         }
         name::RUN_START_TIME => Some(Value::Float(facts.run.started_at.unix_seconds())),
+        name::ANNOTATIONS => Some(Value::Integer(facts.annotations)),
         name::RUN_VALID => Some(Value::Integer(facts.valid.into())),
         name::RUN_PASSED => Some(Value::Integer((facts.valid && facts.passed).into())),
         name::SPANS_EXPORTED => facts.spans.map(|spans| Value::Integer(spans.exported)),

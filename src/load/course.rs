@@ -88,7 +88,9 @@ impl Profile {
     /// The rate of arrivals; none of a closed load.
     pub fn arrivals(&self, course: &Course) -> Option<Cow<'_, Open>> {
         match (self, course.steering) {
-            (Self::Open(open), Some(Steering::Arrivals { at, rate, planned })) => Some(Cow::Owned(open.steered(at, rate, planned))),
+            (Self::Open(open), Some(Steering::Arrivals { at, rate, planned })) => {
+                Some(Cow::Owned(open.steered(at, rate, planned)))
+            }
             (Self::Open(open), _) => Some(Cow::Borrowed(open)),
             _ => None,
         }
@@ -178,7 +180,10 @@ mod tests {
         arrivals.steer(&open);
         let after: Vec<_> = arrivals.map(|arrival| (arrival.number, arrival.due.as_millis())).collect();
         assert_eq!(before, (0..10).collect::<Vec<_>>());
-        assert_eq!(after, [1075, 1325, 1575, 1825, 2075, 2325, 2575, 2825].into_iter().zip(10..).map(|(due, n)| (n, due)).collect::<Vec<_>>());
+        assert_eq!(
+            after,
+            [1075, 1325, 1575, 1825, 2075, 2325, 2575, 2825].into_iter().zip(10..).map(|(due, n)| (n, due)).collect::<Vec<_>>()
+        );
         assert_eq!((open.rate_at(2 * SECOND), open.end()), (4.0, Some(3 * SECOND)));
         // Nothing at all, and some again.
         let none = steered(&profile, SECOND * 2, course, Wish::Arrivals(rate(0.0)));

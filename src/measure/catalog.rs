@@ -157,7 +157,7 @@ impl Catalog {
     /// | group | a histogram × 2 results |
     /// | user | 3 states, 1 target, 1 of arrivals dropped |
     /// | threshold | whether it holds, its value and its limit |
-    /// | run | the lag's histogram and 19 of its own (health, phase, info, verdicts, connections, budget) |
+    /// | run | the lag's histogram and 21 of its own (health, phase, annotations, info, verdicts, connections, budget) |
     /// | run | 1 of spans exported, a counter of spans dropped for each reason: without traces too, of which the catalog does not know |
     ///
     /// The one assumption: a request gets one status for each result, beside the 200 that is there from the start. Each
@@ -183,8 +183,8 @@ impl Catalog {
     }
 }
 
-/// Connections 2, generator 5, clamped 1, info 1, phases 5, start 1, valid 1, passed 1, budget 2; and spans.
-const RUN_SERIES: usize = 19 + 1 + Dropped::ALL.len();
+/// Connections 2, generator 5, clamped 1, info 1, phases 6, annotations 1, start 1, valid 1, passed 1, budget 2; and spans.
+const RUN_SERIES: usize = 21 + 1 + Dropped::ALL.len();
 
 /// Where `item` is in the list; appended when it is not there yet.
 fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_budget_counts_every_series() {
         let mut catalog = Catalog::default();
-        assert_eq!(catalog.series(), 21 + 19 + 8);
+        assert_eq!(catalog.series(), 21 + 21 + 8);
         let first = catalog.add_request("U", "t", "GET /a", "GET");
         // The same name in another task shares its byte counters and its check's counters.
         let second = catalog.add_request("U", "u", "GET /a", "GET");
@@ -237,6 +237,6 @@ mod tests {
         catalog.add_group("U", "t", "g");
         catalog.add_threshold("p95 < 1s");
         catalog.add_threshold("p99 < 1s");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 19 + 8);
+        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 21 + 8);
     }
 }

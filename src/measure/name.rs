@@ -224,6 +224,13 @@ pub const RUN_PHASE: Metric = Metric {
     unit: Unit::None,
     labels: &["phase"],
 };
+pub const ANNOTATIONS: Metric = Metric {
+    name: "otload_annotations_total",
+    kind: Kind::Counter,
+    help: "Remarks on the run that were made while it ran; the summary has their texts.",
+    unit: Unit::None,
+    labels: &[],
+};
 pub const RUN_START_TIME: Metric = Metric {
     name: "otload_run_start_time_seconds",
     kind: Kind::Gauge,
@@ -324,6 +331,7 @@ pub const ALL: &[&Metric] = &[
     &RUN_INFO,
     &RUN_PHASE,
     &RUN_START_TIME,
+    &ANNOTATIONS,
     &RUN_VALID,
     &RUN_PASSED,
     &THRESHOLD_OK,

@@ -57,6 +57,8 @@ pub struct Facts {
     /// The generator's health now, and the worst of each figure.
     pub health: Health,
     pub worst_health: Health,
+    /// How many remarks were made.
+    pub annotations: u64,
     /// The budget of time series, which [`Catalog::series`] has to keep.
     pub series_limit: u64,
     /// What became of the spans of this run; `None` without traces.
@@ -134,6 +136,7 @@ impl Facts {
             thresholds: Arc::default(),
             health: Health::default(),
             worst_health: Health::default(),
+            annotations: 0,
             series_limit,
             spans: None,
         }

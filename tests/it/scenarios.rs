@@ -244,7 +244,11 @@ fn the_command_line_goes_before_the_file() {
     assert_eq!(plan.name, "small", "the file's name without folder and extension");
     assert_eq!(plan.host.unwrap().as_str(), "https://example.com:8443/");
     assert_eq!((plan.crews[0].profile.peak(), plan.crews[0].profile.end()), (20, Some(Duration::from_secs(30))));
-    assert_eq!(plan.crews[0].profile.users_at(Duration::from_millis(1100), &otload::load::Course::default()), 5, "one at once, then four a second");
+    assert_eq!(
+        plan.crews[0].profile.users_at(Duration::from_millis(1100), &otload::load::Course::default()),
+        5,
+        "one at once, then four a second"
+    );
     assert_eq!(plan.sha256.len(), 64);
 }
 

@@ -197,7 +197,7 @@ fn a_paused_run_stops_and_is_cut() {
         ));
         for mode in [Mode::Stop, Mode::Cut] {
             let bench = virtually(&plan, SECOND / 10, Part::WHOLE, |bench| async move {
-                bench.at(2 * SECOND).await;
+                bench.at(Duration::from_millis(2150)).await;
                 bench.pause();
                 bench.at(10 * SECOND).await;
                 bench.tell(mode);
