@@ -1,3 +1,4 @@
-//! What to think of a run: whether its figures can be believed.
+//! What to think of a run: whether its figures can be believed, and whether it gets worse.
 
+pub mod drift;
 pub mod validity;

@@ -20,5 +20,6 @@ pub mod pulse;
 pub mod quantiles;
 pub mod shard;
 pub mod snapshot;
+pub mod soak;
 pub mod threshold;
 pub mod totals;

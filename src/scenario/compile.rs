@@ -13,6 +13,7 @@
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the loads, warm-up and graceful stop |
 //! | `observe.rs` | where telemetry goes |
+//! | `soak.rs` | what counts as getting worse |
 //! | `thresholds.rs` | what the run has to keep, and the names in it |
 //! | `validity.rs` | when the generator was the bottleneck |
 
@@ -23,6 +24,7 @@ mod naming;
 mod observe;
 mod request;
 mod settings;
+mod soak;
 mod steps;
 mod tags;
 mod text;
@@ -143,6 +145,7 @@ impl<'a> Compiler<'a> {
         let users = self.users(&scenario.users);
         let load = self.load(scenario, &users);
         let validity = self.validity(&scenario.validity);
+        let soak = self.soak_limits(&scenario.observe);
         let observe = self.observe(&scenario.observe, &variables);
         let secrets = self.secrets(scenario);
         let thresholds = self.thresholds(&scenario.thresholds, load.as_ref());
@@ -164,6 +167,7 @@ impl<'a> Compiler<'a> {
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
             validity,
+            soak,
             thresholds,
             observe,
             catalog: Arc::new(std::mem::take(&mut self.catalog)),

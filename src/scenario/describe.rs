@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::plan::{
-    Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, Step, Task, TextRule, Threshold, UserType, ValidityLimits,
-    ValueRule, Wait,
+    Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, SoakLimits, Step, Task, TextRule, Threshold, UserType,
+    ValidityLimits, ValueRule, Wait,
 };
 use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
 use crate::load::{self, Profile, Spacing};
@@ -104,6 +104,9 @@ impl Description<'_> {
         self.line(1, &format!("stopping  a user may take {} to end its task", format_duration(plan.graceful_stop)));
         if plan.validity != ValidityLimits::default() {
             self.line(1, &format!("validity  {}", validity_of(&plan.validity)));
+        }
+        if plan.soak != SoakLimits::default() {
+            self.line(1, &format!("soak      {}", soak_of(&plan.soak)));
         }
         if let Some((timeout, redirects)) = self.common.bounds {
             self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
@@ -311,6 +314,12 @@ fn validity_of(limits: &ValidityLimits) -> String {
         format_duration(*schedule_lag),
         format_duration(*busy_for)
     )
+}
+
+fn soak_of(limits: &SoakLimits) -> String {
+    let SoakLimits { window, min_change, fail_on_regression } = limits;
+    let fails = if *fail_on_regression { "; a run that gets worse fails" } else { "" };
+    format!("worse from {min_change} on, in windows of {}{fails}", format_duration(*window))
 }
 
 /// What is said of `observe`. Headers are not: their values are secrets.

@@ -41,6 +41,8 @@ pub struct Plan {
     /// How long a stopping user may take to end its task.
     pub graceful_stop: Duration,
     pub validity: ValidityLimits,
+    /// What counts as getting worse in a long run.
+    pub soak: SoakLimits,
     /// What the run has to keep to pass.
     pub thresholds: Vec<Threshold>,
     /// Where telemetry is sent.
@@ -65,6 +67,17 @@ pub struct ValidityLimits {
     pub busy_for: Duration,
     /// The share of arrivals that may find no user.
     pub dropped: Ratio,
+}
+
+/// What is accepted of a long run that changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SoakLimits {
+    /// How long the windows are at first that are compared.
+    pub window: Duration,
+    /// A change that is not larger is accepted, however certain.
+    pub min_change: Ratio,
+    /// Whether a run that gets worse has failed.
+    pub fail_on_regression: bool,
 }
 
 /// User types that follow one load together.
@@ -269,6 +282,14 @@ impl Default for ValidityLimits {
             busy_for: Duration::from_secs(10),
             dropped: Ratio::THOUSANDTH,
         }
+    }
+}
+
+// === impl SoakLimits ===
+
+impl Default for SoakLimits {
+    fn default() -> Self {
+        Self { window: Duration::from_secs(60), min_change: Ratio::TENTH, fail_on_regression: false }
     }
 }
 

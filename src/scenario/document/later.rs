@@ -5,7 +5,6 @@
 const LATER: &[(&str, &str, &str)] = &[
     ("Scenario", "data", "feeders (`data`)"),
     ("Scenario", "on_failure", "`on_failure`"),
-    ("Observe", "soak", "the search for drift (`observe.soak`)"),
     ("Http", "auth", "authentication (`auth`)"),
     ("UserType", "on_failure", "`on_failure`"),
     ("Step", "capture", "captures"),

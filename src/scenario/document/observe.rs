@@ -17,6 +17,20 @@ record! {
         otlp_metrics: OtlpMetrics,
         /// A log record for each failed request, by OTLP.
         otlp_logs: OtlpLogs,
+        /// What counts as getting worse in a long run.
+        soak: ObserveSoak,
+    }
+}
+
+record! {
+    /// What counts as getting worse in a long run: a trend in the windows of its steady phase.
+    struct ObserveSoak {
+        /// A change from the beginning to the end that is not larger is accepted. Default: 10%.
+        min_change: Ratio,
+        /// How long the windows are that are compared; 30 at least are needed. Default: 60s.
+        window: Duration,
+        /// Whether a run that gets worse has failed, with exit code 1. Default: false.
+        fail_on_regression: bool,
     }
 }
 

@@ -1,0 +1,178 @@
+//! Whether a long run gets worse: windows of the steady phase are compared with each other, for each request and signal. What
+//! is found is a matter of two questions, both to be answered with yes: is there a trend beyond chance (`drift/trend.rs`), and
+//! is the change larger than what is accepted?
+//!
+//! ```text
+//!  each second   look: steady? the window full? ─▶ a cell for each request        Quantiles::since
+//!  now and then  judge: of each signal          ─▶ p, change, slope               after every eighth more
+//!                all p values together          ─▶ regressed                      Benjamini and Hochberg, 1995
+//! ```
+//!
+//! What is judged is one steady stretch: when users or rate change, what came before can no longer be compared, and another
+//! begins. The findings are those of the longest.
+
+pub mod findings;
+pub mod series;
+pub mod trend;
+mod wave;
+
+use std::sync::Arc;
+
+use crate::measure::catalog::{Catalog, RequestId};
+use crate::measure::quantiles::Quantiles;
+use crate::measure::snapshot::{Phase, Snapshot};
+use crate::measure::soak::Soak;
+use crate::scenario::plan::SoakLimits;
+use findings::judge;
+use series::{Cell, Windows};
+use trend::{FEWEST, Workspace};
+
+/// One who watches a run.
+#[derive(Debug)]
+pub struct Watch {
+    limits: SoakLimits,
+    /// By name: what several tasks call the same is one series of windows.
+    names: Vec<(String, Vec<RequestId>)>,
+    windows: Windows,
+    /// Where the current window began; `None` while the run is not steady.
+    from: Option<Mark>,
+    judged_at: usize,
+    space: Workspace,
+    /// Of the longest stretch so far, this one included.
+    found: Arc<Soak>,
+    news: bool,
+}
+
+/// The state of a run where a window begins.
+#[derive(Debug)]
+struct Mark {
+    elapsed: f64,
+    epoch: u32,
+    users: u64,
+    /// Requests, failures and response times of each name.
+    counts: Vec<(u64, u64, Quantiles)>,
+}
+
+// === Watch ===
+
+impl Watch {
+    pub fn new(limits: SoakLimits, catalog: &Catalog) -> Self {
+        let mut names: Vec<(String, Vec<RequestId>)> = Vec::new();
+        for (at, name) in catalog.requests.iter().enumerate() {
+            let id = RequestId(u32::try_from(at).unwrap_or(u32::MAX));
+            match names.iter_mut().find(|(known, _)| *known == name.request) {
+                Some((_, ids)) => ids.push(id),
+                None => names.push((name.request.clone(), vec![id])),
+            }
+        }
+        let windows = Windows::new(names.len(), limits.window.as_secs_f64());
+        Self { limits, names, windows, from: None, judged_at: 0, space: Workspace::default(), found: Arc::default(), news: false }
+    }
+
+    /// A look at a snapshot with `Detail::Full`; to be called about once a second. Whether something new has been found.
+    pub fn look(&mut self, now: &Snapshot) -> bool {
+        let users = now.totals.users_target.iter().sum();
+        let steady = now.facts.phase == Phase::Steady;
+        if !steady || self.from.as_ref().is_some_and(|from| from.users != users || from.epoch != now.epoch()) {
+            self.leave();
+        }
+        let elapsed = now.facts.elapsed.as_secs_f64();
+        match self.from.take() {
+            None if !steady => {}
+            Some(from) if elapsed - from.elapsed < self.windows.seconds() => self.from = Some(from),
+            from => {
+                let mark = self.mark(now, users);
+                if let Some(from) = from {
+                    let seconds = mark.elapsed - from.elapsed;
+                    let cells = mark.counts.iter().zip(&from.counts).map(|(now, before)| Cell::between(before, now, seconds));
+                    self.windows.push(cells, now.facts.health.resident_bytes.map(|bytes| bytes as f64));
+                    self.judge_if_due();
+                }
+                self.from = Some(mark);
+            }
+        }
+        std::mem::take(&mut self.news)
+    }
+
+    /// Judges what there is, at the end of a run; whether something new has been found.
+    pub fn end(&mut self) -> bool {
+        if self.windows.len() > self.judged_at {
+            self.judge_now();
+        }
+        std::mem::take(&mut self.news)
+    }
+
+    pub fn found(&self) -> &Arc<Soak> {
+        &self.found
+    }
+
+    /// The run is no longer what it was.
+    fn leave(&mut self) {
+        if self.from.take().is_some() {
+            if self.windows.len() > self.judged_at {
+                self.judge_now();
+            }
+            self.windows.clear(self.limits.window.as_secs_f64());
+            self.judged_at = 0;
+        }
+    }
+
+    fn mark(&self, now: &Snapshot, users: u64) -> Mark {
+        let counts = self.names.iter().map(|(_, ids)| {
+            let (mut requests, mut failures, mut times) = (0, 0, Quantiles::default());
+            for id in ids {
+                let counted =
+                    now.totals.requests.get(id.index()).map_or((0, 0), |totals| totals.counters.requests_and_failures());
+                requests += counted.0;
+                failures += counted.1;
+                times.add(now.times_of(*id)[0]);
+            }
+            (requests, failures, times)
+        });
+        Mark { elapsed: now.facts.elapsed.as_secs_f64(), epoch: now.epoch(), users, counts: counts.collect() }
+    }
+
+    /// After each eighth that is new: what is found does not change faster, and judging takes some time for many requests.
+    fn judge_if_due(&mut self) {
+        let windows = self.windows.len();
+        // When windows were just joined there are fewer than at the last time.
+        if windows < self.judged_at {
+            self.judged_at /= 2;
+        }
+        if windows >= FEWEST && windows * 8 >= self.judged_at * 9 {
+            self.judge_now();
+        }
+    }
+
+    fn judge_now(&mut self) {
+        self.judged_at = self.windows.len();
+        let found =
+            judge(&self.windows, self.names.iter().map(|(name, _)| name.as_str()), self.limits.min_change.get(), &mut self.space);
+        let seconds = |soak: &Soak| soak.windows as f64 * soak.window_seconds;
+        if !found.drifts.is_empty() && seconds(&found) >= seconds(&self.found) {
+            self.found = Arc::new(found);
+            self.news = true;
+        }
+    }
+}
+
+impl Cell {
+    fn between(before: &(u64, u64, Quantiles), now: &(u64, u64, Quantiles), seconds: f64) -> Self {
+        let times = now.2.since(&before.2);
+        Self {
+            seconds,
+            requests: now.0.saturating_sub(before.0) as f64,
+            failures: now.1.saturating_sub(before.1) as f64,
+            p50: times.at(0.5).unwrap_or(0.0),
+            p99: times.at(0.99).unwrap_or(0.0),
+        }
+    }
+}
+
+#[cfg(test)]
+use crate::random::Random;
+
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;

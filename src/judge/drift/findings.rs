@@ -1,0 +1,100 @@
+//! From windows to findings: each signal of each request, and then all of them together.
+
+use std::ops::Range;
+
+use super::series::{Cell, Windows};
+use super::trend::{self, Workspace, middle_mean};
+use crate::measure::soak::{Drift, Signal, Soak};
+
+/// A trend is significant below this.
+const SIGNIFICANT: f64 = 0.01;
+
+/// Changes of the share of failures are relative to at least this much: from none to one in a hundred thousand is no tenfold.
+const LEAST_FAILURE_RATIO: f64 = 0.001;
+
+/// Judges all signals of all requests in these windows. Nothing is found while there are too few.
+pub fn judge<'a>(windows: &Windows, names: impl Iterator<Item = &'a str>, min_change: f64, space: &mut Workspace) -> Soak {
+    let mut drifts = Vec::new();
+    for (at, name) in names.enumerate() {
+        let cells = windows.of(at);
+        drifts.extend(Signal::OF_REQUESTS.iter().filter_map(|signal| {
+            drift(name, *signal, cells.len(), windows, space, |range, scratch| figure(*signal, &cells[range], scratch))
+        }));
+    }
+    let bytes = windows.resident_bytes();
+    drifts.extend(drift("", Signal::ResidentBytes, bytes.len(), windows, space, |range, scratch| {
+        scratch.clear();
+        scratch.extend(bytes[range].iter().flatten());
+        middle_mean(scratch)
+    }));
+    adjust(&mut drifts);
+    for drift in &mut drifts {
+        drift.regressed = drift.p_value < SIGNIFICANT && drift.change.abs() > min_change && drift.signal.is_worse(drift.change);
+    }
+    let windows_judged = if drifts.is_empty() { 0 } else { windows.len() };
+    Soak { windows: windows_judged, window_seconds: windows.seconds(), min_change, drifts }
+}
+
+fn drift(
+    request: &str,
+    signal: Signal,
+    n: usize,
+    windows: &Windows,
+    space: &mut Workspace,
+    mut mean: impl FnMut(Range<usize>, &mut Vec<f64>) -> Option<f64>,
+) -> Option<Drift> {
+    let found = trend::trend(n, space, &mut mean)?;
+    let floor = if signal == Signal::FailureRatio { LEAST_FAILURE_RATIO } else { 0.0 };
+    let base = found.first.max(floor);
+    if base <= 0.0 {
+        return None;
+    }
+    // A step is seen whole between the quarters, and a line is not: from the middle of one quarter to that of another it has
+    // risen by three quarters. So the larger of both counts, if they agree on the direction.
+    let quarters = (found.last - found.first) / base;
+    let start = if found.start > base / 2.0 { found.start.max(floor) } else { base };
+    let line = found.rise / start;
+    let change = if line * quarters > 0.0 && line.abs() > quarters.abs() { line } else { quarters };
+    let hours = n as f64 * windows.seconds() / 3600.0;
+    Some(Drift {
+        request: request.to_owned(),
+        signal,
+        first: found.first,
+        last: found.last,
+        change,
+        slope_per_hour: line / hours,
+        p_value: found.p_value,
+        regressed: false,
+    })
+}
+
+/// The figure of some windows together.
+fn figure(signal: Signal, cells: &[Cell], scratch: &mut Vec<f64>) -> Option<f64> {
+    scratch.clear();
+    match signal {
+        Signal::P50 => scratch.extend(cells.iter().filter(|cell| cell.requests > 0.0).map(|cell| cell.p50)),
+        Signal::P99 => scratch.extend(cells.iter().filter(|cell| cell.requests > 0.0).map(|cell| cell.p99)),
+        Signal::Throughput => {
+            scratch.extend(cells.iter().filter(|cell| cell.seconds > 0.0).map(|cell| cell.requests / cell.seconds));
+        }
+        // Failures are often rarer than windows: without the extremes none would be left.
+        _ => {
+            let (requests, failures) = cells.iter().fold((0.0, 0.0), |sum, cell| (sum.0 + cell.requests, sum.1 + cell.failures));
+            return (requests > 0.0).then(|| failures / requests);
+        }
+    }
+    middle_mean(scratch)
+}
+
+/// With fifty requests two hundred trends are tested: of those below 0.01, two would be chance. So each p becomes the share of
+/// false ones that one would have to put up with to count it (Benjamini and Hochberg, J. R. Statist. Soc. B 57, 1995).
+pub(super) fn adjust(drifts: &mut [Drift]) {
+    let mut order: Vec<usize> = (0..drifts.len()).collect();
+    order.sort_by(|a, b| drifts[*b].p_value.total_cmp(&drifts[*a].p_value));
+    let (all, mut least) = (order.len() as f64, 1.0f64);
+    for (at, index) in order.into_iter().enumerate() {
+        let rank = all - at as f64;
+        least = least.min(drifts[index].p_value * all / rank);
+        drifts[index].p_value = least;
+    }
+}
