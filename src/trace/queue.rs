@@ -1,18 +1,25 @@
 //! Spans between those who make them and those who export them. It never waits and never grows: a span that finds it full is
 //! refused and counted. Records of logs go through one like it.
+//!
+//! The exporter sleeps until a batch is there, or for a while: to wake it for each span would be a system call each, in the
+//! thread that sends requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::Span;
+use crate::clock;
 
 /// The end that the engine has. A clone is the same queue.
 #[derive(Debug)]
 pub struct Queue<T = Span> {
     sender: mpsc::Sender<T>,
     counts: Arc<Counts>,
+    bell: Arc<Bell>,
 }
 
 /// The end that the exporter has. What is left in it when it is dropped is counted as [`Dropped::Shutdown`].
@@ -20,7 +27,18 @@ pub struct Queue<T = Span> {
 pub struct Spans<T = Span> {
     receiver: mpsc::Receiver<T>,
     counts: Arc<Counts>,
+    bell: Arc<Bell>,
 }
+
+/// Wakes the exporter, once for each time that it sleeps.
+#[derive(Debug)]
+struct Bell {
+    /// It wants to be woken when so many are there; [`AWAKE`] if not at all.
+    enough: AtomicUsize,
+    rung: Notify,
+}
+
+const AWAKE: usize = usize::MAX;
 
 /// What became of spans.
 #[derive(Debug, Default)]
@@ -64,7 +82,8 @@ pub enum Dropped {
 pub fn queue<T>(capacity: usize) -> (Queue<T>, Spans<T>) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
     let counts = Arc::<Counts>::default();
-    (Queue { sender, counts: counts.clone() }, Spans { receiver, counts })
+    let bell = Arc::new(Bell { enough: AtomicUsize::new(AWAKE), rung: Notify::new() });
+    (Queue { sender, counts: counts.clone(), bell: bell.clone() }, Spans { receiver, counts, bell })
 }
 
 // === Queue ===
@@ -74,7 +93,10 @@ impl<T> Queue<T> {
     pub fn offer(&self, span: T) -> bool {
         self.counts.offered.fetch_add(1, Ordering::Relaxed);
         let reason = match self.sender.try_send(span) {
-            Ok(()) => return true,
+            Ok(()) => {
+                self.bell.there_are(self.sender.max_capacity() - self.sender.capacity());
+                return true;
+            }
             Err(TrySendError::Full(_)) => Dropped::QueueFull,
             Err(TrySendError::Closed(_)) => Dropped::Shutdown,
         };
@@ -89,17 +111,50 @@ impl<T> Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), counts: self.counts.clone() }
+        Self { sender: self.sender.clone(), counts: self.counts.clone(), bell: self.bell.clone() }
+    }
+}
+
+// === Bell ===
+
+impl Bell {
+    fn there_are(&self, spans: usize) {
+        // Whoever comes first rings. If an order to ring is seen too late, the next span rings, or the sleep is over by itself.
+        if spans >= self.enough.load(Ordering::Relaxed) && self.enough.swap(AWAKE, Ordering::Relaxed) != AWAKE {
+            self.rung.notify_one();
+        }
     }
 }
 
 // === Spans ===
 
 impl<T> Spans<T> {
+    /// Waits until `most` spans are there, or half of a small queue is full, but no longer than `linger`; and takes those, at most
+    /// `most`. `None` when there are none, and no queue is left to fill it. When it is cancelled, nothing has been taken.
+    pub async fn gather(&mut self, most: usize, linger: Duration) -> Option<Vec<T>> {
+        let enough = most.min(self.receiver.max_capacity().div_ceil(2)).max(1);
+        if self.len() < enough {
+            let rung = self.bell.rung.notified();
+            self.bell.enough.store(enough, Ordering::Relaxed);
+            // Those that came before the order was given.
+            if self.len() < enough {
+                // Its end is one more reason to look.
+                let _ = tokio::time::timeout_at((clock::now() + linger).into(), rung).await;
+            }
+            self.bell.enough.store(AWAKE, Ordering::Relaxed);
+        }
+        let is_over = self.receiver.sender_strong_count() == 0;
+        match self.is_empty() {
+            true if is_over => None,
+            true => Some(Vec::new()),
+            false => Some(self.take(most).await),
+        }
+    }
+
     /// Waits for at least one span, and takes what is there, at most `most`. Empty when there is no queue left to fill it.
     /// When it is cancelled, nothing has been taken.
     pub async fn take(&mut self, most: usize) -> Vec<T> {
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(most.min(self.len()));
         self.receiver.recv_many(&mut batch, most).await;
         batch
     }
@@ -253,6 +308,41 @@ mod tests {
         assert!(!queue.offer(span(6)));
         assert_eq!((queue.counts().dropped(Dropped::Shutdown), queue.counts().dropped(Dropped::QueueFull)), (5, 0));
         assert_eq!((queue.counts().offered(), queue.counts().pending()), (7, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_exporter_is_woken_for_a_batch_and_not_for_each_span() {
+        let linger = Duration::from_secs(1);
+        let (queue, mut spans) = queue(1000);
+        let started = clock::now();
+        let gatherer = tokio::spawn(async move {
+            let mut gathered = Vec::new();
+            while let Some(some) = spans.gather(10, linger).await {
+                gathered.push((some.len(), clock::now() - started));
+            }
+            gathered
+        });
+        let pause = Duration::from_millis(400);
+        tokio::time::sleep(pause).await;
+        (0..9).for_each(|number| assert!(queue.offer(span(number))));
+        tokio::time::sleep(pause).await;
+        (9..25).for_each(|number| assert!(queue.offer(span(number))));
+        tokio::time::sleep(pause * 6).await;
+        drop(queue);
+        let millis = |number| Duration::from_millis(number);
+        // At once as much as makes two batches; the rest, and nothing, when its time is over.
+        let expected = [(10, millis(800)), (10, millis(800)), (5, millis(1800)), (0, millis(2800))];
+        assert_eq!(gatherer.await.unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_queue_is_emptied_before_it_is_full() {
+        let (queue, mut spans) = queue(5);
+        let gatherer = tokio::spawn(async move { spans.gather(512, Duration::from_secs(1)).await.unwrap().len() });
+        tokio::task::yield_now().await;
+        let started = clock::now();
+        (0..3).for_each(|number| assert!(queue.offer(span(number))));
+        assert_eq!((gatherer.await.unwrap(), clock::now() - started), (3, Duration::ZERO));
     }
 
     #[test]

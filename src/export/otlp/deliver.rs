@@ -28,7 +28,7 @@ use crate::trace::queue::{Counts, Dropped, Spans};
 pub struct Batches {
     /// Items of one message.
     pub most: usize,
-    /// How long an item waits for others.
+    /// How long an item waits for others, at most.
     pub linger: Duration,
     /// Messages on their way at once: one that is slow does not hold up the next.
     pub in_flight: usize,
@@ -177,23 +177,14 @@ impl Default for Batches {
 // === items on their way ===
 
 impl<T> Batch<T> {
-    /// Waits until it is full, or its first item has waited long enough. Whether there can be more. Cancelled, it keeps what it
-    /// has.
+    /// Takes items in, unless it has some. Whether there can be more. Cancelled, it keeps what it has.
     async fn fill(&mut self, items: &mut Spans<T>, batches: &Batches) -> bool {
-        let most = batches.most.max(1);
-        if self.items.is_empty() {
-            self.items = items.take(most).await;
+        if !self.items.is_empty() {
+            return true;
         }
-        if self.items.is_empty() {
-            return false;
-        }
-        let until = clock::now() + batches.linger;
-        while self.items.len() < most {
-            match timeout_at(until.into(), items.take(most - self.items.len())).await {
-                Ok(more) if more.is_empty() => return false,
-                Ok(mut more) => self.items.append(&mut more),
-                Err(_) => break,
-            }
+        match items.gather(batches.most.max(1), batches.linger).await {
+            Some(some) => self.items = some,
+            None => return false,
         }
         true
     }
