@@ -6,6 +6,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use otload::clock::Timestamp;
 use otload::export::otlp::encode;
+use otload::export::otlp::message::Message;
 use otload::export::otlp::settings::Identity;
 use otload::measure::catalog::{Catalog, RequestId};
 use otload::measure::exemplar::Traced;
@@ -13,7 +14,6 @@ use otload::measure::shard::{Sample, Shard};
 use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use otload::reason::Reason;
 use otload::trace::{FailureLog, Hop, Kind, Span, SpanId, TraceId};
-use prost::Message;
 
 use crate::kit::{Rotel, post};
 
@@ -61,7 +61,7 @@ fn at(millis: u64) -> Timestamp {
 }
 
 fn post_to(rotel: &Rotel, path: &str, message: &impl Message) {
-    let answer = post(rotel.http(), path, &[("content-type", "application/x-protobuf")], &message.encode_to_vec()).unwrap();
+    let answer = post(rotel.http(), path, &[("content-type", "application/x-protobuf")], &message.pack()).unwrap();
     // An empty answer is one without `partial_success`: nothing was refused.
     assert_eq!((answer.status, answer.body.len()), (200, 0), "{}", answer.text());
 }

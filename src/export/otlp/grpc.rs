@@ -1,10 +1,13 @@
 //! OTLP over gRPC: a channel of tonic's, over a connection of our own with the crate's TLS; and what each status means.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{BufMut, Bytes};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
@@ -13,6 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -35,6 +39,9 @@ pub(super) struct Grpc {
     gzip: bool,
     largest_answer: usize,
 }
+
+/// Sends what is packed already, as it is, in each attempt; and reads answers.
+struct Packets<A>(PhantomData<fn() -> A>);
 
 /// Opens connections.
 #[derive(Clone, Debug)]
@@ -105,13 +112,14 @@ impl Grpc {
         })
     }
 
-    pub(super) async fn send<M: Message>(&self, message: &M) -> Result<M::Answer, Trouble> {
-        let mut request = tonic::Request::new(message.clone());
+    pub(super) async fn send<M: Message>(&self, body: Bytes) -> Result<M::Answer, Trouble> {
+        let mut request = tonic::Request::new(body);
         *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
-        match M::call(self.channel(), self.gzip, self.largest_answer, request).await {
-            Ok(answer) => Ok(answer.into_inner()),
-            Err(status) => Err(trouble(&status)),
-        }
+        let client = tonic::client::Grpc::new(self.channel()).max_decoding_message_size(self.largest_answer);
+        let mut client = if self.gzip { client.send_compressed(CompressionEncoding::Gzip) } else { client };
+        client.ready().await.map_err(|error| broken(&error))?;
+        let answer = client.unary(request, PathAndQuery::from_static(M::METHOD), Packets::<M::Answer>(PhantomData)).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| trouble(&status))
     }
 
     fn channel(&self) -> Channel {
@@ -137,9 +145,6 @@ fn trouble(status: &Status) -> Trouble {
         Code::OutOfRange if status.message().contains("decoded message length too large") => {
             return Trouble::new(Dropped::Protocol, Again::Never, "its answer is too long");
         }
-        Code::Internal if status.message().contains("failed to decode Protobuf message") => {
-            return Trouble::new(Dropped::Protocol, Again::Never, format!("its answer makes no sense: {}", status.message()));
-        }
         Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::OutOfRange | Code::DataLoss => {
             wish(status.details()).map_or(Again::AfterPause, Again::After)
         }
@@ -150,6 +155,9 @@ fn trouble(status: &Status) -> Trouble {
 }
 
 fn broken(error: &(dyn std::error::Error + 'static)) -> Trouble {
+    if let Some(error) = find::<prost::DecodeError>(error) {
+        return Trouble::new(Dropped::Protocol, Again::Never, format!("its answer makes no sense: {error}"));
+    }
     if let Some(tls) = find::<rustls::Error>(error) {
         return Trouble::new(Dropped::Unreachable, Again::AfterPause, format!("no TLS: {tls}"));
     }
@@ -171,6 +179,49 @@ fn wish(details: &[u8]) -> Option<Duration> {
     let delay = RetryInfo::decode(&*detail.value).ok()?.retry_delay.unwrap_or_default();
     let (seconds, nanos) = (u64::try_from(delay.seconds).unwrap_or(0), u32::try_from(delay.nanos).unwrap_or(0));
     Some(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(u64::from(nanos))))
+}
+
+// === impl Packets ===
+
+impl<A: prost::Message + Default + 'static> Codec for Packets<A> {
+    type Encode = Bytes;
+    type Decode = A;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A> Encoder for Packets<A> {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.reserve(message.len());
+        out.put(message);
+        Ok(())
+    }
+}
+
+impl<A: prost::Message + Default> Decoder for Packets<A> {
+    type Item = A;
+    type Error = Status;
+
+    fn decode(&mut self, answer: &mut DecodeBuf<'_>) -> Result<Option<A>, Status> {
+        A::decode(answer).map(Some).map_err(undecodable)
+    }
+}
+
+fn undecodable(error: prost::DecodeError) -> Status {
+    let mut status = Status::internal("an answer that cannot be decoded");
+    status.set_source(Arc::new(error));
+    status
 }
 
 // === impl Connector ===
@@ -203,5 +254,19 @@ impl Service<Uri> for Connector {
             };
             Ok(TokioIo::new(stream))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_cannot_be_decoded_is_not_the_collectors_error() {
+        let error = RpcStatus::decode(&b"\xff\xff"[..]).unwrap_err();
+        let ours = trouble(&undecodable(error));
+        assert_eq!((ours.reason, ours.again), (Dropped::Protocol, Again::Never), "{}", ours.message);
+        let theirs = trouble(&Status::internal("an answer that cannot be decoded"));
+        assert_eq!((theirs.reason, theirs.again), (Dropped::Rejected, Again::Never));
     }
 }

@@ -57,13 +57,12 @@ impl Http {
     }
 
     /// The message as it is sent, in each attempt.
-    pub(super) fn body<M: Message>(&self, message: &M) -> io::Result<Bytes> {
-        let plain = message.encode_to_vec();
+    pub(super) fn body(&self, message: Bytes) -> io::Result<Bytes> {
         if !self.gzip {
-            return Ok(plain.into());
+            return Ok(message);
         }
         let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(&plain)?;
+        packed.write_all(&message)?;
         Ok(packed.finish()?.into())
     }
 

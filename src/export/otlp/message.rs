@@ -1,46 +1,65 @@
-//! The three messages of OTLP: how each is sent by gRPC, and what of it was refused.
+//! The three messages of OTLP: how each is sent, and what of it was refused.
 
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use tonic::codec::CompressionEncoding;
-use tonic::transport::Channel;
 
 use super::sender::Accepted;
 
 /// A message that a collector takes.
-pub trait Message: prost::Message + Clone + 'static {
-    type Answer: prost::Message + Default;
+pub trait Message: Send + Sync + 'static {
+    type Answer: prost::Message + Default + 'static;
 
-    /// One call.
-    fn call(
-        channel: Channel,
-        gzip: bool,
-        largest_answer: usize,
-        request: tonic::Request<Self>,
-    ) -> impl Future<Output = Result<tonic::Response<Self::Answer>, tonic::Status>> + Send;
+    /// Where gRPC has the call.
+    const METHOD: &'static str;
+
+    /// As it goes over the wire.
+    fn pack(&self) -> Bytes;
 
     /// What the answer says of partial success.
     fn accepted(answer: Self::Answer) -> Accepted;
 }
 
+/// A message that was written as it goes over the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed<M> {
+    pub bytes: Bytes,
+    of: PhantomData<fn() -> M>,
+}
+
+impl<M> Packed<M> {
+    /// `bytes` are those of an `M`.
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), of: PhantomData }
+    }
+}
+
+impl<M: Message> Message for Packed<M> {
+    type Answer = M::Answer;
+
+    const METHOD: &'static str = M::METHOD;
+
+    fn pack(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
+    fn accepted(answer: M::Answer) -> Accepted {
+        M::accepted(answer)
+    }
+}
+
 macro_rules! message {
-    ($request:ty, $answer:ty, $client:ident, $rejected:ident) => {
+    ($request:ty, $answer:ty, $method:literal, $rejected:ident) => {
         impl Message for $request {
             type Answer = $answer;
 
-            async fn call(
-                channel: Channel,
-                gzip: bool,
-                largest_answer: usize,
-                request: tonic::Request<Self>,
-            ) -> Result<tonic::Response<$answer>, tonic::Status> {
-                let client = $client::new(channel).max_decoding_message_size(largest_answer);
-                let mut client = if gzip { client.send_compressed(CompressionEncoding::Gzip) } else { client };
-                client.export(request).await
+            const METHOD: &'static str = $method;
+
+            fn pack(&self) -> Bytes {
+                prost::Message::encode_to_vec(self).into()
             }
 
             fn accepted(answer: $answer) -> Accepted {
@@ -52,6 +71,21 @@ macro_rules! message {
     };
 }
 
-message!(ExportTraceServiceRequest, ExportTraceServiceResponse, TraceServiceClient, rejected_spans);
-message!(ExportMetricsServiceRequest, ExportMetricsServiceResponse, MetricsServiceClient, rejected_data_points);
-message!(ExportLogsServiceRequest, ExportLogsServiceResponse, LogsServiceClient, rejected_log_records);
+message!(
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    rejected_spans
+);
+message!(
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    rejected_data_points
+);
+message!(
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    rejected_log_records
+);

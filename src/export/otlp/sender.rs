@@ -134,13 +134,13 @@ impl Sender {
         let policy = &self.0.policy;
         let deadline = clock::now() + policy.total;
         let body = match &self.0.line {
-            Line::Grpc(_) => Bytes::new(),
-            Line::Http(http) => http.body(message).map_err(|error| self.failed(Dropped::Protocol, &error.to_string()))?,
+            Line::Grpc(_) => message.pack(),
+            Line::Http(http) => http.body(message.pack()).map_err(|error| self.failed(Dropped::Protocol, &error.to_string()))?,
         };
         let mut pause = policy.pause;
         for attempt in 1.. {
             self.left_alone(deadline).await?;
-            let trouble = match self.attempt(message, &body, deadline).await {
+            let trouble = match self.attempt::<M>(&body, deadline).await {
                 Ok(accepted) => return Ok(self.clean(accepted)),
                 Err(trouble) => trouble,
             };
@@ -163,11 +163,11 @@ impl Sender {
         Err(self.failed(Dropped::Rejected, "there was no attempt"))
     }
 
-    async fn attempt<M: Message>(&self, message: &M, body: &Bytes, deadline: Instant) -> Result<Accepted, Trouble> {
+    async fn attempt<M: Message>(&self, body: &Bytes, deadline: Instant) -> Result<Accepted, Trouble> {
         let limit = self.0.exporter.timeout.min(deadline.saturating_duration_since(clock::now()));
         let answer = async {
             match &self.0.line {
-                Line::Grpc(grpc) => grpc.send(message).await,
+                Line::Grpc(grpc) => grpc.send::<M>(body.clone()).await,
                 Line::Http(http) => http.send::<M>(body.clone()).await,
             }
         };

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
 
-use super::attribute::{error_type, number, of_request, text};
+use super::attribute::{error_type, number, of_request, pairs, text};
 use super::resource::{SCHEMA_URL, resource, scope};
 use super::trace_flags;
 use crate::export::otlp::settings::Identity;
@@ -41,7 +41,7 @@ fn record(failure: &FailureLog, catalog: &Catalog, run: &RunInfo) -> LogRecord {
         severity_number: SeverityNumber::Error.into(),
         severity_text: "ERROR".to_owned(),
         body: Some(AnyValue { value: Some(Value::StringValue(failure.message.to_string())) }),
-        attributes,
+        attributes: pairs(attributes),
         flags: trace_flags(failure.sampled && failure.trace.is_some()),
         trace_id,
         span_id,

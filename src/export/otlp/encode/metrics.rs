@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 
-use super::attribute::text;
+use super::attribute::{pairs, text};
 use super::resource::{SCHEMA_URL, resource, scope};
 use crate::clock::Timestamp;
 use crate::export::families::{Exposition, Family, Series, Value};
@@ -45,7 +45,7 @@ pub fn metrics(snapshot: &Snapshot, identity: &Identity, now: Timestamp) -> Expo
     // A clock that was set back must not make an interval that ends before it starts.
     let times = Times { start, now: now.unix_nanos().max(start) };
     let exposition = Exposition::of(snapshot);
-    let labels: Vec<_> = exposition.labels.iter().map(|(label, value)| text(label, *value)).collect();
+    let labels = pairs(exposition.labels.iter().map(|(label, value)| text(label, *value)));
     let metrics = exposition.families.iter().map(|family| message(family, &labels, times)).collect();
     let scope_metrics = vec![ScopeMetrics { scope: Some(scope(run)), metrics, schema_url: SCHEMA_URL.to_owned() }];
     let resource = Some(resource(run, identity));
@@ -84,7 +84,7 @@ fn message(family: &Family<'_>, labels: &[KeyValue], times: Times) -> Message {
 fn points<T>(family: &Family<'_>, labels: &[KeyValue], point: impl Fn(Vec<KeyValue>, &Value<'_>) -> Option<T>) -> Vec<T> {
     let attributes = |series: &Series<'_>| {
         let own = family.metric.labels.iter().zip(&series.values).map(|(label, value)| text(label, &**value));
-        labels.iter().cloned().chain(own).collect()
+        labels.iter().cloned().chain(pairs(own)).collect()
     };
     family.series.iter().filter_map(|series| point(attributes(series), &series.value)).collect()
 }

@@ -1,7 +1,7 @@
 //! From what a run knows to the messages of OTLP. Pure functions: whoever calls them encodes, sends and waits.
 //!
 //! ```text
-//!   [trace::Span]       ─ spans.rs ───▶ ExportTraceServiceRequest     CLIENT and INTERNAL spans
+//!   [trace::Span]       ─ spans.rs ───▶ ExportTraceServiceRequest     CLIENT and INTERNAL spans, written at once (wire.rs)
 //!   measure::Snapshot   ─ metrics.rs ─▶ ExportMetricsServiceRequest   the families of /metrics
 //!   [trace::FailureLog] ─ logs.rs ────▶ ExportLogsServiceRequest      an event for each failure
 //!
@@ -16,6 +16,7 @@ mod metrics;
 mod resource;
 mod spans;
 mod url;
+mod wire;
 
 pub use logs::logs;
 pub use metrics::metrics;

@@ -3,7 +3,7 @@
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-use super::attribute::text;
+use super::attribute::{pairs, text};
 use crate::export::otlp::settings::Identity;
 use crate::measure::snapshot::RunInfo;
 
@@ -24,7 +24,7 @@ pub(super) fn resource(run: &RunInfo, identity: &Identity) -> Resource {
             attributes.push(text(key, value.as_str()));
         }
     }
-    Resource { attributes, ..Resource::default() }
+    Resource { attributes: pairs(attributes), ..Resource::default() }
 }
 
 pub(super) fn scope(run: &RunInfo) -> InstrumentationScope {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use http::Method;
+use opentelemetry_proto::tonic::trace::v1::Span as Message;
 use prost::Message as _;
 
 use super::super::attribute::shown;
@@ -54,8 +55,8 @@ fn span(kind: Kind) -> Span {
 /// What arrives of one span, after a way over the wire.
 fn received(span: Span) -> Message {
     let run = facts().run;
-    let bytes = spans(&[span], &catalog(), &run, &Identity::default()).encode_to_vec();
-    let mut message = ExportTraceServiceRequest::decode(&*bytes).unwrap();
+    let bytes = spans(&[span], &catalog(), &run, &Identity::default()).bytes;
+    let mut message = ExportTraceServiceRequest::decode(bytes).unwrap();
     assert_eq!(message.resource_spans.len(), 1);
     let mut of_resource = message.resource_spans.remove(0);
     assert_eq!(of_resource.resource, Some(resource(&run, &Identity::default())));
