@@ -248,10 +248,10 @@ WHAT = {"connections": connections, "tasks": tasks, "scrape": scrape, "workers":
         "fifty-thousand": fifty_thousand}
 
 
-def judge(result):
+def judge(result, bounds=BOUNDS):
     """Prints each bound that was measured; returns how many are missed."""
     missed = 0
-    for name, sense, bound, unit in BOUNDS:
+    for name, sense, bound, unit in bounds:
         if name in result:
             value = result[name]
             holds = {">=": value >= bound, "<=": value <= bound, "<": value < bound}[sense]
