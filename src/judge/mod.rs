@@ -2,3 +2,4 @@
 
 pub mod drift;
 pub mod validity;
+pub mod verdict;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::trace::queue::SpanCounts;
 
-use super::catalog::{Catalog, RequestId};
+use super::catalog::{Catalog, CheckId, RequestId};
 use super::health::Health;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
 use super::threshold::ThresholdState;
-use super::totals::{Counters, Totals};
+use super::totals::{Counters, RequestCounters, Totals};
 
 /// The merge of shards, and what is known of the run as a whole.
 #[derive(Clone, Debug)]
@@ -209,6 +209,21 @@ impl Snapshot {
         self.summary.requests.get(request.index()).map_or([NONE; 2], |times| [&times.response, &times.service])
     }
 
+    /// How many requests of one kind there were since the end of the warm-up, and how many of them failed.
+    pub fn counts_of(&self, request: RequestId) -> (u64, u64) {
+        let now = self.totals.requests.get(request.index()).map(|totals| totals.counters.requests_and_failures());
+        let before = self.baseline.requests.get(request.index()).map(RequestCounters::requests_and_failures);
+        let (now, before) = (now.unwrap_or_default(), before.unwrap_or_default());
+        (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
+    }
+
+    /// How often a check held and failed since the end of the warm-up.
+    pub fn checks_of(&self, check: CheckId) -> [u64; 2] {
+        let of = |checks: &[[u64; 2]]| checks.get(check.index()).copied().unwrap_or_default();
+        let (now, before) = (of(&self.totals.checks), of(&self.baseline.checks));
+        [now[0].saturating_sub(before[0]), now[1].saturating_sub(before[1])]
+    }
+
     /// How late things started by the generator's own fault; empty without [`Detail::Full`].
     pub fn lag(&self) -> &Quantiles {
         &self.summary.lag
@@ -261,7 +276,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::catalog::{CheckId, TaskId, UserId};
+    use crate::measure::catalog::{TaskId, UserId};
     use crate::measure::exemplar::{Traced, traced};
     use crate::measure::shard::Sample;
     use crate::measure::totals::UserState;
@@ -414,6 +429,12 @@ pub(crate) mod tests {
         assert_eq!(snapshot.times_of(RequestId(0)).map(Quantiles::count), [2, 2]);
         assert_eq!(snapshot.times_of(RequestId(1)).map(Quantiles::count), [0, 0]);
         assert_eq!(snapshot.times_of(RequestId(7)).map(Quantiles::count), [0, 0]);
+        let bad = Act::Request(0, 1, 1, 500, Some((0, "500".into())), None);
+        let acts =
+            [ok(1), Act::Check(true), bad.clone(), Act::EndWarmUp, ok(2), bad.clone(), bad, Act::Check(true), Act::Check(false)];
+        let snapshot = of(&[&shard(&acts)]);
+        assert_eq!((snapshot.counts_of(RequestId(0)), snapshot.counts_of(RequestId(7))), ((3, 2), (0, 0)));
+        assert_eq!((snapshot.checks_of(CheckId(0)), snapshot.checks_of(CheckId(7))), ([1, 1], [0, 0]));
     }
 
     #[test]

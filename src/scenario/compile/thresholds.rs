@@ -50,8 +50,9 @@ impl Compiler<'_> {
             return None;
         }
         let after = long.and_then(|long| long.after.value().copied()).unwrap_or_default();
+        let abort = long.is_some_and(|long| long.abort.value() == Some(&true));
         self.can_hold(that, written);
-        self.can_be_judged(that, written, after, load);
+        self.can_be_judged(that, written, (after, abort), load);
         let place = |scope: &Scope| inside(&self.source, &that.range, text, scope.at.clone());
         let scopes: Vec<_> = written.scopes.iter().map(|scope| (scope, place(scope))).collect();
         let requests = self.requests_of(&scopes)?;
@@ -66,7 +67,7 @@ impl Compiler<'_> {
             requests,
             checks,
             after,
-            abort: long.is_some_and(|long| long.abort.value() == Some(&true)),
+            abort,
             place: that.range.clone(),
         })
     }
@@ -90,13 +91,20 @@ impl Compiler<'_> {
     }
 
     /// Finds windows and delays that are longer than the run.
-    fn can_be_judged(&mut self, that: &Placed<Text>, written: &Written, after: Duration, load: Option<&Compiled>) {
+    fn can_be_judged(
+        &mut self,
+        that: &Placed<Text>,
+        written: &Written,
+        (after, abort): (Duration, bool),
+        load: Option<&Compiled>,
+    ) {
         let Some(load) = load else { return };
         let ends: Option<Vec<Duration>> = load.crews.iter().map(Crew::end).collect();
         let Some(end) = ends.and_then(|ends| ends.into_iter().max()) else { return };
         let measured = format_duration(end.saturating_sub(load.warm_up));
         let first = written.over.unwrap_or_default().max(after);
-        if first <= end.saturating_sub(load.warm_up) {
+        // What is of the whole run is judged at its end in any case.
+        if first <= end.saturating_sub(load.warm_up) || (written.over.is_none() && !abort) {
             return;
         }
         let (message, hint) = match written.over {
