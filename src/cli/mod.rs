@@ -21,7 +21,7 @@ use crate::scenario::{self, Overrides};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Passed = 0,
-    /// What was checked does not hold: a request of `check --once` failed.
+    /// A threshold is broken or was not judged, in a run that is valid; or a request of `check --once` failed.
     ThresholdFailed = 1,
     /// The scenario or the command line is wrong; nothing was run.
     Wrong = 2,

@@ -36,6 +36,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     match ended {
         Ok(Ended { interrupted: true, .. }) => Exit::Interrupted,
         Ok(Ended { valid: false, .. }) => Exit::Invalid,
+        Ok(Ended { passed: false, .. }) => Exit::ThresholdFailed,
         Ok(_) => unprinted.unwrap_or(Exit::Passed),
         Err(failed) => refuse(&failed),
     }

@@ -2,9 +2,9 @@
 //!
 //! Which series exist from the first scrape, with 0, so that `rate()` sees the first increase: every counter whose labels are
 //! known before the start (requests with status 200 and result success, iterations, checks, bytes, redirects, dropped spans
-//! of every reason, and the histograms of successes). The others come when they occur for the first time: other statuses,
-//! failure reasons, the histograms of failures. Gauges that the system does not tell are absent, and so are the counters of
-//! spans in a run without traces, and the values of thresholds that have no data.
+//! of every reason, and the histograms of successes); and of each threshold whether it is kept, and its limit. The others come
+//! when they occur for the first time: other statuses, failure reasons, the histograms of failures. Gauges that the system does
+//! not tell are absent, and so are the counters of spans in a run without traces, and the values of thresholds without data.
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::traces::Traces;
 use crate::measure::measured::Row;
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
+use crate::measure::threshold::ThresholdState;
 use crate::trace::queue::SpanCounts;
 
 #[derive(Serialize)]
@@ -35,7 +36,7 @@ struct Summary<'a> {
     totals: Figures<'a>,
     requests: Vec<Request<'a>>,
     tasks: Vec<Task<'a>>,
-    thresholds: [(); 0],
+    thresholds: Vec<Threshold<'a>>,
     checks: Vec<Check<'a>>,
     schedule_lag_seconds: Option<Times>,
     /// Of open loads: those that found no free user.
@@ -92,6 +93,38 @@ struct Check<'a> {
     check: &'a str,
     successes: u64,
     failures: u64,
+}
+
+/// Figures are in the threshold's unit, times count from the end of the warm-up.
+#[derive(Serialize)]
+struct Threshold<'a> {
+    /// The label `threshold` of its metrics.
+    name: &'a str,
+    /// As written.
+    that: &'a str,
+    /// In words.
+    scope: &'a str,
+    /// `seconds` `ratio` `per_second` `count` `factor`
+    unit: &'static str,
+    comparison: &'static str,
+    limit: f64,
+    /// The length of its window; `null` if it is of the whole run.
+    over_seconds: Option<f64>,
+    ok: bool,
+    /// `holds` `broken` `no_data` `invalid`
+    state: &'static str,
+    /// Of the whole run, or of the last window that was judged; `null` without data.
+    value: Option<f64>,
+    /// Of those that were judged the one furthest from holding, and when that was.
+    worst: Option<f64>,
+    worst_at_seconds: Option<f64>,
+    /// When it was first found broken.
+    broken_at_seconds: Option<f64>,
+    /// Whether it was to stop the run, and whether it did.
+    abort: bool,
+    aborted: bool,
+    /// Why it was not judged.
+    missing: Option<&'a str>,
 }
 
 /// What became of the spans that were to be exported.
@@ -162,7 +195,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         totals: Figures::of(&measured.all),
         requests: requests.collect(),
         tasks: tasks.collect(),
-        thresholds: [],
+        thresholds: facts.thresholds.iter().map(Threshold::of).collect(),
         checks: checks.collect(),
         schedule_lag_seconds: measured.lag,
         arrivals_dropped: measured.arrivals_dropped,
@@ -180,6 +213,30 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         traces: outcome.traces.as_ref(),
     };
     Ok(serde_json::to_string_pretty(&summary)? + "\n")
+}
+
+impl<'a> Threshold<'a> {
+    fn of(state: &'a ThresholdState) -> Self {
+        let ThresholdState { rule, judgement, value, worst, broken_at, aborted, missing } = state;
+        Self {
+            name: &rule.name,
+            that: &rule.that,
+            scope: &rule.scope,
+            unit: rule.quantity.name(),
+            comparison: rule.comparison,
+            limit: rule.limit,
+            over_seconds: rule.over.map(|over| over.as_secs_f64()),
+            ok: judgement.is_ok(),
+            state: judgement.name(),
+            value: *value,
+            worst: worst.map(|(worst, _)| worst),
+            worst_at_seconds: worst.map(|(_, at)| at.as_secs_f64()),
+            broken_at_seconds: broken_at.map(|at| at.as_secs_f64()),
+            abort: rule.abort,
+            aborted: *aborted,
+            missing: missing.as_deref(),
+        }
+    }
 }
 
 impl Spans {
@@ -224,6 +281,7 @@ pub fn status(snapshot: &Snapshot) -> String {
         "phase": facts.phase.name(),
         "elapsed_seconds": facts.elapsed.as_secs_f64(),
         "valid": facts.valid,
+        "passed": facts.valid && facts.passed,
         "users": snapshot.totals.users_now(),
         "users_target": snapshot.totals.users_target.iter().sum::<u64>(),
         "requests": measured.all.requests,

@@ -5,6 +5,7 @@ pub mod json;
 pub mod progress;
 pub mod store;
 pub mod text;
+mod thresholds;
 pub mod traces;
 pub mod where_time_goes;
 

@@ -9,9 +9,11 @@ use crate::measure::catalog::{Catalog, CheckId, RequestId, TaskId, UserId};
 use crate::measure::health::Health;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
+use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
 use crate::trace::queue::SpanCounts;
+use crate::units::Quantity;
 
 fn catalog() -> Arc<Catalog> {
     let mut catalog = Catalog::default();
@@ -44,8 +46,49 @@ fn facts(seconds: u64) -> Facts {
         busy_ratio: Some(0.95),
         saturated: true,
     };
+    facts.thresholds = thresholds();
+    facts.passed = false;
     facts.spans = Some(SpanCounts { exported: 1_234_567, dropped: [1000, 0, 0, 2, 0, 0, 0], queued: 3 });
     facts
+}
+
+fn thresholds() -> Arc<[ThresholdState]> {
+    let rule = |that: &str, quantity, limit| ThresholdRule {
+        name: that.into(),
+        that: that.into(),
+        scope: "all requests".into(),
+        quantity,
+        comparison: "<",
+        limit,
+        over: None,
+        after: Duration::ZERO,
+        abort: false,
+    };
+    let invalid = ThresholdState {
+        judgement: Judgement::Invalid,
+        value: Some(0.008),
+        ..ThresholdState::new(Arc::new(rule("p50 < 300ms", Quantity::Seconds, 0.3)))
+    };
+    let seconds = Duration::from_secs;
+    let ratio = ThresholdRule {
+        name: "few failures".into(),
+        over: Some(seconds(2)),
+        abort: true,
+        ..rule("failure_ratio < 1% over 2s", Quantity::Ratio, 0.01)
+    };
+    let broken = ThresholdState {
+        judgement: Judgement::Broken,
+        value: Some(0.25),
+        worst: Some((0.5, Duration::from_millis(3400))),
+        broken_at: Some(seconds(3)),
+        aborted: true,
+        ..ThresholdState::new(Arc::new(ratio))
+    };
+    let rule =
+        ThresholdRule { scope: "request \"GET /never\"".into(), ..rule("p95 of \"GET /never\" < 1s", Quantity::Seconds, 1.0) };
+    let missing = Some("there was nothing of request \"GET /never\"".into());
+    let no_data = ThresholdState { judgement: Judgement::NoData, missing, ..ThresholdState::new(Arc::new(rule)) };
+    [invalid, broken, no_data].into()
 }
 
 fn shard() -> Shard {
@@ -111,12 +154,14 @@ fn golden_json() {
 fn nothing_measured_is_no_reason_to_fail() {
     let mut nothing = snapshot(&Shard::new(&catalog()), 0);
     nothing.facts.spans = None;
+    nothing.facts.thresholds = Arc::default();
     let text = text::write(&nothing, &Outcome { valid: true, passed: true, ..Outcome::default() });
     assert!(
         text.contains("      Aggregated                             0  0 (0.00%) |   -    -    -    - |  0.00        0.00\n"),
         "{text}"
     );
-    for absent in ["Failures", "Spans", "invalid", "note", "NaN", "inf"] {
+    assert!(text.contains(" · done\n"), "{text}");
+    for absent in ["Failures", "Thresholds", "Spans", "invalid", "note", "NaN", "inf"] {
         assert!(!text.contains(absent), "{absent} in {text}");
     }
     let json = json::write(&nothing, &Outcome::default()).unwrap();
@@ -124,6 +169,19 @@ fn nothing_measured_is_no_reason_to_fail() {
     assert_eq!(json["totals"]["response_time_seconds"], serde_json::Value::Null);
     assert_eq!(json["totals"]["rps"], 0.0);
     assert_eq!(json.get("spans"), Some(&serde_json::Value::Null));
+}
+
+#[test]
+fn the_verdict_is_in_the_first_line_and_a_sign_before_each_threshold() {
+    let mut snapshot = snapshot(&shard(), 4);
+    let mut thresholds = snapshot.facts.thresholds.to_vec();
+    thresholds[0].judgement = Judgement::Holds;
+    snapshot.facts.thresholds = thresholds.into();
+    let said = |valid, passed| text::write(&snapshot, &Outcome { valid, passed, ..Outcome::default() });
+    for (valid, passed, verdict) in [(true, true, "passed"), (true, false, "failed"), (false, false, "invalid")] {
+        assert!(said(valid, passed).contains(&format!(" · {verdict}\n")), "{verdict}");
+    }
+    assert!(said(true, false).contains("\n✓  p50 < 300ms                                 8ms\n"), "{}", said(true, false));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::measure::health::{Health, Reading};
 use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
+use crate::measure::threshold::ThresholdState;
 use crate::report;
 use crate::scenario::plan::Plan;
 use crate::trace::queue::Counts;
@@ -121,6 +122,12 @@ impl Live {
         state.facts.valid = valid;
         state.facts.health.saturated = saturated;
         state.facts.worst_health.saturated |= saturated;
+    }
+
+    /// How the thresholds stand, and whether all of them can still be kept.
+    pub(super) fn set_verdict(&self, thresholds: Arc<[ThresholdState]>, passed: bool) {
+        let mut state = self.state();
+        (state.facts.thresholds, state.facts.passed) = (thresholds, passed);
     }
 
     pub(super) fn set_peak(&self, users: u64) {

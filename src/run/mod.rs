@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  before   descriptors and ports counted · listener bound · results folder writable · demo started · setup done     any failure: nothing has run
-//!  while    engine at work; each second a look at health and targets; progress; warm-up ends; signals
+//!  while    engine at work; each second a look at health, targets and thresholds; progress; warm-up ends; signals
 //!  after    teardown · final snapshot · summary.json · table · one more scrape
 //! ```
 
@@ -11,15 +11,15 @@ mod files;
 mod live;
 mod observe;
 mod preflight;
+mod signals;
 mod stress;
+mod thresholds;
 mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::{self, Timestamp};
 use crate::control::server;
@@ -36,7 +36,9 @@ use crate::units::format_duration;
 use files::ResultFolder;
 use live::Live;
 use observe::{Observer, Prepared};
+use signals::Signals;
 use stress::Stresses;
+use thresholds::Thresholds;
 
 pub use crate::random::fresh_seed as random_seed;
 pub use debug::once;
@@ -70,6 +72,8 @@ pub struct Job {
 pub struct Ended {
     /// Whether its figures can be believed.
     pub valid: bool,
+    /// Whether they can be believed and no threshold is broken.
+    pub passed: bool,
     /// By a second Ctrl-C.
     pub interrupted: bool,
 }
@@ -109,6 +113,7 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
         let hint = "give requests with the same purpose one name, and use fewer checks";
         return Err(Failed::Refused(Diagnostic::error(message).hint(hint)));
     }
+    thresholds::check(&job.plan).map_err(Failed::Refused)?;
     let client = Client::try_new(&job.plan.http).map_err(Failed::Refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -130,6 +135,7 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
     let live = Arc::new(Live::new(job, client.clone(), extra.clone(), prepared.counts.clone(), SERIES_LIMIT));
+    let thresholds = Thresholds::new(job, &live);
     let serving = tokio::spawn(server::serve(listener, live.clone()));
     announce(job, address, &folder);
 
@@ -140,7 +146,7 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
     let ready = signals.bounded(&mut mode, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
-    let mut conductor = Conductor::new(job, &live, observer, print);
+    let mut conductor = Conductor::new(job, &live, (observer, thresholds), print);
     let mut broken = Ok(());
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
@@ -166,6 +172,7 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
         return Err(Failed::Broken(failure));
     }
     conductor.interrupted = mode == Mode::Cut;
+    conductor.thresholds.finish(&live.snapshot(), &live);
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
@@ -202,6 +209,7 @@ struct Conductor<'a> {
     last: Snapshot,
     /// What ends a stress.
     stresses: Stresses,
+    thresholds: Thresholds,
     /// Whether arrivals have been dropped, and it has been said.
     dropped: bool,
     interrupted: bool,
@@ -212,7 +220,7 @@ struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    fn new(job: &'a Job, live: &'a Live, observer: Observer, print: &'a mut dyn FnMut(&str)) -> Self {
+    fn new(job: &'a Job, live: &'a Live, (observer, thresholds): (Observer, Thresholds), print: &'a mut dyn FnMut(&str)) -> Self {
         let last = live.snapshot();
         let stresses = Stresses::new(&job.plan, &last);
         Self {
@@ -222,6 +230,7 @@ impl<'a> Conductor<'a> {
             validity: Validity::new(job.plan.validity),
             last,
             stresses,
+            thresholds,
             dropped: false,
             interrupted: false,
             warm: true,
@@ -244,7 +253,10 @@ impl<'a> Conductor<'a> {
             // Health and shards are looked at between, never inside, the other branches.
             tokio::select! {
                 () = engine.ended() => break,
-                _ = tick.tick() => self.look(engine),
+                _ = tick.tick() => if self.look(engine) && mode == Mode::Run {
+                    mode = Mode::Stop;
+                    engine.tell(mode);
+                },
                 _ = progress.tick(), if !self.job.quiet => self.progress(),
                 () = tokio::time::sleep_until((started + warm_up).into()), if !self.warm => {
                     self.warm = true;
@@ -272,8 +284,9 @@ impl<'a> Conductor<'a> {
         mode
     }
 
-    /// Once a second: the generator's health, whether users are wanting, and whether a target broke.
-    fn look(&mut self, engine: &Engine) {
+    /// Once a second: the generator's health, whether users are wanting, whether a target broke, and what thresholds say.
+    /// Whether the run is to stop.
+    fn look(&mut self, engine: &Engine) -> bool {
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
         let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
@@ -286,14 +299,19 @@ impl<'a> Conductor<'a> {
             let message = "arrivals are dropped, because all `max_users` are busy; `otload_arrivals_dropped_total` counts them";
             self.warn(&Diagnostic::warning(message).hint("the target is too slow for this rate; or raise `max_users`"));
         }
-        if self.stresses.any() {
-            for (crew, at, note) in self.stresses.look(&self.live.snapshot()) {
-                engine.broke(crew, at);
-                if !self.job.quiet {
-                    eprintln!("{note}");
-                }
+        // One snapshot for all who look at it, and none if nobody does.
+        let judged = self.warm && self.thresholds.any();
+        if !judged && !self.stresses.any() {
+            return false;
+        }
+        let now = self.live.snapshot();
+        for (crew, at, note) in self.stresses.look(&now) {
+            engine.broke(crew, at);
+            if !self.job.quiet {
+                eprintln!("{note}");
             }
         }
+        judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem))
     }
 
     fn progress(&mut self) {
@@ -307,7 +325,8 @@ impl<'a> Conductor<'a> {
     }
 
     fn ended(&self) -> Ended {
-        Ended { valid: self.validity.reasons().is_empty(), interrupted: self.interrupted }
+        let valid = self.validity.reasons().is_empty();
+        Ended { valid, passed: valid && self.thresholds.passed(), interrupted: self.interrupted }
     }
 
     fn outcome(&self) -> report::Outcome {
@@ -316,13 +335,14 @@ impl<'a> Conductor<'a> {
         let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
             valid: invalid_reasons.is_empty(),
-            passed: invalid_reasons.is_empty(),
+            passed: invalid_reasons.is_empty() && self.thresholds.passed(),
             invalid_reasons,
             notes: self
                 .stresses
                 .notes()
                 .chain(self.notes.iter().cloned())
                 .chain(cut)
+                .chain(self.thresholds.notes())
                 .chain(self.validity.notes().into_iter().map(said))
                 .collect(),
             traces: None,
@@ -395,46 +415,5 @@ fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
     // Also when quiet, if the system chose the port: nobody could know it otherwise.
     if !job.quiet || job.listen.port() == 0 {
         eprintln!("metrics: http://{address}/metrics");
-    }
-}
-
-/// Ctrl-C and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Diagnostic> {
-        let failed = |error| Diagnostic::error(format!("cannot listen for signals: {error}"));
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-        })
-    }
-
-    /// Does `work` to its end, also when a first signal comes, which is answered with `message` and noted in `mode`. A second
-    /// one cuts it off: `None`.
-    async fn bounded<T>(&mut self, mode: &mut Mode, message: &str, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Some(done),
-                () = self.next() => {
-                    *mode = if *mode == Mode::Run { Mode::Stop } else { Mode::Cut };
-                    if *mode == Mode::Cut {
-                        return None;
-                    }
-                    eprintln!("{message}");
-                }
-            }
-        }
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

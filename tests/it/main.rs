@@ -12,6 +12,7 @@ mod kit;
 mod open;
 mod otlp;
 mod scenarios;
+mod thresholds;
 mod traces;
 mod truth;
 mod users;

@@ -132,7 +132,7 @@ fn every_figure_of_the_whole_run() {
         assert_eq!(found, judgement, "{threshold}: {figure:?}");
         match (figure, value) {
             (Some(figure), Some(value)) => {
-                assert!((figure / value - 1.0).abs() < 0.001 || figure == value, "{threshold}: {figure}")
+                assert!((figure / value - 1.0).abs() < 0.001 || figure == value, "{threshold}: {figure}");
             }
             (figure, value) => assert_eq!(figure, value, "{threshold}"),
         }

@@ -1,0 +1,74 @@
+//! Thresholds of a run: what cannot be judged is refused before the start; each second they are judged, and whoever looks at the
+//! run is told; at the end they say whether it passed.
+
+use super::Job;
+use super::live::Live;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::judge::verdict::Verdict;
+use crate::measure::snapshot::Snapshot;
+use crate::scenario::plan::{Plan, Threshold};
+
+/// All thresholds of a run.
+pub(super) struct Thresholds(Verdict);
+
+/// Refuses thresholds on a baseline that is not there.
+///
+/// # Errors
+/// The first of them, at its line.
+pub(super) fn check(plan: &Plan) -> Result<(), Diagnostic> {
+    let unknown = |threshold: &&Threshold| threshold.written.condition.figure.baseline && baseline(threshold).is_none();
+    match plan.thresholds.iter().find(unknown) {
+        None => Ok(()),
+        Some(threshold) => Err(Diagnostic::error(format!("`{}` needs the results of an earlier run", threshold.written))
+            .at(Place { source: plan.source.clone(), range: threshold.place.clone() })
+            .hint("give their folder with `--baseline DIR`, or remove this threshold")),
+    }
+}
+
+/// What the figure of a threshold was in the run that is the baseline.
+fn baseline(_: &Threshold) -> Option<f64> {
+    None
+}
+
+impl Thresholds {
+    /// Also tells of them, so that their series are there from the first scrape.
+    pub(super) fn new(job: &Job, live: &Live) -> Self {
+        let thresholds = Self(Verdict::new(&job.plan.thresholds, &job.plan.catalog, baseline));
+        thresholds.tell(live, true);
+        thresholds
+    }
+
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// A look after the warm-up; what has broken is handed to `warn`. Whether the run is to stop.
+    pub(super) fn look(&mut self, snapshot: &Snapshot, live: &Live, warn: &dyn Fn(&Diagnostic)) -> bool {
+        let mut stop = false;
+        for broken in self.0.look(snapshot) {
+            stop |= broken.abort;
+            warn(&Diagnostic::warning(broken.message));
+        }
+        self.tell(live, snapshot.facts.valid);
+        stop
+    }
+
+    /// Judges by the last figures.
+    pub(super) fn finish(&mut self, snapshot: &Snapshot, live: &Live) {
+        self.0.finish(snapshot);
+        self.tell(live, snapshot.facts.valid);
+    }
+
+    fn tell(&self, live: &Live, valid: bool) {
+        live.set_verdict(self.0.states(valid), self.0.passed());
+    }
+
+    pub(super) fn passed(&self) -> bool {
+        self.0.passed()
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.0.notes()
+    }
+}
