@@ -38,6 +38,7 @@ pub mod reason;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod statistics;
 pub mod template;
 pub mod trace;
 pub mod units;

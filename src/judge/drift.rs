@@ -34,8 +34,10 @@ pub struct Watch {
     /// By name: what several tasks call the same is one series of windows.
     names: Vec<(String, Vec<RequestId>)>,
     windows: Windows,
-    /// Where the current window began; `None` while the run is not steady.
+    /// Where the current window began; `None` while the run is not steady, or pauses.
     from: Option<Mark>,
+    /// Of this stretch: the users there are to be, and the epoch of the figures.
+    level: Option<(u64, u32)>,
     judged_at: usize,
     space: Workspace,
     /// Of the longest stretch so far, this one included.
@@ -47,8 +49,6 @@ pub struct Watch {
 #[derive(Debug)]
 struct Mark {
     elapsed: f64,
-    epoch: u32,
-    users: u64,
     /// Requests, failures and response times of each name.
     counts: Vec<(u64, u64, Quantiles)>,
 }
@@ -66,22 +66,38 @@ impl Watch {
             }
         }
         let windows = Windows::new(names.len(), limits.window.as_secs_f64());
-        Self { limits, names, windows, from: None, judged_at: 0, space: Workspace::default(), found: Arc::default(), news: false }
+        Self {
+            limits,
+            names,
+            windows,
+            from: None,
+            level: None,
+            judged_at: 0,
+            space: Workspace::default(),
+            found: Arc::default(),
+            news: false,
+        }
     }
 
     /// A look at a snapshot with `Detail::Full`; to be called about once a second. Whether something new has been found.
     pub fn look(&mut self, now: &Snapshot) -> bool {
-        let users = now.totals.users_target.iter().sum();
+        if now.facts.phase == Phase::Paused {
+            // The stretch goes on when the load does; the window that it cut is lost.
+            self.from = None;
+            return false;
+        }
         let steady = now.facts.phase == Phase::Steady;
-        if !steady || self.from.as_ref().is_some_and(|from| from.users != users || from.epoch != now.epoch()) {
+        let level = steady.then(|| (now.totals.users_target.iter().sum(), now.epoch()));
+        if self.level != level {
             self.leave();
+            self.level = level;
         }
         let elapsed = now.facts.elapsed.as_secs_f64();
         match self.from.take() {
             None if !steady => {}
             Some(from) if elapsed - from.elapsed < self.windows.seconds() => self.from = Some(from),
             from => {
-                let mark = self.mark(now, users);
+                let mark = self.mark(now);
                 if let Some(from) = from {
                     let seconds = mark.elapsed - from.elapsed;
                     let cells = mark.counts.iter().zip(&from.counts).map(|(now, before)| Cell::between(before, now, seconds));
@@ -96,9 +112,7 @@ impl Watch {
 
     /// Judges what there is, at the end of a run; whether something new has been found.
     pub fn end(&mut self) -> bool {
-        if self.windows.len() > self.judged_at {
-            self.judge_now();
-        }
+        self.end_of_stretch();
         std::mem::take(&mut self.news)
     }
 
@@ -108,16 +122,19 @@ impl Watch {
 
     /// The run is no longer what it was.
     fn leave(&mut self) {
-        if self.from.take().is_some() {
-            if self.windows.len() > self.judged_at {
-                self.judge_now();
-            }
-            self.windows.clear(self.limits.window.as_secs_f64());
-            self.judged_at = 0;
+        self.end_of_stretch();
+        self.windows.clear(self.limits.window.as_secs_f64());
+        self.from = None;
+        self.judged_at = 0;
+    }
+
+    fn end_of_stretch(&mut self) {
+        if self.windows.len() > self.judged_at {
+            self.judge_now();
         }
     }
 
-    fn mark(&self, now: &Snapshot, users: u64) -> Mark {
+    fn mark(&self, now: &Snapshot) -> Mark {
         let counts = self.names.iter().map(|(_, ids)| {
             let (mut requests, mut failures, mut times) = (0, 0, Quantiles::default());
             for id in ids {
@@ -129,7 +146,7 @@ impl Watch {
             }
             (requests, failures, times)
         });
-        Mark { elapsed: now.facts.elapsed.as_secs_f64(), epoch: now.epoch(), users, counts: counts.collect() }
+        Mark { elapsed: now.facts.elapsed.as_secs_f64(), counts: counts.collect() }
     }
 
     /// After each eighth that is new: what is found does not change faster, and judging takes some time for many requests.

@@ -116,6 +116,11 @@ impl Quantiles {
         rest
     }
 
+    /// What was recorded: the upper end of each bin that holds something, in seconds, and how many; ascending.
+    pub fn steps(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.bins().map(|(index, count)| (range_of(index).1 as f64 / 1e6, count))
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -1,6 +1,7 @@
 //! What a person or a script is told of a run: pure functions from a snapshot to text. [`store`] and [`where_time_goes`] do the
 //! same for what a trace store answers.
 
+pub mod compare;
 pub mod json;
 pub mod progress;
 pub mod store;

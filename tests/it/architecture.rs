@@ -31,11 +31,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("random", &[]),
     ("reason", &[]),
+    ("statistics", &[]),
     ("units", &[]),
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random"];
+const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random", "statistics"];
 
 #[test]
 fn imports_follow_the_arrows() {

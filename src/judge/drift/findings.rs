@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::series::{Cell, Windows};
 use super::trend::{self, Workspace, middle_mean};
 use crate::measure::soak::{Drift, Signal, Soak};
+use crate::statistics::pay_for_number;
 
 /// A trend is significant below this.
 const SIGNIFICANT: f64 = 0.01;
@@ -27,8 +28,11 @@ pub fn judge<'a>(windows: &Windows, names: impl Iterator<Item = &'a str>, min_ch
         scratch.extend(bytes[range].iter().flatten());
         middle_mean(scratch)
     }));
-    adjust(&mut drifts);
-    for drift in &mut drifts {
+    // With fifty requests two hundred trends are tested: two would pass for significant by chance.
+    let mut p_values: Vec<f64> = drifts.iter().map(|drift| drift.p_value).collect();
+    pay_for_number(&mut p_values);
+    for (drift, p_value) in drifts.iter_mut().zip(p_values) {
+        drift.p_value = p_value;
         drift.regressed = drift.p_value < SIGNIFICANT && drift.change.abs() > min_change && drift.signal.is_worse(drift.change);
     }
     let windows_judged = if drifts.is_empty() { 0 } else { windows.len() };
@@ -84,17 +88,4 @@ fn figure(signal: Signal, cells: &[Cell], scratch: &mut Vec<f64>) -> Option<f64>
         }
     }
     middle_mean(scratch)
-}
-
-/// With fifty requests two hundred trends are tested: of those below 0.01, two would be chance. So each p becomes the share of
-/// false ones that one would have to put up with to count it (Benjamini and Hochberg, J. R. Statist. Soc. B 57, 1995).
-pub(super) fn adjust(drifts: &mut [Drift]) {
-    let mut order: Vec<usize> = (0..drifts.len()).collect();
-    order.sort_by(|a, b| drifts[*b].p_value.total_cmp(&drifts[*a].p_value));
-    let (all, mut least) = (order.len() as f64, 1.0f64);
-    for (at, index) in order.into_iter().enumerate() {
-        let rank = all - at as f64;
-        least = least.min(drifts[index].p_value * all / rank);
-        drifts[index].p_value = least;
-    }
 }

@@ -1,12 +1,11 @@
 use std::time::Duration;
 
-use super::findings::adjust;
 use super::simulated::{Course, run};
 use super::*;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::Detail;
 use crate::measure::snapshot::tests::{catalog, facts};
-use crate::measure::soak::{Drift, Signal};
+use crate::measure::soak::Signal;
 
 fn judged(windows: &Windows) -> Soak {
     judge(windows, ["GET /a"].into_iter(), 0.1, &mut Workspace::default())
@@ -93,24 +92,6 @@ fn all_failures_no_requests_and_single_requests_are_judged_in_peace() {
     let mut windows = Windows::new(1, 60.0);
     (0..240).for_each(|minute| push(&mut windows, f64::from(u8::from(minute % 5 == 0)), 0.0, 0.01));
     assert!(judged(&windows).drifts.iter().all(|drift| drift.p_value.is_finite() && !drift.regressed));
-}
-
-#[test]
-fn p_values_pay_for_their_number() {
-    let drift = |p_value| Drift {
-        request: String::new(),
-        signal: Signal::P50,
-        first: 1.0,
-        last: 1.0,
-        change: 0.0,
-        slope_per_hour: 0.0,
-        p_value,
-        regressed: false,
-    };
-    let mut drifts: Vec<_> = [0.04, 0.01, 0.5, 0.03].map(drift).to_vec();
-    adjust(&mut drifts);
-    let adjusted: Vec<_> = drifts.iter().map(|drift| (drift.p_value * 1e6).round() / 1e6).collect();
-    assert_eq!(adjusted, [0.053333, 0.04, 0.5, 0.053333]);
 }
 
 // === Watch ===

@@ -14,6 +14,7 @@
 use std::ops::Range;
 
 use super::wave;
+use crate::statistics::two_sided;
 
 /// What is known of one series.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -192,24 +193,6 @@ fn inflation(blocks: usize, r: f64) -> f64 {
     1.0 + 2.0 * sum / (n * (n - 1.0) * (n - 2.0))
 }
 
-/// The chance of a normal figure beyond ±z: a series near 0, a continued fraction from there on (Abramowitz and Stegun, 26.2.11
-/// and 26.2.14).
-pub fn two_sided(z: f64) -> f64 {
-    let density = (-z * z / 2.0).exp() / std::f64::consts::TAU.sqrt();
-    if z < 3.0 {
-        let (mut term, mut sum, mut odd) = (z, z, 1.0);
-        while term > 1e-17 * sum {
-            odd += 2.0;
-            term *= z * z / odd;
-            sum += term;
-        }
-        (1.0 - 2.0 * density * sum).clamp(0.0, 1.0)
-    } else {
-        let fraction = (1..=60).rev().fold(z, |below, k| z + f64::from(k) / below);
-        (2.0 * density / fraction).min(1.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,22 +204,6 @@ mod tests {
             middle_mean(scratch)
         };
         trend(series.len(), &mut Workspace::default(), &mut mean)
-    }
-
-    #[test]
-    fn the_normal_tail_is_that_of_the_tables() {
-        for (z, p) in [
-            (0.0, 1.0),
-            (1.0, 0.317_310_507_862_914),
-            (1.959_963_984_540_054, 0.05),
-            (2.575_829_303_548_901, 0.01),
-            (3.0, 0.002_699_796_063_260),
-            (5.0, 5.733_031_437_583_88e-7),
-            (8.0, 1.244_192_114_854_36e-15),
-        ] {
-            assert!((two_sided(z) / p - 1.0).abs() < 1e-9, "{z}: {} for {p}", two_sided(z));
-        }
-        assert_eq!(two_sided(60.0), 0.0);
     }
 
     #[test]
