@@ -3,8 +3,9 @@
 #
 #   bash tests/run.sh
 #
-# Installed are: Debian's package `prometheus` (with apt-get, as root or through sudo), gunicorn, Flask and rotel (into a
-# virtual environment in the build folder) and cargo-deny (into ~/.cache/otload-tools). What is there already is used again.
+# Installed are: Debian's package `prometheus` (with apt-get, as root or through sudo); gunicorn, Flask with OpenTelemetry, Caddy
+# and rotel (into a virtual environment in the build folder); cargo-deny and otelite (into ~/.cache/otload-tools). What is there
+# already is used again.
 # The last line is `N passed, N failed`: the sum of all test binaries. The exit code is 0 only if every step went well.
 
 set -uo pipefail
@@ -14,8 +15,9 @@ target=${CARGO_TARGET_DIR:-target}
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/otload-tools
 deny_version=0.20.2
 deny=$tools/cargo-deny-$deny_version/bin/cargo-deny
+otelite_version=0.1.156
 # Those of the example that the tests load, and those of the tests alone.
-requirements=(examples/cars-api/requirements.txt tests/requirements.txt)
+requirements=(examples/cars-api/requirements.txt examples/cars-api/requirements-traced.txt tests/requirements.txt)
 mkdir -p "$target" || exit 1
 target=$(cd "$target" && pwd)
 logs=$target/test-logs
@@ -85,6 +87,15 @@ install_deny() {
         rm -rf "$target/tools"
 }
 
+# Likewise. Tests read the version above, too.
+install_otelite() {
+    local folder=$tools/otelite-$otelite_version
+    if [ -x "$folder/bin/otelite" ]; then return 0; fi
+    CARGO_TARGET_DIR=$target/tools CARGO_PROFILE_DEV_DEBUG=false \
+        cargo install otelite --version "$otelite_version" --locked --debug --root "$folder" &&
+        rm -rf "$target/tools"
+}
+
 # --- the checks ---
 
 # Advisories need a copy of their database, which is fetched by `cargo deny fetch`; without one the rest is checked.
@@ -102,8 +113,9 @@ run_tests() {
 }
 
 step "install packages" install_packages
-step "install gunicorn, flask and rotel" make_venv
+step "install gunicorn, flask, caddy and rotel" make_venv
 step "install cargo-deny" install_deny
+step "install otelite" install_otelite
 step "fetch dependencies" cargo fetch --locked
 step "cargo fmt" cargo fmt --check
 step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings

@@ -2,9 +2,10 @@
 //! transport answers after a fixed delay and touches no network. So an hour of load takes milliseconds and every count is
 //! exact.
 
+mod sampling;
 mod steering;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,7 @@ use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use crate::reason::Reason;
 use crate::scenario::{self, Overrides, plan::Plan};
+use crate::trace::queue::{Spans, queue};
 use crate::units::Rate;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,6 +46,8 @@ struct Bench {
     orders: watch::Sender<Orders>,
     /// How long the worker lived.
     took: Cell<Duration>,
+    /// Of a plan that is traced.
+    spans: RefCell<Option<Spans>>,
 }
 
 /// A target: how long it takes, and when it freezes.
@@ -66,8 +70,17 @@ impl Bench {
         let client = Client::try_with(&plan.http, TransportKind::Fake { delay: target.delay, frozen }).unwrap();
         let run = Arc::new(RunFacts::new(plan, "virtual", 1, clock::now()));
         let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
+        let (tracing, spans) = match &plan.observe.traces {
+            Some(traces) => {
+                let (into, spans) = queue(traces.queue as usize);
+                // The seed of the scenario too, so that streams which are one would be seen as one.
+                (Tracing::new(Some((traces, into)), None, &plan.catalog, "virtual", 1), Some(spans))
+            }
+            None => (Tracing::off(), None),
+        };
         Self {
-            context: Rc::new(Context::new(plan.clone(), run, (client, Tracing::off()), shard, part, Timer::coarse())),
+            spans: RefCell::new(spans),
+            context: Rc::new(Context::new(plan.clone(), run, (client, tracing), shard, part, Timer::coarse())),
             orders: watch::channel(Orders::new(plan.crews.len())).0,
             took: Cell::default(),
         }

@@ -104,6 +104,8 @@ struct Compiler<'a> {
     catalog: Catalog,
     /// Request steps so far.
     requests: usize,
+    /// Where headers are written that make a request part of another trace.
+    own_traces: Vec<Range<usize>>,
 }
 
 enum Host {
@@ -132,6 +134,7 @@ impl<'a> Compiler<'a> {
             defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
             catalog: Catalog::default(),
             requests: 0,
+            own_traces: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Exemplars as the real Prometheus takes them: from OpenMetrics for each classic bucket, from protobuf for native histograms.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use otload::trace::{SpanId, TraceId};
 use serde_json::{Value, json};
 
-use crate::kit::{CountingTarget, Delays, Form, Prometheus, wait_for};
+use crate::kit::{CountingTarget, Delays, Form, Otelite, Otload, Prometheus, wait_for};
 
 const FAST: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
 const SLOW: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
@@ -113,4 +114,64 @@ fn prometheus_stores_exemplars_of_openmetrics_and_of_protobuf() {
     for prometheus in [&classic, &native, &text] {
         assert_eq!((prometheus.scrape_error(), prometheus.warnings()), (String::new(), Vec::new()));
     }
+}
+
+/// Series, and the trace and span of each exemplar that it has.
+fn named(prometheus: &Prometheus, selector: &str) -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let of = |one: &Value, label: &str| one["labels"][label].as_str().unwrap().to_owned();
+    let series = prometheus.exemplars(selector).into_iter().map(|series| {
+        let ids = series["exemplars"].as_array().unwrap().iter().map(|one| (of(one, "trace_id"), of(one, "span_id")));
+        (series["seriesLabels"].to_string(), ids.collect())
+    });
+    series.collect()
+}
+
+#[test]
+fn every_exemplar_that_prometheus_has_names_a_span_that_the_store_has() {
+    let ms = Duration::from_millis;
+    let target = CountingTarget::start(Delays::shares(&[(50, ms(0)), (25, ms(4)), (15, ms(20)), (8, ms(60)), (2, ms(300))]));
+    let store = Otelite::start();
+    // Longer than Prometheus lets pass before its first scrape. Part of the requests fail, and part is not sampled.
+    let scenario = format!(
+        "host: {}\nusers:\n  - name: U\n    wait_time: 20ms\n    tasks:\n      - get: /cars\n      - {{get: /planes, expect: {{status: 201}}}}\n\
+         load: {{users: 10, run_time: 12s}}\nobserve: {{traces: {{endpoint: 'http://{}', protocol: grpc, sample: 20%}}}}\n",
+        target.url(),
+        store.grpc()
+    );
+    let run = Otload::run(&scenario, &[]);
+    let metrics = run.metrics();
+    let classic = Prometheus::start(metrics, Form::OpenMetrics);
+    let native = Prometheus::start(metrics, Form::Protobuf);
+    let finished = run.wait(Duration::from_secs(60)).expect_code(0);
+    let (summary, spans) = (finished.summary(), finished.summary()["spans"].clone());
+    assert_eq!((&spans["exported"], &spans["dropped"]), (&spans["offered"], &json!({})));
+    let (requests, exported) = (summary["totals"]["requests"].as_u64().unwrap(), spans["exported"].as_u64().unwrap());
+    assert!(exported > 200 && exported < requests, "{exported} spans of {requests} requests");
+    let stored = wait_for("the store to have all spans", Duration::from_secs(20), || {
+        let stored = store.spans();
+        (stored.len() as u64 == exported).then_some(stored)
+    });
+    let stored: BTreeSet<_> = stored.into_iter().map(|span| (span.trace, span.id)).collect();
+
+    for (prometheus, suffix, most_series) in [(&classic, "_bucket", usize::MAX), (&native, "", 2)] {
+        assert_eq!(prometheus.warnings(), Vec::<String>::new());
+        for name in ["duration", "service"] {
+            let selector = format!("otload_request_{name}_seconds{suffix}");
+            let named = named(prometheus, &selector);
+            // Each bucket is a series of its own, and each scrape brings newer spans.
+            assert!((2..=most_series).contains(&named.len()), "{selector}: {named:?}");
+            let all: BTreeSet<_> = named.values().flatten().cloned().collect();
+            assert!(all.len() >= 5, "{selector}: {all:?}");
+            let dead: Vec<_> = all.difference(&stored).collect();
+            assert!(dead.is_empty(), "{} of {} that {selector} names are not in the store: {dead:?}", dead.len(), all.len());
+            // Asked for one by one, as somebody who clicks does.
+            for (trace, span) in all.iter().take(20) {
+                let spans = store.trace(trace).unwrap_or_else(|| panic!("no trace {trace}"));
+                assert!(spans.iter().any(|one| one.id == *span && one.kind == "CLIENT"), "{spans:?}");
+            }
+        }
+    }
+    let named = named(&classic, "otload_request_duration_seconds_bucket");
+    assert!(named.keys().any(|series| series.contains("\"result\":\"failure\"")), "{named:?}");
+    assert!(named.len() >= 8, "{} buckets have exemplars", named.len());
 }

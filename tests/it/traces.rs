@@ -54,36 +54,6 @@ impl Listener {
     }
 }
 
-/// A span as rotel prints it.
-#[derive(Debug, Default)]
-struct Printed {
-    trace: String,
-    id: String,
-    parent: String,
-    is_client: bool,
-}
-
-fn printed(text: &str) -> Vec<Printed> {
-    let mut spans: Vec<Printed> = Vec::new();
-    for line in text.lines() {
-        if line.starts_with("Span #") {
-            spans.push(Printed::default());
-        }
-        let Some(span) = spans.last_mut() else { continue };
-        let Some((name, value)) = line.split_once(": ").map(|(name, value)| (name.trim(), value.trim().to_owned())) else {
-            continue;
-        };
-        match name {
-            "Trace ID" => span.trace = value,
-            "ID" => span.id = value,
-            "Parent ID" => span.parent = value,
-            "Kind" => span.is_client = value == "SPAN_KIND_CLIENT",
-            _ => {}
-        }
-    }
-    spans
-}
-
 fn scenario(target: &Listener, observe: &str) -> String {
     format!(
         "host: http://{}\nusers:\n  - name: U\n    wait_time: 1ms\n    tasks:\n      - name: look\n        flow: [{{get: /cars}}, {{get: /gone}}]\n\
@@ -97,7 +67,7 @@ fn what_the_target_was_told_is_what_the_collector_has() {
     let (target, rotel) = (Listener::start(), Rotel::start());
     for (protocol, address) in [("grpc", rotel.grpc()), ("http", rotel.http())] {
         target.told.lock().unwrap().clear();
-        let before = printed(&rotel.text()).len();
+        let before = rotel.spans().len();
         let observe =
             format!("{{traces: {{endpoint: 'http://{address}', protocol: {protocol}, compression: gzip, sample: 100%}}}}");
         let finished = Otload::run(&scenario(&target, &observe), &[]).wait(Duration::from_secs(60)).expect_code(0);
@@ -105,17 +75,19 @@ fn what_the_target_was_told_is_what_the_collector_has() {
         assert_eq!(spans, serde_json::json!({"offered": 300, "exported": 300, "dropped": {}, "queued": 0}), "over {protocol}");
 
         let all = crate::kit::wait_for("rotel to print all spans", Duration::from_secs(10), || {
-            let mut all = printed(&rotel.text());
+            let mut all = rotel.spans();
             (all.len() == before + 300).then(|| all.split_off(before))
         });
-        let clients: BTreeSet<_> = all.iter().filter(|span| span.is_client).map(|s| (s.trace.clone(), s.id.clone())).collect();
+        let clients: BTreeSet<_> =
+            all.iter().filter(|span| span.kind == "CLIENT").map(|s| (s.trace.clone(), s.id.clone())).collect();
         let told = target.told();
         assert!(told.iter().all(|(_, _, flags)| flags == "01"));
         assert_eq!(told.len(), 200);
         assert_eq!(told.iter().map(|(trace, span, _)| (trace.clone(), span.clone())).collect::<BTreeSet<_>>(), clients);
-        let tasks: BTreeMap<_, _> = all.iter().filter(|span| !span.is_client).map(|s| (s.id.clone(), s.trace.clone())).collect();
+        let tasks: BTreeMap<_, _> =
+            all.iter().filter(|span| span.kind == "INTERNAL").map(|s| (s.id.clone(), s.trace.clone())).collect();
         assert_eq!(tasks.len(), 100);
-        for client in all.iter().filter(|span| span.is_client) {
+        for client in all.iter().filter(|span| span.kind == "CLIENT") {
             assert_eq!(tasks.get(&client.parent), Some(&client.trace), "{client:?}");
         }
         let notable = &finished.summary()["traces"];

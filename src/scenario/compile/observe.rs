@@ -30,6 +30,9 @@ const VARYING: &[&str] = &["user_id", "iteration", "run_id", "loop_index"];
 impl Compiler<'_> {
     pub(super) fn observe(&mut self, field: &Field<form::Observe>, variables: &Variables) -> Observe {
         let Some(observe) = field.value() else { return Observe::default() };
+        if observe.traces.value().is_some() {
+            self.warn_of_own_traces();
+        }
         let labels = observe.metrics.value().and_then(|metrics| metrics.labels.value());
         Observe {
             labels: labels.map(|pairs| self.labels(pairs)).unwrap_or_default(),
@@ -42,6 +45,21 @@ impl Compiler<'_> {
                 .otlp_logs
                 .value()
                 .map(|logs| Logs { target: self.collector(logs.collector(), variables), queue: self.queue(&logs.queue) }),
+        }
+    }
+
+    /// A request has one parent: the one that the scenario names, or the span that otload exports.
+    fn warn_of_own_traces(&mut self) {
+        let mut places = std::mem::take(&mut self.own_traces);
+        // One that stands behind an anchor has been read more than once.
+        places.sort_by_key(|place| place.start);
+        places.dedup();
+        for place in places {
+            self.warn(
+                &place,
+                "a request with a `traceparent` of its own is not traced",
+                "remove the header: with `observe.traces` otload writes it, and exports the span that it names",
+            );
         }
     }
 

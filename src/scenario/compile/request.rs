@@ -235,6 +235,9 @@ impl Compiler<'_> {
                 );
                 continue;
             }
+            if name == "traceparent" {
+                self.own_traces.push(key.range.clone());
+            }
             let Some(template) = template else { continue };
             if template.as_literal().is_some_and(|text| header_value(text).is_none()) {
                 self.push(

@@ -11,6 +11,7 @@ use super::{Process, free_address, get, root, venv, wait_for};
 #[derive(Debug)]
 pub(crate) struct Gunicorn {
     address: SocketAddr,
+    collector: Option<SocketAddr>,
     process: Process,
 }
 
@@ -18,8 +19,18 @@ pub(crate) struct Gunicorn {
 
 impl Gunicorn {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// With two workers, instrumented by OpenTelemetry as the example's README says, and exporting to what takes OTLP over HTTP
+    /// at `collector`, as the service `cars-api`. It has been asked once, outside of any trace.
+    pub(crate) fn start_traced(collector: SocketAddr) -> Self {
+        Self::start_with(Some(collector))
+    }
+
+    fn start_with(collector: Option<SocketAddr>) -> Self {
         let address = free_address();
-        Self { address, process: serve(address) }
+        Self { address, collector, process: serve(address, collector) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -43,15 +54,26 @@ impl Gunicorn {
     /// Starts it again on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        self.process = serve(self.address);
+        self.process = serve(self.address, self.collector);
     }
 }
 
-fn serve(address: SocketAddr) -> Process {
-    let mut command = Command::new(venv().join("bin/gunicorn"));
+fn serve(address: SocketAddr, collector: Option<SocketAddr>) -> Process {
+    let mut command = match collector {
+        None => Command::new(venv().join("bin/gunicorn")),
+        Some(collector) => {
+            let mut command = Command::new(venv().join("bin/opentelemetry-instrument"));
+            command.arg(venv().join("bin/gunicorn")).env("OTEL_SERVICE_NAME", "cars-api").env("OTEL_BSP_SCHEDULE_DELAY", "100");
+            command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
+            command.env("OTEL_METRICS_EXPORTER", "none").env("OTEL_LOGS_EXPORTER", "none");
+            command
+        }
+    };
+    let workers = if collector.is_some() { "--workers=2" } else { "--workers=1" };
     command.current_dir(root().join("examples/cars-api")).env("PYTHONDONTWRITEBYTECODE", "1").args([
         "--worker-class=gthread",
-        "--workers=1",
+        workers,
         "--threads=16",
         "--keep-alive=75",
         "--no-control-socket",

@@ -7,15 +7,19 @@
 //! | [`CountingTarget`] | a server whose totals and delays are known |
 //! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will |
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
+//! | [`Caddy`] | a web server that continues traces |
 //! | [`Rotel`] | a real OTLP receiver that prints what it got |
+//! | [`Otelite`] | a real OTLP receiver that is asked for traces |
 //! | [`get`], [`post`] | one HTTP request |
 //! | [`on_time`] | for tests that look at the clock: no other run beside theirs, and a second try |
 //!
 //! A program that is not installed fails the test and says how to install it.
 
+mod caddy;
 mod client;
 mod company;
 mod gunicorn;
+mod otelite;
 mod process;
 mod program;
 mod prometheus;
@@ -26,13 +30,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use caddy::Caddy;
 pub(crate) use client::{get, post};
 pub(crate) use company::{Company, on_time};
 pub(crate) use gunicorn::Gunicorn;
+pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};
 pub(crate) use prometheus::{Form, Prometheus};
-pub(crate) use rotel::Rotel;
+pub(crate) use rotel::{Rotel, StoredSpan};
 pub(crate) use target::{CountingTarget, Delays};
 
 /// An address of 127.0.0.1 that nobody listened on a moment ago.

@@ -1,12 +1,29 @@
 //! rotel, a collector: it takes OTLP over gRPC and HTTP, refuses what it cannot read, and prints all that it took. From the
 //! virtual environment that `tests/run.sh` makes.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use super::{Process, free_address, post, venv, wait_for};
+
+/// A span as a receiver has it. Values are texts without their type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct StoredSpan {
+    pub(crate) trace: String,
+    pub(crate) id: String,
+    /// Empty if there is none.
+    pub(crate) parent: String,
+    pub(crate) name: String,
+    /// `CLIENT`, `SERVER`, `INTERNAL`.
+    pub(crate) kind: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) resource: BTreeMap<String, String>,
+    /// Their names.
+    pub(crate) events: Vec<String>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Rotel {
@@ -58,6 +75,11 @@ impl Rotel {
         self.process.stdout.text()
     }
 
+    /// All spans that it has printed so far, in the order in which they came.
+    pub(crate) fn spans(&self) -> Vec<StoredSpan> {
+        spans(&self.text())
+    }
+
     /// Waits until it has printed `text`; panics with all that it did print after 10 s.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) {
@@ -68,6 +90,54 @@ impl Rotel {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Reads what it prints of spans; what it prints of metrics and logs is passed over.
+fn spans(text: &str) -> Vec<StoredSpan> {
+    #[derive(PartialEq)]
+    enum Part {
+        Other,
+        Resource,
+        Span,
+        Attributes,
+        Events,
+    }
+    let (mut spans, mut resource, mut part) = (Vec::<StoredSpan>::new(), BTreeMap::new(), Part::Other);
+    for line in text.lines() {
+        match line {
+            _ if line.starts_with("ResourceSpans #") => (resource, part) = (BTreeMap::new(), Part::Resource),
+            _ if line.starts_with("ResourceMetrics #") || line.starts_with("ResourceLog #") => part = Part::Other,
+            _ if line.starts_with("Span #") => {
+                spans.push(StoredSpan { resource: resource.clone(), ..StoredSpan::default() });
+                part = Part::Span;
+            }
+            "Attributes:" if part == Part::Span => part = Part::Attributes,
+            "Events:" if part == Part::Attributes => part = Part::Events,
+            _ => {}
+        }
+        let Some((name, value)) = line.trim().split_once(':').map(|(name, value)| (name.trim(), value.trim())) else { continue };
+        let attribute = name.strip_prefix("-> ").map(|name| (name.to_owned(), bare(value).to_owned()));
+        match (&part, spans.last_mut(), attribute) {
+            (Part::Resource, _, Some((name, value))) => drop(resource.insert(name, value)),
+            (Part::Attributes, Some(span), Some((name, value))) => drop(span.attributes.insert(name, value)),
+            (Part::Events, Some(span), _) if name == "-> Name" => span.events.push(value.to_owned()),
+            (Part::Span, Some(span), None) => match name {
+                "Trace ID" => span.trace = value.to_owned(),
+                "ID" => span.id = value.to_owned(),
+                "Parent ID" => span.parent = value.to_owned(),
+                "Name" => span.name = value.to_owned(),
+                "Kind" => span.kind = value.trim_start_matches("SPAN_KIND_").to_owned(),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    spans
+}
+
+/// `Str(GET)`, `Int(200)` without what they are.
+fn bare(value: &str) -> &str {
+    value.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(value)
 }
 
 #[test]
