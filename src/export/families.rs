@@ -71,6 +71,7 @@ fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
         name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED => users(family, snapshot),
         name::THRESHOLD_OK | name::THRESHOLD_VALUE | name::THRESHOLD_LIMIT => thresholds(family, snapshot),
+        name::SOAK_SLOPE | name::SOAK_P_VALUE | name::SOAK_CHANGE | name::SOAK_REGRESSED => soak(family, snapshot),
         _ => run(family, snapshot),
     }
 }
@@ -182,6 +183,19 @@ fn thresholds<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         if let Some(value) = value {
             family.push(&[&state.rule.name], [], value);
         }
+    }
+}
+
+/// Memory is the run's: its request is empty, which Prometheus takes for none.
+fn soak<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    for drift in &snapshot.facts.soak.drifts {
+        let value = match *family.metric {
+            name::SOAK_SLOPE => Value::Float(drift.slope_per_hour),
+            name::SOAK_P_VALUE => Value::Float(drift.p_value),
+            name::SOAK_CHANGE => Value::Float(drift.change),
+            _ => Value::Integer(drift.regressed.into()),
+        };
+        family.push(&[&drift.request, drift.signal.name()], [], value);
     }
 }
 

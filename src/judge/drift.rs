@@ -17,6 +17,7 @@ pub mod trend;
 mod wave;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::measure::catalog::{Catalog, RequestId};
 use crate::measure::quantiles::Quantiles;
@@ -53,6 +54,9 @@ struct Mark {
     counts: Vec<(u64, u64, Quantiles)>,
 }
 
+/// Looks come once a second and never exactly: a window that ends within half of that has ended. In seconds.
+const SLACK: f64 = 0.5;
+
 // === Watch ===
 
 impl Watch {
@@ -79,7 +83,17 @@ impl Watch {
         }
     }
 
-    /// A look at a snapshot with `Detail::Full`; to be called about once a second. Whether something new has been found.
+    /// Whether a look would see more than the last one did: a window is full, or this is no longer the same stretch.
+    pub fn wants(&self, phase: Phase, elapsed: Duration) -> bool {
+        match (phase, &self.from) {
+            (Phase::Steady, Some(from)) => self.is_full(from, elapsed.as_secs_f64()),
+            (Phase::Steady, None) => true,
+            (Phase::Paused, from) => from.is_some(),
+            _ => self.level.is_some(),
+        }
+    }
+
+    /// A look at a snapshot with `Detail::Full`; to be called about once a second, or when it is wanted. Whether something new has been found.
     pub fn look(&mut self, now: &Snapshot) -> bool {
         if now.facts.phase == Phase::Paused {
             // The stretch goes on when the load does; the window that it cut is lost.
@@ -95,7 +109,7 @@ impl Watch {
         let elapsed = now.facts.elapsed.as_secs_f64();
         match self.from.take() {
             None if !steady => {}
-            Some(from) if elapsed - from.elapsed < self.windows.seconds() => self.from = Some(from),
+            Some(from) if !self.is_full(&from, elapsed) => self.from = Some(from),
             from => {
                 let mark = self.mark(now);
                 if let Some(from) = from {
@@ -126,6 +140,10 @@ impl Watch {
         self.windows.clear(self.limits.window.as_secs_f64());
         self.from = None;
         self.judged_at = 0;
+    }
+
+    fn is_full(&self, from: &Mark, elapsed: f64) -> bool {
+        elapsed - from.elapsed >= self.windows.seconds() - SLACK
     }
 
     fn end_of_stretch(&mut self) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::soak::Signal;
 use crate::reason::Reason;
 use crate::trace::queue::Dropped;
 
@@ -156,6 +157,8 @@ impl Catalog {
     /// | task | a histogram × 2 results, 2 of `iterations_total` |
     /// | group | a histogram × 2 results |
     /// | user | 3 states, 1 target, 1 of arrivals dropped |
+    /// | request name | 4 of each of the 4 signals of a soak; without long runs too, of which the catalog does not know |
+    /// | run | 4 of its memory in a soak |
     /// | threshold | whether it holds, its value and its limit |
     /// | run | the lag's histogram and 21 of its own (health, phase, annotations, info, verdicts, connections, budget) |
     /// | run | 1 of spans exported, a counter of spans dropped for each reason: without traces too, of which the catalog does not know |
@@ -171,17 +174,21 @@ impl Catalog {
             .map(|check| (self.requests.get(check.request.index()).map(|name| &name.request), &check.check))
             .collect();
         let all = self.requests.len() * (4 * histogram + 3 + Reason::ALL.len())
-            + names.len() * 4
+            + names.len() * (4 + SOAK_SERIES * Signal::OF_REQUESTS.len())
             + checks.len() * 2
             + self.tasks.len() * (2 * histogram + 2)
             + self.groups.len() * 2 * histogram
             + self.users.len() * 5
             + self.thresholds.len() * 3
             + histogram
-            + RUN_SERIES;
+            + RUN_SERIES
+            + SOAK_SERIES;
         all as u64
     }
 }
+
+/// Of each signal: slope, p value, change, verdict.
+const SOAK_SERIES: usize = 4;
 
 /// Connections 2, generator 5, clamped 1, info 1, phases 6, annotations 1, start 1, valid 1, passed 1, budget 2; and spans.
 const RUN_SERIES: usize = 21 + 1 + Dropped::ALL.len();
@@ -226,7 +233,7 @@ mod tests {
     #[test]
     fn the_budget_counts_every_series() {
         let mut catalog = Catalog::default();
-        assert_eq!(catalog.series(), 21 + 21 + 8);
+        assert_eq!(catalog.series(), 21 + 21 + 8 + 4);
         let first = catalog.add_request("U", "t", "GET /a", "GET");
         // The same name in another task shares its byte counters and its check's counters.
         let second = catalog.add_request("U", "u", "GET /a", "GET");
@@ -237,6 +244,6 @@ mod tests {
         catalog.add_group("U", "t", "g");
         catalog.add_threshold("p95 < 1s");
         catalog.add_threshold("p99 < 1s");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 21 + 8);
+        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 21 + 8 + 4);
     }
 }

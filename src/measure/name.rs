@@ -41,6 +41,7 @@ pub const RUN_LABELS: [&str; 2] = ["test", "run_id"];
 const REQUEST: &[&str] = &["user", "task", "request", "method", "result"];
 const TASK: &[&str] = &["user", "task", "result"];
 const THRESHOLD: &[&str] = &["threshold"];
+const SOAK: &[&str] = &["request", "signal"];
 
 pub const REQUEST_DURATION: Metric = Metric {
     name: "otload_request_duration_seconds",
@@ -266,6 +267,34 @@ pub const THRESHOLD_VALUE: Metric = Metric {
     unit: Unit::None,
     labels: THRESHOLD,
 };
+pub const SOAK_SLOPE: Metric = Metric {
+    name: "otload_soak_slope_per_hour",
+    kind: Kind::Gauge,
+    help: "Change for each hour of the steady phase along a line, relative to its beginning: 0.01 is 1% an hour.",
+    unit: Unit::None,
+    labels: SOAK,
+};
+pub const SOAK_P_VALUE: Metric = Metric {
+    name: "otload_soak_trend_p_value",
+    kind: Kind::Gauge,
+    help: "How likely such a trend is by chance, given how many signals are looked at.",
+    unit: Unit::None,
+    labels: SOAK,
+};
+pub const SOAK_CHANGE: Metric = Metric {
+    name: "otload_soak_change_ratio",
+    kind: Kind::Gauge,
+    help: "Change from the beginning of the steady phase to now, relative to the beginning.",
+    unit: Unit::Ratio,
+    labels: SOAK,
+};
+pub const SOAK_REGRESSED: Metric = Metric {
+    name: "otload_soak_regressed",
+    kind: Kind::Gauge,
+    help: "1 when the signal got worse, beyond chance and by more than is accepted.",
+    unit: Unit::None,
+    labels: SOAK,
+};
 pub const THRESHOLD_LIMIT: Metric = Metric {
     name: "otload_threshold_limit",
     kind: Kind::Gauge,
@@ -337,6 +366,10 @@ pub const ALL: &[&Metric] = &[
     &THRESHOLD_OK,
     &THRESHOLD_VALUE,
     &THRESHOLD_LIMIT,
+    &SOAK_SLOPE,
+    &SOAK_P_VALUE,
+    &SOAK_CHANGE,
+    &SOAK_REGRESSED,
     &SPANS_EXPORTED,
     &SPANS_DROPPED,
     &SERIES,

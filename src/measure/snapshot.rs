@@ -11,6 +11,7 @@ use super::catalog::{Catalog, CheckId, RequestId};
 use super::health::Health;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
+use super::soak::Soak;
 use super::threshold::ThresholdState;
 use super::totals::{Counters, RequestCounters, Totals};
 
@@ -54,6 +55,8 @@ pub struct Facts {
     pub passed: bool,
     /// All thresholds, in the order of the file.
     pub thresholds: Arc<[ThresholdState]>,
+    /// Whether a long run gets worse, as of the last judgement.
+    pub soak: Arc<Soak>,
     /// The generator's health now, and the worst of each figure.
     pub health: Health,
     pub worst_health: Health,
@@ -134,6 +137,7 @@ impl Facts {
             valid: true,
             passed: true,
             thresholds: Arc::default(),
+            soak: Arc::default(),
             health: Health::default(),
             worst_health: Health::default(),
             annotations: 0,

@@ -27,6 +27,8 @@ pub struct Drift {
     pub slope_per_hour: f64,
     /// How likely such a trend is by chance, given how many signals were looked at.
     pub p_value: f64,
+    /// Beyond chance.
+    pub significant: bool,
     /// It got worse: beyond chance, and by more than is accepted.
     pub regressed: bool,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Outcome;
 use super::traces::Traces;
+use super::{Outcome, soak};
 use crate::measure::measured::Row;
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
@@ -37,6 +37,8 @@ struct Summary<'a> {
     requests: Vec<Request<'a>>,
     tasks: Vec<Task<'a>>,
     thresholds: Vec<Threshold<'a>>,
+    /// Whether it got worse; `null` for a run that was too short to see that.
+    soak: Option<soak::Section<'a>>,
     checks: Vec<Check<'a>>,
     schedule_lag_seconds: Option<Times>,
     /// Of open loads: those that found no free user.
@@ -196,6 +198,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         requests: requests.collect(),
         tasks: tasks.collect(),
         thresholds: facts.thresholds.iter().map(Threshold::of).collect(),
+        soak: soak::section(&facts.soak),
         checks: checks.collect(),
         schedule_lag_seconds: measured.lag,
         arrivals_dropped: measured.arrivals_dropped,

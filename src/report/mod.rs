@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod json;
 pub mod progress;
+mod soak;
 pub mod store;
 pub mod text;
 mod thresholds;

@@ -9,6 +9,7 @@ use crate::measure::catalog::{Catalog, CheckId, RequestId, TaskId, UserId};
 use crate::measure::health::Health;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
+use crate::measure::soak::{Drift, Signal, Soak};
 use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
@@ -47,9 +48,32 @@ fn facts(seconds: u64) -> Facts {
         saturated: true,
     };
     facts.thresholds = thresholds();
+    facts.soak = Arc::new(soak());
     facts.passed = false;
     facts.spans = Some(SpanCounts { exported: 1_234_567, dropped: [1000, 0, 0, 2, 0, 0, 0], queued: 3 });
     facts
+}
+
+/// Memory that grew, and a median that did not.
+fn soak() -> Soak {
+    let drift = |request: &str, signal, last, change, p_value: f64, regressed| Drift {
+        request: request.to_owned(),
+        signal,
+        first: 0.01,
+        last,
+        change,
+        slope_per_hour: change / 12.0,
+        p_value,
+        significant: p_value < 0.01,
+        regressed,
+    };
+    let drifts = vec![
+        drift("GET /cars", Signal::P50, 0.0101, 0.01, 0.5, false),
+        drift("GET /cars", Signal::P99, 0.0125, 0.25, 0.0001, true),
+        drift("GET /cars", Signal::Throughput, 0.012, 0.2, 0.002, false),
+        drift("", Signal::ResidentBytes, 0.01, 0.0, 1.0, false),
+    ];
+    Soak { windows: 180, window_seconds: 240.0, min_change: 0.1, drifts }
 }
 
 fn thresholds() -> Arc<[ThresholdState]> {

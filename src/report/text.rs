@@ -1,7 +1,7 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
 use super::traces::tables;
-use super::{Outcome, grouped, millis, printable, row_name, thresholds};
+use super::{Outcome, grouped, millis, printable, row_name, soak, thresholds};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
 use crate::measure::quantiles::Times;
@@ -28,6 +28,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
     out.push_str(&failures(&rows));
     out.push_str(&checks(snapshot, &measured));
     out.push_str(&thresholds::table(&snapshot.facts.thresholds));
+    out.push_str(&soak::table(&snapshot.facts.soak));
     out.push_str(&generator(snapshot, &measured));
     out.push_str(&snapshot.facts.spans.as_ref().map(spans).unwrap_or_default());
     out.push_str(&outcome.traces.as_ref().map(tables).unwrap_or_default());

@@ -19,6 +19,7 @@ use crate::measure::health::{Health, Reading};
 use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
+use crate::measure::soak::Soak;
 use crate::measure::threshold::ThresholdState;
 use crate::report;
 use crate::scenario::plan::Plan;
@@ -47,6 +48,8 @@ struct State {
     crews: usize,
     load_ended: Option<Instant>,
     finished: bool,
+    /// It got worse, and was not to.
+    soak_failed: bool,
     reading: Option<Reading>,
     busy: Vec<Duration>,
     /// Connections ever opened, and open, as of the last snapshot.
@@ -81,6 +84,7 @@ impl Live {
             crews: plan.crews.len(),
             load_ended: None,
             finished: false,
+            soak_failed: false,
             reading: None,
             busy: Vec::new(),
             connections: (0, 0),
@@ -122,6 +126,18 @@ impl Live {
         state.facts.valid = valid;
         state.facts.health.saturated = saturated;
         state.facts.worst_health.saturated |= saturated;
+    }
+
+    /// What is found in the windows of a long run, and whether the run has failed by it.
+    pub(super) fn set_soak(&self, soak: Arc<Soak>, failed: bool) {
+        let mut state = self.state();
+        (state.facts.soak, state.soak_failed) = (soak, failed);
+    }
+
+    /// The phase, and how long the load has lasted.
+    pub(super) fn moment(&self) -> (Phase, Duration) {
+        let state = self.state();
+        (self.phase(&state), state.elapsed())
     }
 
     /// How the thresholds stand, and whether all of them can still be kept.
@@ -222,7 +238,9 @@ impl Live {
             drop(extra);
             state.connections = connections;
             state.facts.spans = self.spans.as_ref().map(|counts| counts.now());
-            (state.facts.clone(), state.shards.clone())
+            let mut facts = state.facts.clone();
+            facts.passed &= !state.soak_failed;
+            (facts, state.shards.clone())
         };
         Snapshot::take(&self.plan.catalog, facts, &shards, detail)
     }

@@ -12,6 +12,7 @@ mod live;
 mod observe;
 mod preflight;
 mod signals;
+mod soak;
 mod stress;
 mod thresholds;
 mod traces;
@@ -37,6 +38,7 @@ use files::ResultFolder;
 use live::Live;
 use observe::{Observer, Prepared};
 use signals::Signals;
+use soak::Soaking;
 use stress::Stresses;
 use thresholds::Thresholds;
 
@@ -172,6 +174,7 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
         return Err(Failed::Broken(failure));
     }
     conductor.interrupted = mode == Mode::Cut;
+    conductor.soak.finish(&live, &|problem| warn(job, problem));
     conductor.thresholds.finish(&live.snapshot(), &live);
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
@@ -210,6 +213,7 @@ struct Conductor<'a> {
     /// What ends a stress.
     stresses: Stresses,
     thresholds: Thresholds,
+    soak: Soaking,
     /// Whether arrivals have been dropped, and it has been said.
     dropped: bool,
     interrupted: bool,
@@ -231,6 +235,7 @@ impl<'a> Conductor<'a> {
             last,
             stresses,
             thresholds,
+            soak: Soaking::new(&job.plan),
             dropped: false,
             interrupted: false,
             warm: true,
@@ -301,10 +306,15 @@ impl<'a> Conductor<'a> {
         }
         // One snapshot for all who look at it, and none if nobody does.
         let judged = self.warm && self.thresholds.any();
-        if !judged && !self.stresses.any() {
+        let (phase, elapsed) = self.live.moment();
+        let window = self.soak.wants(phase, elapsed);
+        if !judged && !self.stresses.any() && !window {
             return false;
         }
         let now = self.live.snapshot();
+        if window {
+            self.soak.look(&now, self.live, &|problem| warn(self.job, problem));
+        }
         for (crew, at, note) in self.stresses.look(&now) {
             engine.broke(crew, at);
             if !self.job.quiet {
@@ -326,7 +336,7 @@ impl<'a> Conductor<'a> {
 
     fn ended(&self) -> Ended {
         let valid = self.validity.reasons().is_empty();
-        Ended { valid, passed: valid && self.thresholds.passed(), interrupted: self.interrupted }
+        Ended { valid, passed: valid && self.thresholds.passed() && self.soak.passed(), interrupted: self.interrupted }
     }
 
     fn outcome(&self) -> report::Outcome {
@@ -335,7 +345,7 @@ impl<'a> Conductor<'a> {
         let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
             valid: invalid_reasons.is_empty(),
-            passed: invalid_reasons.is_empty() && self.thresholds.passed(),
+            passed: invalid_reasons.is_empty() && self.thresholds.passed() && self.soak.passed(),
             invalid_reasons,
             notes: self
                 .stresses
@@ -343,6 +353,7 @@ impl<'a> Conductor<'a> {
                 .chain(self.notes.iter().cloned())
                 .chain(cut)
                 .chain(self.thresholds.notes())
+                .chain(self.soak.notes())
                 .chain(self.validity.notes().into_iter().map(said))
                 .collect(),
             traces: None,

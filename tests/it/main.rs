@@ -14,6 +14,7 @@ mod otlp;
 mod receivers;
 mod scenarios;
 mod servers;
+mod soak;
 mod thresholds;
 mod traces;
 mod truth;

@@ -18,6 +18,7 @@ use crate::measure::health::Health;
 use crate::measure::name;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
+use crate::measure::soak::{Drift, Signal, Soak};
 use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
 use crate::measure::totals::UserState;
 use crate::reason::Reason;
@@ -101,10 +102,37 @@ pub(in crate::export) fn snapshot() -> Snapshot {
     };
     facts.spans = Some(SpanCounts { exported: 1234, dropped: [5, 0, 6, 0, 0, 0, 0], queued: 7 });
     facts.thresholds = [broken()].into();
+    facts.soak = Arc::new(soak());
     facts.passed = false;
     let mut snapshot = Snapshot::empty(&catalog, facts);
     snapshot.add(&mut shard, Detail::Totals);
     snapshot
+}
+
+/// Memory that grew, and a median that did not.
+fn soak() -> Soak {
+    let drift = |request: &str, signal, last, change, p_value: f64, regressed| Drift {
+        request: request.to_owned(),
+        signal,
+        first: 0.01,
+        last,
+        change,
+        slope_per_hour: change / 12.0,
+        p_value,
+        significant: p_value < 0.01,
+        regressed,
+    };
+    let mut drifts = Vec::new();
+    for request in ["GET /cars", "POST /\"x\\"] {
+        drifts.extend([
+            drift(request, Signal::P50, 0.0101, 0.01, 0.5, false),
+            drift(request, Signal::P99, 0.0125, 0.25, 0.0001, true),
+            drift(request, Signal::FailureRatio, 0.01, 0.0, 1.0, false),
+            drift(request, Signal::Throughput, 0.012, 0.2, 0.002, false),
+        ]);
+    }
+    drifts.push(drift("", Signal::ResidentBytes, 0.01, 0.0, 1.0, false));
+    Soak { windows: 180, window_seconds: 240.0, min_change: 0.1, drifts }
 }
 
 fn broken() -> ThresholdState {

@@ -33,7 +33,8 @@ pub fn judge<'a>(windows: &Windows, names: impl Iterator<Item = &'a str>, min_ch
     pay_for_number(&mut p_values);
     for (drift, p_value) in drifts.iter_mut().zip(p_values) {
         drift.p_value = p_value;
-        drift.regressed = drift.p_value < SIGNIFICANT && drift.change.abs() > min_change && drift.signal.is_worse(drift.change);
+        drift.significant = p_value < SIGNIFICANT;
+        drift.regressed = drift.significant && drift.change.abs() > min_change && drift.signal.is_worse(drift.change);
     }
     let windows_judged = if drifts.is_empty() { 0 } else { windows.len() };
     Soak { windows: windows_judged, window_seconds: windows.seconds(), min_change, drifts }
@@ -68,6 +69,7 @@ fn drift(
         change,
         slope_per_hour: line / hours,
         p_value: found.p_value,
+        significant: false,
         regressed: false,
     })
 }
