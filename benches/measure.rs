@@ -1,4 +1,4 @@
-//! What measuring costs: recording a request, merging shards for a scrape, writing the three forms.
+//! What measuring costs: recording a request, merging shards for a scrape, writing the three forms and the spans of a batch.
 //! `cargo bench --bench measure`; the snapshot has about 70 requests, which are more than 5,000 series.
 
 use std::sync::{Arc, Mutex};
@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use otload::clock::Timestamp;
+use otload::export::otlp::encode::spans;
+use otload::export::otlp::settings::Identity;
 use otload::export::prometheus::{Format, encode};
 use otload::measure::catalog::{Catalog, RequestId};
 use otload::measure::exemplar::Traced;
 use otload::measure::shard::{Sample, Shard};
 use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use otload::reason::Reason;
-use otload::trace::{SpanId, TraceId};
+use otload::trace::{Hop, Kind, Span, SpanId, TraceId};
 
 const REQUESTS: u32 = 70;
 
@@ -122,4 +124,37 @@ fn encode_five_thousand_series(bencher: Bencher<'_, '_>, format: Format) {
     let shards = [Arc::new(Mutex::new(filled(&catalog)))];
     let snapshot = Snapshot::take(&catalog, facts(), &shards, Detail::Totals);
     bencher.bench_local(|| encode(&snapshot, format));
+}
+
+/// As many as are sent at once.
+#[divan::bench]
+fn encode_a_batch_of_512_spans(bencher: Bencher<'_, '_>) {
+    let (catalog, facts, identity) = (catalog(), facts(), Identity::default());
+    let hop = |number: u32| Hop {
+        request: number % REQUESTS,
+        resend: 0,
+        method: http::Method::GET,
+        url: format!("http://127.0.0.1:5000/cars/{number}").into(),
+        peer: Some(([127, 0, 0, 1], 5000).into()),
+        status: Some(200),
+        version: Some("1.1"),
+        failure: None,
+        sent_bytes: 120,
+        received_bytes: 2048,
+        phases: ["send", "wait", "receive"].map(|phase| (phase, Duration::from_micros(50))).to_vec(),
+    };
+    let batch: Vec<_> = (1..=512)
+        .filter_map(|number: u32| {
+            Some(Span {
+                trace: TraceId::new(u128::from(number))?,
+                id: SpanId::new(u64::from(number))?,
+                parent: None,
+                sampled: true,
+                started: Timestamp::from_unix(Duration::from_secs(1_795_428_930)),
+                duration: Duration::from_micros(150),
+                kind: Kind::Request(Box::new(hop(number))),
+            })
+        })
+        .collect();
+    bencher.bench_local(|| spans(black_box(&batch), &catalog, &facts.run, &identity));
 }
