@@ -92,7 +92,7 @@ fn main() {
     cost(usual);
 }
 
-/// What judging costs over 12 h: each minute a window, and a judgement after each eighth that is new.
+/// What judging costs over 12 h: each minute a window, and a judgement after each sixth that is new.
 fn cost(usual: Course) {
     let windows = run(usual, 50, 1);
     let labels: Vec<String> = (0..50).map(|name| format!("GET /{name}")).collect();
@@ -110,7 +110,7 @@ fn cost(usual: Course) {
     let (mut judgements, mut last, mut count) = (1, 0.0, 0.0);
     while count < 720.0 {
         count += 1.0;
-        if count >= 30.0 && count >= last * 1.125 {
+        if count >= 30.0 && count * 6.0 >= last * 7.0 {
             (last, judgements) = (count, judgements + 1);
         }
     }

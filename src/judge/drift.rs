@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  each second   look: steady? the window full? ─▶ a cell for each request        Quantiles::since
-//!  now and then  judge: of each signal          ─▶ p, change, slope               after every eighth more
+//!  now and then  judge: of each signal          ─▶ p, change, slope               after every sixth more
 //!                all p values together          ─▶ regressed                      Benjamini and Hochberg, 1995
 //! ```
 //!
@@ -167,14 +167,14 @@ impl Watch {
         Mark { elapsed: now.facts.elapsed.as_secs_f64(), counts: counts.collect() }
     }
 
-    /// After each eighth that is new: what is found does not change faster, and judging takes some time for many requests.
+    /// After each sixth that is new: what is found does not change faster, and judging takes some time for many requests.
     fn judge_if_due(&mut self) {
         let windows = self.windows.len();
         // When windows were just joined there are fewer than at the last time.
         if windows < self.judged_at {
             self.judged_at /= 2;
         }
-        if windows >= FEWEST && windows * 8 >= self.judged_at * 9 {
+        if windows >= FEWEST && windows * 6 >= self.judged_at * 7 {
             self.judge_now();
         }
     }
