@@ -1,4 +1,5 @@
-//! What measuring costs: recording a request, merging shards for a scrape, writing the three forms and the spans of a batch.
+//! What measuring costs: recording a request, merging shards for a scrape, writing the three forms and the spans of a
+//! batch, judging thresholds.
 //! `cargo bench --bench measure`; the snapshot has about 70 requests, which are more than 5,000 series.
 
 use std::sync::{Arc, Mutex};
@@ -6,14 +7,17 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use otload::clock::Timestamp;
+use otload::diagnostic::Source;
 use otload::export::otlp::encode::spans;
 use otload::export::otlp::settings::Identity;
 use otload::export::prometheus::{Format, encode};
+use otload::judge::verdict::Verdict;
 use otload::measure::catalog::{Catalog, RequestId};
 use otload::measure::exemplar::Traced;
 use otload::measure::shard::{Sample, Shard};
 use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use otload::reason::Reason;
+use otload::scenario::{Overrides, compile};
 use otload::trace::{Hop, Kind, Span, SpanId, TraceId};
 
 const REQUESTS: u32 = 70;
@@ -157,4 +161,29 @@ fn encode_a_batch_of_512_spans(bencher: Bencher<'_, '_>) {
         })
         .collect();
     bencher.bench_local(|| spans(black_box(&batch), &catalog, &facts.run, &identity));
+}
+
+/// What is done each second: five thresholds over 50 requests, two of them over windows that are full.
+#[divan::bench]
+fn judge_five_thresholds(bencher: Bencher<'_, '_>) {
+    let tasks: Vec<_> = (0..50).map(|id| format!("{{get: /cars/{id}}}")).collect();
+    let text = format!(
+        "host: http://127.0.0.1:5000\nusers: [{{name: U, tasks: [{}]}}]\nload: {{users: 1}}\nthresholds:\n  - p95 < 300ms\n  \
+         - p99 of \"GET /cars/7\" < 1s\n  - failure_ratio < 1% over 30s\n  - p95 < 300ms over 1m\n  - rps > 10\n",
+        tasks.join(", ")
+    );
+    let source = Arc::new(Source { name: "cars.yaml".to_owned(), text });
+    let Ok((plan, _)) = compile(source, &Overrides::default()) else { return };
+    let mut verdict = Verdict::new(&plan.thresholds, &plan.catalog, |_| None);
+    let shards = [Arc::new(Mutex::new(filled(&plan.catalog)))];
+    let mut facts = facts();
+    for second in 1..=120 {
+        facts.measured = Duration::from_secs(second);
+        verdict.look(&Snapshot::take(&plan.catalog, facts.clone(), &shards, Detail::Full));
+    }
+    let mut snapshot = Snapshot::take(&plan.catalog, facts, &shards, Detail::Full);
+    bencher.bench_local(|| {
+        snapshot.facts.measured += Duration::from_secs(1);
+        verdict.look(black_box(&snapshot))
+    });
 }

@@ -52,6 +52,11 @@ fn every_example_runs() {
         let finished = run.wait(Duration::from_secs(60)).expect_code(0);
         let summary = finished.summary();
         assert_eq!(summary["totals"]["failures"], 0, "{name}: {summary:#}");
+        let kept = summary["thresholds"].as_array().unwrap().iter().filter(|threshold| threshold["ok"] == true).count();
+        assert_eq!(
+            kept,
+            [("cars", 2), ("load", 4), ("soak", 3)].iter().find(|(of, _)| *of == name).map_or(0, |(_, count)| *count)
+        );
         let users = summary["peak_users"].as_u64().unwrap();
         assert!(users == *peak || (name == "open" && users <= *peak), "{name}: {users} users");
         assert_eq!(summary["arrivals_dropped"], 0, "{name}");
@@ -68,7 +73,8 @@ fn every_example_runs() {
 
 // === shortening ===
 
-/// The same scenario with a hundredth of the time, four seconds of one stage at most, and a twentieth of the users.
+/// The same scenario with a hundredth of the time, four seconds of one stage at most, and a twentieth of the users; its
+/// thresholds with windows that fit, and limits that a busy machine keeps.
 fn shortened(text: &str) -> String {
     let timed = [
         "over",
@@ -90,7 +96,7 @@ fn shortened(text: &str) -> String {
 
 fn shorten_line(line: &str, timed: &[&str]) -> String {
     let code = line.split(" #").next().unwrap_or_default();
-    let mut line = code.to_owned();
+    let mut line = lenient(code);
     for key in timed {
         if let Some((before, value)) = line.clone().split_once(&format!("{key}: ")) {
             // A form such as `{between: …}` inside `think:` is found by its own key.
@@ -121,6 +127,20 @@ fn shorten_line(line: &str, timed: &[&str]) -> String {
     line
 }
 
+/// A threshold on times or a rate with a limit that means nothing, and a short window.
+fn lenient(line: &str) -> String {
+    let Some((before, limit)) = line.split_once(" < ").or_else(|| line.split_once(" > ")) else { return line.to_owned() };
+    let (limit, rest) = limit.split_at(limit.find([' ', ',', '}']).unwrap_or(limit.len()));
+    let limit = match limit {
+        duration if duration.ends_with('s') => "1m",
+        rate if before.ends_with("rps") => &rate[..1],
+        other => other,
+    };
+    let sign = if line.contains(" < ") { '<' } else { '>' };
+    let window = rest.strip_prefix(" over ").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+    format!("{before} {sign} {limit}{}", window.map_or_else(|| rest.to_owned(), |rest| format!(" over 1s{rest}")))
+}
+
 fn shorter(duration: &str) -> String {
     let whole = otload::units::parse_duration(duration.trim()).unwrap_or_else(|error| panic!("{error}"));
     format!("{}ms", (whole / 100).min(Duration::from_secs(4)).as_millis())
@@ -130,6 +150,9 @@ fn shorter(duration: &str) -> String {
 fn shortening_keeps_the_shape() {
     let text = "a: {between: [5s, 10s]}  # far\nthink: 1s\nload: {users: 50, spawn_rate: 10/s, run_time: 10m}\n    - {users: 2000, over: 12h}\n";
     let short = "a: {between: [50ms, 100ms]} \nthink: 10ms\nload: {users: 3, spawn_rate: 10/s, run_time: 4000ms}\n    - {users: 100, over: 4000ms}\n";
+    assert_eq!(shortened(text), short);
+    let text = "  - p95 < 300ms\n  - rps > 10\n  - {that: failure_ratio < 5% over 30s, abort: true}\n";
+    let short = "  - p95 < 1m\n  - rps > 1\n  - {that: failure_ratio < 5% over 1s, abort: true}\n";
     assert_eq!(shortened(text), short);
     let text = "load: {stress: {from: 40, to: 400, every: 10m}, max_users: 50}\n";
     assert_eq!(shortened(text), "load: {stress: {from: 2, to: 20, every: 4000ms}, max_users: 50}\n");

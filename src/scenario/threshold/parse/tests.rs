@@ -121,6 +121,13 @@ fn what_is_wrong_is_pointed_at() {
 }
 
 #[test]
+fn the_grammar_of_the_documents_is_that_of_the_parser() {
+    let grammar = include_str!("../parse.rs").split("```").nth(1).unwrap().replace("//! ", "").replace("//!", "");
+    let documents = include_str!("../../../../docs/thresholds.md");
+    assert!(grammar.starts_with("bnf\nthreshold  ::=") && documents.contains(&format!("```{grammar}```")), "{grammar}");
+}
+
+#[test]
 fn what_ends_a_stress_is_of_all_its_requests() {
     for text in [
         "p95 of \"x\" < 1s",
