@@ -49,6 +49,9 @@ pub(super) struct RunArgs {
     /// Serve the built-in cars API on the scenario's host while the run lasts
     #[arg(long)]
     pub demo: bool,
+    /// Results folder of an earlier run, for thresholds like `baseline.p95 < 1.1x` and for dashboards
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
     /// No progress, only warnings and the summary
     #[arg(long)]
     pub quiet: bool,

@@ -6,10 +6,14 @@ use std::thread::available_parallelism;
 use super::args::RunArgs;
 use super::{Exit, colour, plan, print, refuse};
 use crate::clock;
-use crate::run::{self, Ended, Job};
+use crate::run::{self, Baseline, Ended, Failed, Job};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
     let Some(plan) = plan(&args.scenario) else { return Exit::Wrong };
+    let baseline = match args.baseline.as_deref().map(Baseline::read).transpose() {
+        Ok(baseline) => baseline,
+        Err(problem) => return refuse(&Failed::Refused(problem)),
+    };
     let run_id = args.run_id.clone().unwrap_or_else(|| run::default_run_id(&plan.name, clock::timestamp()));
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
     let job = Job {
@@ -20,6 +24,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         listen: args.listen,
         overrides: args.scenario.given(),
         demo: args.demo,
+        baseline,
         quiet: args.quiet,
         linger: args.linger,
         colour: colour(),

@@ -72,6 +72,11 @@ fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED => users(family, snapshot),
         name::THRESHOLD_OK | name::THRESHOLD_VALUE | name::THRESHOLD_LIMIT => thresholds(family, snapshot),
         name::SOAK_SLOPE | name::SOAK_P_VALUE | name::SOAK_CHANGE | name::SOAK_REGRESSED => soak(family, snapshot),
+        name::BASELINE_DURATION => {
+            for time in &*snapshot.facts.baseline {
+                family.push(&[&time.request, time.quantile], [], Value::Float(time.seconds));
+            }
+        }
         _ => run(family, snapshot),
     }
 }

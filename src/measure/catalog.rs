@@ -158,6 +158,7 @@ impl Catalog {
     /// | group | a histogram × 2 results |
     /// | user | 3 states, 1 target, 1 of arrivals dropped |
     /// | request name | 4 of each of the 4 signals of a soak; without long runs too, of which the catalog does not know |
+    /// | request name | 4 quantiles of a baseline; without one too |
     /// | run | 4 of its memory in a soak |
     /// | threshold | whether it holds, its value and its limit |
     /// | run | the lag's histogram and 21 of its own (health, phase, annotations, info, verdicts, connections, budget) |
@@ -174,7 +175,7 @@ impl Catalog {
             .map(|check| (self.requests.get(check.request.index()).map(|name| &name.request), &check.check))
             .collect();
         let all = self.requests.len() * (4 * histogram + 3 + Reason::ALL.len())
-            + names.len() * (4 + SOAK_SERIES * Signal::OF_REQUESTS.len())
+            + names.len() * (4 + BASELINE_SERIES + SOAK_SERIES * Signal::OF_REQUESTS.len())
             + checks.len() * 2
             + self.tasks.len() * (2 * histogram + 2)
             + self.groups.len() * 2 * histogram
@@ -186,6 +187,9 @@ impl Catalog {
         all as u64
     }
 }
+
+/// Of each request name: four quantiles.
+const BASELINE_SERIES: usize = 4;
 
 /// Of each signal: slope, p value, change, verdict.
 const SOAK_SERIES: usize = 4;
@@ -244,6 +248,9 @@ mod tests {
         catalog.add_group("U", "t", "g");
         catalog.add_threshold("p95 < 1s");
         catalog.add_threshold("p99 < 1s");
-        assert_eq!(catalog.series(), 2 * (4 * 21 + 3 + 17) + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 21 + 8 + 4);
+        assert_eq!(
+            catalog.series(),
+            2 * (4 * 21 + 3 + 17) + 4 + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 21 + 8 + 4
+        );
     }
 }

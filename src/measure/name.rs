@@ -267,6 +267,13 @@ pub const THRESHOLD_VALUE: Metric = Metric {
     unit: Unit::None,
     labels: THRESHOLD,
 };
+pub const BASELINE_DURATION: Metric = Metric {
+    name: "otload_baseline_request_duration_seconds",
+    kind: Kind::Gauge,
+    help: "Response times of the run that this one is compared with (`--baseline`).",
+    unit: Unit::Seconds,
+    labels: &["request", "quantile"],
+};
 pub const SOAK_SLOPE: Metric = Metric {
     name: "otload_soak_slope_per_hour",
     kind: Kind::Gauge,
@@ -370,6 +377,7 @@ pub const ALL: &[&Metric] = &[
     &SOAK_P_VALUE,
     &SOAK_CHANGE,
     &SOAK_REGRESSED,
+    &BASELINE_DURATION,
     &SPANS_EXPORTED,
     &SPANS_DROPPED,
     &SERIES,

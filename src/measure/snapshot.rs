@@ -57,6 +57,8 @@ pub struct Facts {
     pub thresholds: Arc<[ThresholdState]>,
     /// Whether a long run gets worse, as of the last judgement.
     pub soak: Arc<Soak>,
+    /// Response times of the run that this one is compared with.
+    pub baseline: Arc<[BaselineTime]>,
     /// The generator's health now, and the worst of each figure.
     pub health: Health,
     pub worst_health: Health,
@@ -66,6 +68,15 @@ pub struct Facts {
     pub series_limit: u64,
     /// What became of the spans of this run; `None` without traces.
     pub spans: Option<SpanCounts>,
+}
+
+/// A quantile of an earlier run's response times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineTime {
+    pub request: String,
+    /// As the label `quantile` carries it.
+    pub quantile: &'static str,
+    pub seconds: f64,
 }
 
 /// What never changes during a run.
@@ -138,6 +149,7 @@ impl Facts {
             passed: true,
             thresholds: Arc::default(),
             soak: Arc::default(),
+            baseline: Arc::default(),
             health: Health::default(),
             worst_health: Health::default(),
             annotations: 0,

@@ -75,8 +75,9 @@ impl Live {
             labels: plan.observe.labels.clone(),
         };
         let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
+        let baseline = job.baseline.as_ref().map(|baseline| baseline.times(&plan.catalog)).unwrap_or_default();
         let state = State {
-            facts: Facts::new(Arc::new(info), phase, series_limit),
+            facts: Facts { baseline, ..Facts::new(Arc::new(info), phase, series_limit) },
             shards: vec![extra.clone()],
             extra,
             started: None,

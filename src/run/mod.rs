@@ -6,6 +6,7 @@
 //!  after    teardown · final snapshot · summary.json · table · one more scrape
 //! ```
 
+mod baseline;
 mod debug;
 mod files;
 mod live;
@@ -43,6 +44,7 @@ use stress::Stresses;
 use thresholds::Thresholds;
 
 pub use crate::random::fresh_seed as random_seed;
+pub use baseline::Baseline;
 pub use debug::once;
 pub use traces::account_of;
 
@@ -61,6 +63,8 @@ pub struct Job {
     pub overrides: Vec<String>,
     /// Serve the cars API on the plan's host.
     pub demo: bool,
+    /// The run that this one is compared with.
+    pub baseline: Option<Baseline>,
     pub quiet: bool,
     /// How long to wait for one more scrape at the end; `None` decides by whether there was any.
     pub linger: Option<Duration>,
@@ -115,7 +119,7 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
         let hint = "give requests with the same purpose one name, and use fewer checks";
         return Err(Failed::Refused(Diagnostic::error(message).hint(hint)));
     }
-    thresholds::check(&job.plan).map_err(Failed::Refused)?;
+    thresholds::check(job).map_err(Failed::Refused)?;
     let client = Client::try_new(&job.plan.http).map_err(Failed::Refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,7 +6,7 @@ use super::live::Live;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::judge::verdict::Verdict;
 use crate::measure::snapshot::Snapshot;
-use crate::scenario::plan::{Plan, Threshold};
+use crate::scenario::plan::Threshold;
 
 /// All thresholds of a run.
 pub(super) struct Thresholds(Verdict);
@@ -15,25 +15,22 @@ pub(super) struct Thresholds(Verdict);
 ///
 /// # Errors
 /// The first of them, at its line.
-pub(super) fn check(plan: &Plan) -> Result<(), Diagnostic> {
-    let unknown = |threshold: &&Threshold| threshold.written.condition.figure.baseline && baseline(threshold).is_none();
-    match plan.thresholds.iter().find(unknown) {
+pub(super) fn check(job: &Job) -> Result<(), Diagnostic> {
+    let unknown = |threshold: &&Threshold| threshold.written.condition.figure.baseline && job.baseline.is_none();
+    match job.plan.thresholds.iter().find(unknown) {
         None => Ok(()),
         Some(threshold) => Err(Diagnostic::error(format!("`{}` needs the results of an earlier run", threshold.written))
-            .at(Place { source: plan.source.clone(), range: threshold.place.clone() })
+            .at(Place { source: job.plan.source.clone(), range: threshold.place.clone() })
             .hint("give their folder with `--baseline DIR`, or remove this threshold")),
     }
-}
-
-/// What the figure of a threshold was in the run that is the baseline.
-fn baseline(_: &Threshold) -> Option<f64> {
-    None
 }
 
 impl Thresholds {
     /// Also tells of them, so that their series are there from the first scrape.
     pub(super) fn new(job: &Job, live: &Live) -> Self {
-        let thresholds = Self(Verdict::new(&job.plan.thresholds, &job.plan.catalog, baseline));
+        let catalog = &job.plan.catalog;
+        let baseline = |threshold: &Threshold| job.baseline.as_ref()?.figure(threshold, catalog);
+        let thresholds = Self(Verdict::new(&job.plan.thresholds, catalog, baseline));
         thresholds.tell(live, true);
         thresholds
     }

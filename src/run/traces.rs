@@ -17,6 +17,8 @@ use url::Url;
 
 use super::Failed;
 use super::files::SUMMARY;
+use serde::de::DeserializeOwned;
+
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::http::{Client, Request, Session, Settings};
 use crate::report::store;
@@ -55,7 +57,8 @@ pub fn account_of(folder: &Path, store: &str, most: usize) -> Result<Account, Fa
 
 // === the results folder ===
 
-fn read(folder: &Path) -> Result<Summary, Diagnostic> {
+/// Reads what of a `summary.json` is asked for.
+pub(super) fn read<T: DeserializeOwned>(folder: &Path) -> Result<T, Diagnostic> {
     let path = folder.join(SUMMARY);
     let hint = "name the results folder of a run that has ended, like `results/cars-20261123-101530-3f7a`";
     let text = fs::read_to_string(&path)

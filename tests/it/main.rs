@@ -4,6 +4,7 @@
 mod architecture;
 mod bad_collectors;
 mod bad_targets;
+mod baseline;
 mod endings;
 mod examples;
 mod exemplars;
