@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::control::client::DEFAULT_ADDRESS;
 use crate::units::{Rate, format_duration, parse_duration};
 
 /// Load generator whose interface is Prometheus, Grafana and OpenTelemetry.
@@ -24,6 +25,18 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Say where the time of a run went, from its results and a trace store
     Report(Box<ReportArgs>),
+    /// Say how a running otload is doing
+    Status(StatusArgs),
+    /// Change the number of users, or the rate of arrivals, of a running otload
+    Scale(ScaleArgs),
+    /// Let a running otload begin no more tasks until it is resumed; the time of its load stands still
+    Pause(ToArgs),
+    /// Go on after a pause
+    Resume(ToArgs),
+    /// Let a running otload end as by a first Ctrl-C: users end their tasks, then it reports
+    Stop(ToArgs),
+    /// Leave a remark in the summary of a running otload
+    Annotate(AnnotateArgs),
     /// Print the JSON Schema of scenarios, for editors
     Schema,
     /// Print a completion script for a shell
@@ -37,9 +50,12 @@ pub(super) enum Command {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
-    /// Address of /metrics; port 0 picks a free one and prints it
+    /// Address of /metrics and control; port 0 picks a free one and prints it
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub listen: SocketAddr,
+    /// A file with the token that whoever controls the run has to send [default: OTLOAD_CONTROL_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub control_token_file: Option<PathBuf>,
     /// Engine threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub workers: Option<u32>,
@@ -92,6 +108,57 @@ pub(super) struct ReportArgs {
     /// As many of the slowest and as many of the failed traces
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+/// Which running otload is meant.
+#[derive(Debug, Args)]
+pub(super) struct ToArgs {
+    /// Where it listens, as it prints after `metrics:`
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub to: String,
+    /// A file with its token [default: OTLOAD_CONTROL_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub control_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub to: ToArgs,
+    /// The figures of each request too
+    #[arg(long)]
+    pub requests: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("load").required(true).args(["users", "arrival_rate"]))]
+pub(super) struct ScaleArgs {
+    #[command(flatten)]
+    pub to: ToArgs,
+    /// Number of users from now on
+    #[arg(short, long, value_name = "N")]
+    pub users: Option<u32>,
+    /// Users that come or go per second [default: all at once]
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = Rate::parse, requires = "users")]
+    pub spawn_rate: Option<Rate>,
+    /// Arrivals of an open load from now on
+    #[arg(long, value_name = "RATE", value_parser = Rate::parse, conflicts_with = "users")]
+    pub arrival_rate: Option<Rate>,
+    /// A user type with a load of its own [default: the load at the top of the scenario]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AnnotateArgs {
+    #[command(flatten)]
+    pub to: ToArgs,
+    /// What to remember
+    #[arg(value_name = "TEXT", required = true)]
+    pub text: Vec<String>,
 }
 
 /// Which scenario, and what of it is overridden.

@@ -2,17 +2,20 @@
 
 mod args;
 mod check;
+mod control;
 mod report;
 mod run;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
-use crate::diagnostic::Problems;
+use crate::control::guard::{TOKEN_VARIABLE, Token};
+use crate::diagnostic::{Diagnostic, Problems};
 use crate::run::Failed;
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides};
@@ -39,6 +42,12 @@ pub fn main() -> ExitCode {
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
         args::Command::Report(args) => report::report(&args),
+        args::Command::Status(args) => control::status(&args),
+        args::Command::Scale(args) => control::scale(&args),
+        args::Command::Pause(to) => control::pause(&to),
+        args::Command::Resume(to) => control::resume(&to),
+        args::Command::Stop(to) => control::stop(&to),
+        args::Command::Annotate(args) => control::annotate(&args),
         args::Command::Schema => print(&format!("{:#}\n", scenario::schema())),
         args::Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -82,6 +91,26 @@ fn plan(args: &args::ScenarioArgs) -> Option<Arc<Plan>> {
     };
     complain(&problems);
     plan
+}
+
+/// The token that guards control: of the file, else of the environment; `None` if there is neither.
+fn token(file: Option<&Path>) -> Result<Option<Token>, Diagnostic> {
+    let (text, place) = match file {
+        Some(file) => match std::fs::read_to_string(file) {
+            Ok(text) => (text, format!("--control-token-file {}", file.display())),
+            Err(error) => {
+                return Err(Diagnostic::error(format!("cannot read --control-token-file {}: {error}", file.display()))
+                    .hint("name a file that holds the token, and nothing else"));
+            }
+        },
+        None => match std::env::var_os(TOKEN_VARIABLE) {
+            Some(text) => (text.to_string_lossy().into_owned(), TOKEN_VARIABLE.to_owned()),
+            None => return Ok(None),
+        },
+    };
+    Token::try_new(&text)
+        .map(Some)
+        .map_err(|error| Diagnostic::error(format!("{place}: {error}")).hint("`openssl rand -hex 32` makes a good one"))
 }
 
 /// Says why nothing was run.

@@ -4,12 +4,16 @@ use std::io::IsTerminal;
 use std::thread::available_parallelism;
 
 use super::args::RunArgs;
-use super::{Exit, colour, plan, print, refuse};
+use super::{Exit, colour, plan, print, refuse, token};
 use crate::clock;
 use crate::run::{self, Baseline, Ended, Failed, Job};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
     let Some(plan) = plan(&args.scenario) else { return Exit::Wrong };
+    let token = match token(args.control_token_file.as_deref()) {
+        Ok(token) => token,
+        Err(problem) => return refuse(&Failed::Refused(problem)),
+    };
     let baseline = match args.baseline.as_deref().map(Baseline::read).transpose() {
         Ok(baseline) => baseline,
         Err(problem) => return refuse(&Failed::Refused(problem)),
@@ -22,6 +26,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         seed: args.scenario.seed.unwrap_or_else(run::random_seed),
         workers: args.workers.unwrap_or(cores as u32),
         listen: args.listen,
+        token,
         overrides: args.scenario.given(),
         demo: args.demo,
         baseline,

@@ -1,33 +1,49 @@
-//! The listener of a run: `/metrics`, `/healthz` and the state of the run. It knows nothing of the run but two functions
-//! that make answers.
+//! The listener, and what a request may cost before it is answered: who may ask, how much it may send, how long that may take.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tower_service::Service as _;
 
+use super::api::{self, Answers};
+use super::command::Refusal;
+use super::connections::{Connections, Place};
+use super::guard::Guard;
 use crate::diagnostic::Diagnostic;
 
-/// What the run answers.
-pub trait Answers: Send + Sync + 'static {
-    /// The metrics as `accept` asks for them: (content type, body).
-    fn metrics(&self, accept: &str) -> (String, Vec<u8>);
-    /// The state of the run, as JSON.
-    fn status(&self) -> String;
-}
-
-/// Connections that are served at once; further ones wait in the system's queue.
-const MOST_CONNECTIONS: usize = 256;
+/// Connections that are open at once.
+pub const MOST_CONNECTIONS: usize = 256;
+/// The largest body of a request.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+/// Of a body that is too large so much is still read and thrown away, so that its sender comes to read the answer.
+const MOST_THROWN_AWAY: usize = 4 * LARGEST_BODY;
+/// How long a request's head may take to come, counted from the answer before it; and so how long a connection may be unused.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long its body may take.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// The largest head.
+const LARGEST_HEAD: usize = 64 * 1024;
+/// How long the last answers may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Descriptors may be short for a moment.
+const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
 
 /// Takes the address, so that a port that is taken is found before anything else is done.
 ///
@@ -47,84 +63,139 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Diagnostic> {
     })
 }
 
-/// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, answers: Arc<dyn Answers>) {
-    let routes = Router::new()
-        .route("/", get(index))
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/api/v1/status", get(status))
-        .with_state(answers);
-    let listener = Limited { listener, permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)) };
-    // `axum::serve` handles errors of single connections itself and never returns.
-    if let Err(error) = axum::serve(listener, routes).await {
-        eprintln!("warning: metrics are not served any more: {error}");
+/// What serves, until it is closed or dropped.
+pub struct Server {
+    closing: watch::Sender<bool>,
+    /// Ends with all of its connections.
+    serving: JoinHandle<()>,
+}
+
+/// What every request goes through.
+struct Door {
+    guard: Guard,
+    routes: Router,
+}
+
+impl Server {
+    /// Serves from here on.
+    pub fn start(listener: TcpListener, guard: Guard, answers: Arc<dyn Answers>) -> Self {
+        let (closing, closed) = watch::channel(false);
+        let door = Arc::new(Door { guard, routes: api::routes(answers) });
+        Self { closing, serving: tokio::spawn(serve(listener, door, closed)) }
+    }
+
+    /// Answers what has been asked, takes nothing more, and ends.
+    pub async fn close(mut self) {
+        self.closing.send_replace(true);
+        if tokio::time::timeout(CLOSE_WITHIN, &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
     }
 }
 
-async fn index() -> impl IntoResponse {
-    let page = "<!doctype html><title>otload</title><h1>otload</h1><ul><li><a href=\"/metrics\">/metrics</a> for Prometheus\
-                <li><a href=\"/api/v1/status\">/api/v1/status</a> of the run<li><a href=\"/healthz\">/healthz</a></ul>\n";
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page)
-}
-
-async fn metrics(State(answers): State<Arc<dyn Answers>>, headers: HeaderMap) -> impl IntoResponse {
-    // Several `accept` lines mean one list.
-    let accept: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let (content_type, body) = answers.metrics(&accept.join(","));
-    ([(header::CONTENT_TYPE, content_type)], body)
-}
-
-async fn status(State(answers): State<Arc<dyn Answers>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], answers.status())
-}
-
-/// A listener that has at most [`MOST_CONNECTIONS`] open.
-struct Limited {
-    listener: TcpListener,
-    permits: Arc<Semaphore>,
-}
-
-impl axum::serve::Listener for Limited {
-    type Io = Permitted;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Permitted, SocketAddr) {
-        let permit = match Arc::clone(&self.permits).acquire_owned().await {
-            Ok(permit) => permit,
-            Err(_) => std::future::pending().await,
+async fn serve(listener: TcpListener, door: Arc<Door>, mut closing: watch::Receiver<bool>) {
+    let connections = Connections::new(MOST_CONNECTIONS);
+    // Dropped with this future, and with it all connections.
+    let mut served = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => {
+                    tokio::time::sleep(AFTER_AN_ERROR).await;
+                    continue;
+                }
+            },
+            Some(_) = served.join_next() => continue,
+            () = closed(&mut closing) => break,
         };
-        let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
-        (Permitted { stream, _permit: permit }, peer)
+        let place = tokio::select! {
+            place = connections.place() => place,
+            () = closed(&mut closing) => break,
+        };
+        served.spawn(connection(stream, door.clone(), place, closing.clone()));
+    }
+    while served.join_next().await.is_some() {}
+}
+
+async fn connection(stream: TcpStream, door: Arc<Door>, place: Place, mut closing: watch::Receiver<bool>) {
+    // An answer is one piece.
+    let _ = stream.set_nodelay(true);
+    let place = Arc::new(place);
+    let service = service_fn(|request| {
+        let (door, place) = (door.clone(), place.clone());
+        async move { Ok::<_, Infallible>(door.answer(request, &place).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    // Whatever goes wrong with it is the client's affair.
+    tokio::select! {
+        _ = &mut served => return,
+        () = place.leave() => return,
+        () = closed(&mut closing) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    let _ = served.await;
+}
+
+/// Returns when the server is to end.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error says that it is gone already.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+impl Door {
+    async fn answer(&self, request: Request<Incoming>, place: &Place) -> Response {
+        match self.whole(request).await {
+            Ok(request) => {
+                place.at_work(true);
+                // A router is always ready, and does not fail.
+                let answer = self.routes.clone().call(request).await;
+                place.at_work(false);
+                answer.into_response()
+            }
+            Err(refusal) => api::refused(&refusal),
+        }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// The request with all of its body, if whoever sent it may.
+    async fn whole(&self, request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
+        let (head, body) = request.into_parts();
+        if !api::is_public(head.uri.path()) {
+            self.guard.admit(&head.uri, &head.headers)?;
+        }
+        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > MOST_THROWN_AWAY as u64) {
+            return Err(too_large());
+        }
+        let late = || {
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {} seconds", BODY_WITHIN.as_secs()))
+        };
+        let body = tokio::time::timeout(BODY_WITHIN, read(body)).await.map_err(|_| late())??;
+        Ok(Request::from_parts(head, Body::from(body)))
     }
 }
 
-/// A connection that gives its place back when it ends.
-struct Permitted {
-    stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
+async fn read(mut body: Incoming) -> Result<Bytes, Refusal> {
+    let (mut whole, mut size) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::wrong("the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len();
+        if size > MOST_THROWN_AWAY {
+            break;
+        }
+        if size <= LARGEST_BODY {
+            whole.extend_from_slice(&data);
+        }
+    }
+    if size > LARGEST_BODY { Err(too_large()) } else { Ok(whole.freeze()) }
 }
 
-impl AsyncRead for Permitted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Permitted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+fn too_large() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB")
 }

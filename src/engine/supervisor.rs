@@ -158,6 +158,19 @@ impl Engine {
         steering
     }
 
+    /// The arrivals a second that a crew's load has now; 0 of a closed one.
+    pub fn arrival_rate(&self, crew: usize) -> f64 {
+        let orders = self.orders.borrow();
+        let (Some(of), Some(course)) = (self.plan.crews.get(crew), orders.courses.get(crew)) else { return 0.0 };
+        let elapsed = orders.pauses.elapsed(self.run.started, clock::now()).checked_sub(of.start_after);
+        of.profile.arrivals(course).zip(elapsed).map_or(0.0, |(open, elapsed)| open.rate_at(elapsed))
+    }
+
+    /// When the load's time is, or was, `at`; unknown while it stands still.
+    pub fn moment(&self, at: Duration) -> Option<Instant> {
+        self.orders.borrow().pauses.moment(self.run.started, at)
+    }
+
     /// Tells the workers that a crew's target broke at `at` of the crew's time: its load falls. Only the first time counts.
     pub fn broke(&self, crew: usize, at: Duration) {
         self.orders.send_if_modified(|orders| match orders.courses.get(crew).copied() {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::remarks::{Remark, Written};
 use super::traces::Traces;
 use super::{Outcome, soak};
+use crate::measure::catalog::RequestName;
 use crate::measure::measured::Row;
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::Snapshot;
@@ -32,6 +34,8 @@ struct Summary<'a> {
     invalid_reasons: &'a [String],
     passed: bool,
     notes: &'a [String],
+    /// What was said and done while it ran.
+    annotations: Vec<Written<'a>>,
     peak_users: u64,
     totals: Figures<'a>,
     requests: Vec<Request<'a>>,
@@ -53,7 +57,7 @@ struct Summary<'a> {
 }
 
 #[derive(Serialize)]
-struct Figures<'a> {
+pub(super) struct Figures<'a> {
     requests: u64,
     failures: u64,
     rps: f64,
@@ -70,7 +74,7 @@ struct Figures<'a> {
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+pub(super) struct Request<'a> {
     user: &'a str,
     task: &'a str,
     request: &'a str,
@@ -157,14 +161,7 @@ struct Generator {
 pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_json::Error> {
     let (facts, catalog) = (&snapshot.facts, &snapshot.catalog);
     let measured = snapshot.measured();
-    let requests = catalog.requests.iter().zip(&measured.requests).map(|(name, row)| Request {
-        user: &name.user,
-        task: &name.task,
-        request: &name.request,
-        method: &name.method,
-        figures: Figures::of(row),
-        failure_examples: row.reasons.iter().filter_map(|f| Some((f.reason.name(), f.example.as_deref()?))).collect(),
-    });
+    let requests = catalog.requests.iter().zip(&measured.requests).map(|(name, row)| Request::of(name, row));
     let tasks = catalog.tasks.iter().zip(&measured.tasks).map(|(name, tally)| Task {
         user: catalog.users.get(name.user.index()).map_or("", String::as_str),
         task: &name.name,
@@ -193,6 +190,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         invalid_reasons: &outcome.invalid_reasons,
         passed: outcome.passed,
         notes: &outcome.notes,
+        annotations: outcome.remarks.iter().map(Remark::written).collect(),
         peak_users: facts.peak_users,
         totals: Figures::of(&measured.all),
         requests: requests.collect(),
@@ -254,8 +252,21 @@ impl Spans {
     }
 }
 
+impl<'a> Request<'a> {
+    pub(super) fn of(name: &'a RequestName, row: &'a Row) -> Self {
+        Self {
+            user: &name.user,
+            task: &name.task,
+            request: &name.request,
+            method: &name.method,
+            figures: Figures::of(row),
+            failure_examples: row.reasons.iter().filter_map(|f| Some((f.reason.name(), f.example.as_deref()?))).collect(),
+        }
+    }
+}
+
 impl<'a> Figures<'a> {
-    fn of(row: &'a Row) -> Self {
+    pub(super) fn of(row: &'a Row) -> Self {
         Self {
             requests: row.requests,
             failures: row.failures,
@@ -270,26 +281,4 @@ impl<'a> Figures<'a> {
             failure_reasons: row.reasons.iter().map(|failure| (failure.reason.name(), failure.count)).collect(),
         }
     }
-}
-
-/// The state of a run at this moment, on one line: what `/api/v1/status` answers.
-pub fn status(snapshot: &Snapshot) -> String {
-    let facts = &snapshot.facts;
-    let measured = snapshot.measured();
-    let value = serde_json::json!({
-        "run_id": facts.run.run_id,
-        "test": facts.run.test,
-        "host": facts.run.host,
-        "started_at": facts.run.started_at.rfc3339(),
-        "phase": facts.phase.name(),
-        "elapsed_seconds": facts.elapsed.as_secs_f64(),
-        "valid": facts.valid,
-        "passed": facts.valid && facts.passed,
-        "users": snapshot.totals.users_now(),
-        "users_target": snapshot.totals.users_target.iter().sum::<u64>(),
-        "requests": measured.all.requests,
-        "failures": measured.all.failures,
-        "rps": measured.all.rps,
-    });
-    format!("{value}\n")
 }

@@ -4,7 +4,9 @@
 pub mod compare;
 pub mod json;
 pub mod progress;
+pub mod remarks;
 mod soak;
+pub mod state;
 pub mod store;
 pub mod text;
 mod thresholds;
@@ -24,6 +26,8 @@ pub struct Outcome {
     pub passed: bool,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
+    /// What was said and done while it ran.
+    pub remarks: Vec<remarks::Remark>,
     /// The slowest and the failed exported traces; `None` if nothing was traced.
     pub traces: Option<traces::Traces>,
 }

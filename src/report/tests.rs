@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::remarks::{Kind, Remark};
 use super::*;
 use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, CheckId, RequestId, TaskId, UserId};
@@ -154,8 +155,15 @@ fn snapshot(shard: &Shard, seconds: u64) -> Snapshot {
     snapshot
 }
 
+/// Somebody's own words, with a character that would change a terminal.
+fn remark() -> Remark {
+    let at = Timestamp::from_unix(Duration::from_millis(1_795_428_933_250));
+    Remark { at, elapsed: Duration::from_secs(3), kind: Kind::Annotation, text: "v2 is out".into() }
+}
+
 fn outcome() -> Outcome {
     Outcome {
+        remarks: vec![remark()],
         valid: false,
         invalid_reasons: vec!["a worker was busy for 95% of the time".into()],
         passed: false,

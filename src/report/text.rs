@@ -34,7 +34,8 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
     out.push_str(&outcome.traces.as_ref().map(tables).unwrap_or_default());
     let problems = outcome.invalid_reasons.iter().map(|reason| format!("invalid: {}\n", printable(reason)));
     let notes = outcome.notes.iter().map(|note| format!("note: {}\n", printable(note)));
-    let last: String = problems.chain(notes).collect();
+    let remarks = std::iter::once(super::remarks::lines(&outcome.remarks));
+    let last: String = problems.chain(notes).chain(remarks).collect();
     if !last.is_empty() {
         out.push('\n');
         out.push_str(&last);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::{Failed, start_demo};
+use super::Failed;
+use super::stage::start_demo;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Seen};
 use crate::http::{Client, Exchange, Request};

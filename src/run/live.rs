@@ -4,24 +4,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::Job;
+use super::{Job, SERIES_LIMIT};
 use crate::clock::{self, Instant};
-use crate::control::server::Answers;
+use crate::control::{Effect, Order, Refusal};
 use crate::engine::{Engine, Mode, Orders, Pauses};
 use crate::export::prometheus::{self, Format};
 use crate::http::Client;
 use crate::judge::validity::Look;
 use crate::load::Trend;
-use crate::measure::catalog::Catalog;
+use crate::measure::catalog::{Catalog, UserId};
 use crate::measure::health::{Health, Reading};
+use crate::measure::measured::Measured;
 use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
 use crate::measure::soak::Soak;
 use crate::measure::threshold::ThresholdState;
 use crate::report;
+use crate::report::remarks::{Kind, Remark};
 use crate::scenario::plan::Plan;
 use crate::trace::queue::Counts;
 
@@ -31,6 +33,10 @@ pub(super) struct Live {
     state: Mutex<State>,
     /// What becomes of spans.
     spans: Option<Arc<Counts>>,
+    remarks: Mutex<Remarks>,
+    order: mpsc::Sender<Order>,
+    /// What those are told who ask often.
+    recent: Mutex<Option<Arc<Recent>>>,
     scrapes: AtomicU64,
     scraped: Notify,
 }
@@ -56,13 +62,33 @@ struct State {
     connections: (u64, u64),
 }
 
+/// What was said and done so far; no more of either than [`MOST_REMARKS`].
+#[derive(Default)]
+struct Remarks {
+    kept: Vec<Remark>,
+    annotations: usize,
+    changes: usize,
+}
+
+/// Figures that are up to [`RECENT`] old.
+struct Recent {
+    taken: Instant,
+    snapshot: Snapshot,
+    measured: Measured,
+}
+
+/// A thousand questions a second are answered from five looks at the workers' figures.
+const RECENT: Duration = Duration::from_millis(200);
+
+const MOST_REMARKS: usize = 1000;
+
 impl Live {
     pub(super) fn new(
         job: &Job,
         client: Client,
         extra: Arc<Mutex<Shard>>,
         spans: Option<Arc<Counts>>,
-        series_limit: u64,
+        orders: mpsc::Sender<Order>,
     ) -> Self {
         let plan = job.plan.clone();
         let info = RunInfo {
@@ -77,7 +103,7 @@ impl Live {
         let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
         let baseline = job.baseline.as_ref().map(|baseline| baseline.times(&plan.catalog)).unwrap_or_default();
         let state = State {
-            facts: Facts { baseline, ..Facts::new(Arc::new(info), phase, series_limit) },
+            facts: Facts { baseline, ..Facts::new(Arc::new(info), phase, SERIES_LIMIT) },
             shards: vec![extra.clone()],
             extra,
             started: None,
@@ -90,7 +116,9 @@ impl Live {
             busy: Vec::new(),
             connections: (0, 0),
         };
-        Self { client, plan, state: Mutex::new(state), spans, scrapes: AtomicU64::new(0), scraped: Notify::new() }
+        let remarks = Mutex::default();
+        let (recent, scrapes, scraped) = (Mutex::default(), AtomicU64::new(0), Notify::new());
+        Self { client, plan, state: Mutex::new(state), spans, remarks, order: orders, recent, scrapes, scraped }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,6 +147,87 @@ impl Live {
     /// The last request is over.
     pub(super) fn finish(&self) {
         self.state().finished = true;
+        *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Where orders go.
+    pub(super) fn orders(&self) -> mpsc::Sender<Order> {
+        self.order.clone()
+    }
+
+    /// Keeps somebody's remark.
+    pub(super) fn annotate(&self, text: String) -> Result<Effect, Refusal> {
+        let at = clock::timestamp();
+        let elapsed = self
+            .remark(Kind::Annotation, text)
+            .ok_or_else(|| Refusal::conflict(format!("there are {MOST_REMARKS} remarks already, and no more are kept")))?;
+        self.state().facts.annotations += 1;
+        Ok(Effect(serde_json::json!({ "at": at.rfc3339(), "elapsed_seconds": elapsed.as_secs_f64() })))
+    }
+
+    /// Notes what is said or done now, unless that was too much already; when that was.
+    pub(super) fn remark(&self, kind: Kind, text: String) -> Option<Duration> {
+        let elapsed = self.state().elapsed();
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = if kind == Kind::Annotation { &mut remarks.annotations } else { &mut remarks.changes };
+        *count += 1;
+        if *count > MOST_REMARKS {
+            return None;
+        }
+        remarks.kept.push(Remark { at: clock::timestamp(), elapsed, kind, text });
+        Some(elapsed)
+    }
+
+    pub(super) fn remarks(&self) -> Vec<Remark> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).kept.clone()
+    }
+
+    fn recent(&self) -> Arc<Recent> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*recent {
+            Some(known) if clock::now() - known.taken < RECENT => known.clone(),
+            _ => {
+                let (taken, snapshot) = (clock::now(), self.snapshot());
+                let measured = snapshot.measured();
+                recent.insert(Arc::new(Recent { taken, snapshot, measured })).clone()
+            }
+        }
+    }
+
+    /// The state of the run, on one line: facts of this moment, figures that may be a little older.
+    pub(super) fn status(&self) -> String {
+        let recent = self.recent();
+        let mut state = self.state();
+        self.refresh(&mut state);
+        let target = self.targets(&state).into_iter().map(|(_, users)| u64::from(users)).sum();
+        let facts = state.facts.clone();
+        drop(state);
+        report::state::status(&facts, target, &recent.snapshot, &recent.measured)
+    }
+
+    /// The statistics table.
+    pub(super) fn requests(&self) -> String {
+        let recent = self.recent();
+        report::state::requests(&recent.snapshot, &recent.measured).unwrap_or_default()
+    }
+
+    /// Where the run is at this moment.
+    fn refresh(&self, state: &mut State) {
+        state.facts.elapsed = state.elapsed();
+        state.facts.paused = state.paused();
+        state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
+        state.facts.phase = self.phase(state);
+    }
+
+    /// How many users of each type there should be at this moment.
+    fn targets(&self, state: &State) -> Vec<(UserId, u32)> {
+        let over = state.started.is_none() || state.is_stopping() || state.load_ended.is_some();
+        let courses = state.orders().courses;
+        let each = self.plan.crews.iter().zip(&*courses).flat_map(|(crew, course)| {
+            let wanted = if over { 0 } else { crew.users_at(state.facts.elapsed, course) };
+            crew.users.iter().map(|user| self.plan.users[*user].id).zip(crew.counts(wanted))
+        });
+        each.collect()
     }
 
     /// What is thought of the generator now.
@@ -219,19 +328,11 @@ impl Live {
     fn take(&self, detail: Detail) -> Snapshot {
         let (facts, shards) = {
             let mut state = self.state();
-            state.facts.elapsed = state.elapsed();
-            state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
-            state.facts.phase = self.phase(&state);
-            state.facts.paused = state.paused();
-            let over = state.started.is_none() || state.is_stopping() || state.load_ended.is_some();
-            let courses = state.orders().courses;
+            self.refresh(&mut state);
             let mut connections = state.connections;
             let mut extra = state.extra.lock().unwrap_or_else(PoisonError::into_inner);
-            for (crew, course) in self.plan.crews.iter().zip(&*courses) {
-                let wanted = if over { 0 } else { crew.users_at(state.facts.elapsed, course) };
-                for (user, count) in crew.users.iter().zip(crew.counts(wanted)) {
-                    extra.users_target(self.plan.users[*user].id, count);
-                }
+            for (user, count) in self.targets(&state) {
+                extra.users_target(user, count);
             }
             let (opened, open) = self.client.connections();
             let (opened_before, open_before) = std::mem::replace(&mut connections, (opened, open));
@@ -265,6 +366,16 @@ impl Live {
         }
     }
 
+    /// The metrics as `accept` asks for them: (content type, body).
+    pub(super) fn metrics(&self, accept: &str) -> (String, Vec<u8>) {
+        let format = Format::negotiate(Some(accept));
+        let snapshot = self.take(Detail::Totals);
+        let body = prometheus::encode(&snapshot, format);
+        self.scrapes.fetch_add(1, Ordering::Relaxed);
+        self.scraped.notify_waiters();
+        (format.content_type().to_owned(), body)
+    }
+
     /// How many answers `/metrics` has given.
     pub(super) fn scrapes(&self) -> u64 {
         self.scrapes.load(Ordering::Relaxed)
@@ -279,21 +390,6 @@ impl Live {
             }
             scraped.await;
         }
-    }
-}
-
-impl Answers for Live {
-    fn metrics(&self, accept: &str) -> (String, Vec<u8>) {
-        let format = Format::negotiate(Some(accept));
-        let snapshot = self.take(Detail::Totals);
-        let body = prometheus::encode(&snapshot, format);
-        self.scrapes.fetch_add(1, Ordering::Relaxed);
-        self.scraped.notify_waiters();
-        (format.content_type().to_owned(), body)
-    }
-
-    fn status(&self) -> String {
-        report::json::status(&self.snapshot())
     }
 }
 

@@ -8,12 +8,16 @@
 
 mod baseline;
 mod debug;
+mod desk;
 mod files;
+mod hub;
 mod live;
+mod obey;
 mod observe;
 mod preflight;
-mod signals;
 mod soak;
+mod stage;
+mod steer;
 mod stress;
 mod thresholds;
 mod traces;
@@ -23,23 +27,27 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::clock::{self, Timestamp};
-use crate::control::server;
-use crate::demo::Demo;
+use tokio::sync::mpsc;
+
+use crate::clock::{self, Instant, Timestamp};
+use crate::control::guard::{Guard, Token};
+use crate::control::server::{self, Server};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Mode};
-use crate::http::Client;
 use crate::judge::validity::{Finding, Validity};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::Snapshot;
 use crate::report;
 use crate::scenario::plan::Plan;
 use crate::units::format_duration;
+use desk::{Desk, Event};
 use files::ResultFolder;
+use hub::Hub;
 use live::Live;
-use observe::{Observer, Prepared};
-use signals::Signals;
+use observe::Observer;
+use preflight::Room;
 use soak::Soaking;
+use stage::{Ready, Stage, announce, event_loop, until};
 use stress::Stresses;
 use thresholds::Thresholds;
 
@@ -57,6 +65,8 @@ pub struct Job {
     pub workers: u32,
     /// Where `/metrics` is served.
     pub listen: SocketAddr,
+    /// What whoever controls the run has to know.
+    pub token: Option<Token>,
     /// The results folder.
     pub out: PathBuf,
     /// What of the file was overridden, as on the command line.
@@ -112,61 +122,58 @@ pub fn default_run_id(test: &str, at: Timestamp) -> String {
 /// # Errors
 /// When nothing was run; see [`Failed`].
 pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
-    let series = job.plan.catalog.series();
-    if series > SERIES_LIMIT {
-        let message =
-            format!("this scenario would export about {series} time series, more than the {SERIES_LIMIT} that are allowed");
-        let hint = "give requests with the same purpose one name, and use fewer checks";
-        return Err(Failed::Refused(Diagnostic::error(message).hint(hint)));
-    }
-    thresholds::check(job).map_err(Failed::Refused)?;
-    let client = Client::try_new(&job.plan.http).map_err(Failed::Refused)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
-    preflight::check(&job.plan, job.workers, job.demo, &mut |warning| warn(job, warning)).map_err(Failed::Broken)?;
-    // Outside of the event loop: it has one of its own, which ends with it.
-    let _demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
-    let prepared = observe::prepare(job, &mut |warning| warn(job, warning))?;
-    runtime.block_on(conduct(job, client, prepared, print))
+    let ready = Ready::try_new(job)?;
+    event_loop()?.block_on(async {
+        let interrupts = desk::signals().map_err(Failed::Broken)?;
+        let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
+        let address = listener.local_addr().unwrap_or(job.listen);
+        let (hub, guard) = (Hub::new(), Guard::new(address.ip(), job.token.clone()));
+        let server = Server::start(listener, guard, hub.clone());
+        let ended = conduct(job, ready, Stage { hub, interrupts, address: Some(address) }, print).await;
+        server.close().await;
+        ended
+    })
 }
 
-async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
-    let mut signals = Signals::new().map_err(Failed::Broken)?;
-    let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
-    let address = listener.local_addr().unwrap_or(job.listen);
+async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
+    let Ready { client, room, prepared, demo: _demo } = ready;
     let folder = ResultFolder::create(&job.out).map_err(Failed::Broken)?;
     folder.write_scenario(&scenario_as_run(job)).map_err(Failed::Broken)?;
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
-    let live = Arc::new(Live::new(job, client.clone(), extra.clone(), prepared.counts.clone(), SERIES_LIMIT));
+    let (orders, received) = mpsc::channel(desk::ORDERS);
+    let mut desk = Desk::new(stage.interrupts, received);
+    let live = Arc::new(Live::new(job, client.clone(), extra.clone(), prepared.counts.clone(), orders));
     let thresholds = Thresholds::new(job, &live);
-    let serving = tokio::spawn(server::serve(listener, live.clone()));
-    announce(job, address, &folder);
+    stage.hub.set(&live);
+    if let Some(address) = stage.address {
+        announce(job, address, &folder);
+    }
 
     let tracing = prepared.tracing.clone();
     let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers, tracing: tracing.clone() };
     let observer = prepared.start(&live)?;
     let mut mode = Mode::Run;
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
-    let ready = signals.bounded(&mut mode, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
+    let ready =
+        desk.bounded(&mut mode, &live, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
-    let mut conductor = Conductor::new(job, &live, (observer, thresholds), print);
+    let mut conductor = Conductor::new(job, &live, room, (observer, thresholds), print);
     let mut broken = Ok(());
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
         let mut engine =
             Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
         live.begin(&engine);
-        mode = conductor.until_the_end(&mut engine, &mut signals).await;
+        mode = conductor.until_the_end(&mut engine, &mut desk).await;
         broken = engine.join();
     } else if setup_failure.is_none() {
         conductor.notes.push("stopped during setup: no user was started".to_owned());
     }
     if mode != Mode::Cut {
-        let good =
-            signals.bounded(&mut mode, TEARDOWN, engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown)).await;
+        let good = desk
+            .bounded(&mut mode, &live, TEARDOWN, engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown))
+            .await;
         if good != Some(true) {
             conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
         }
@@ -196,9 +203,8 @@ async fn conduct(job: &Job, client: Client, prepared: Prepared, print: &mut dyn 
     written.map_err(Failed::Broken)?;
     broken.map_err(Failed::Broken)?;
     if !ended.interrupted {
-        linger(job, &live, scrapes, &mut signals).await;
+        linger(job, &live, scrapes, &mut desk).await;
     }
-    serving.abort();
     Ok(ended)
 }
 
@@ -210,6 +216,10 @@ const TEARDOWN: &str = "teardown is under way; Ctrl-C again ends at once";
 struct Conductor<'a> {
     job: &'a Job,
     live: &'a Live,
+    /// For how many users there is room.
+    room: Room,
+    /// When a change by hand was told last.
+    said: Option<Instant>,
     observer: Observer,
     validity: Validity,
     /// As of the last progress line.
@@ -228,12 +238,20 @@ struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    fn new(job: &'a Job, live: &'a Live, (observer, thresholds): (Observer, Thresholds), print: &'a mut dyn FnMut(&str)) -> Self {
+    fn new(
+        job: &'a Job,
+        live: &'a Live,
+        room: Room,
+        (observer, thresholds): (Observer, Thresholds),
+        print: &'a mut dyn FnMut(&str),
+    ) -> Self {
         let last = live.snapshot();
         let stresses = Stresses::new(&job.plan, &last);
         Self {
             job,
             live,
+            room,
+            said: None,
             observer,
             validity: Validity::new(job.plan.validity),
             last,
@@ -249,7 +267,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// Returns when the last worker has ended; says whether signals ended it.
-    async fn until_the_end(&mut self, engine: &mut Engine, signals: &mut Signals) -> Mode {
+    async fn until_the_end(&mut self, engine: &mut Engine, desk: &mut Desk) -> Mode {
         let started = engine.started();
         let mut tick = tokio::time::interval_at((started + TICK).into(), TICK);
         let mut progress = tokio::time::interval_at((started + PROGRESS).into(), PROGRESS);
@@ -259,6 +277,7 @@ impl<'a> Conductor<'a> {
         self.warm = warm_up.is_zero();
         let mut mode = Mode::Run;
         loop {
+            let warm_at = engine.moment(warm_up);
             // Health and shards are looked at between, never inside, the other branches.
             tokio::select! {
                 () = engine.ended() => break,
@@ -267,19 +286,18 @@ impl<'a> Conductor<'a> {
                     engine.tell(mode);
                 },
                 _ = progress.tick(), if !self.job.quiet => self.progress(),
-                () = tokio::time::sleep_until((started + warm_up).into()), if !self.warm => {
+                () = until(warm_at), if !self.warm => {
                     self.warm = true;
                     engine.end_warm_up();
                     self.validity.end_warm_up();
                 }
-                () = signals.next() => {
-                    mode = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
-                    engine.tell(mode);
-                    if mode == Mode::Stop {
-                        let grace = format_duration(self.job.plan.graceful_stop);
-                        eprintln!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once");
+                event = desk.next() => match event {
+                    Event::Interrupt => {
+                        let next = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
+                        self.end(engine, &mut mode, next);
                     }
-                }
+                    Event::Order(order) => desk::reply(order, |command| self.obey(engine, &mut mode, command)),
+                },
             }
         }
         self.live.load_ended();
@@ -360,6 +378,7 @@ impl<'a> Conductor<'a> {
                 .chain(self.soak.notes())
                 .chain(self.validity.notes().into_iter().map(said))
                 .collect(),
+            remarks: self.live.remarks(),
             traces: None,
         }
     }
@@ -370,7 +389,7 @@ fn warn(job: &Job, problem: &Diagnostic) {
 }
 
 /// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
-async fn linger(job: &Job, live: &Live, scrapes: u64, signals: &mut Signals) {
+async fn linger(job: &Job, live: &Live, scrapes: u64, desk: &mut Desk) {
     let limit = job.linger.unwrap_or(if scrapes > 0 { LINGER } else { Duration::ZERO });
     if limit.is_zero() {
         return;
@@ -384,17 +403,7 @@ async fn linger(job: &Job, live: &Live, scrapes: u64, signals: &mut Signals) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         () = tokio::time::sleep(limit) => {}
-        () = signals.next() => {}
-    }
-}
-
-fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
-    match &plan.host {
-        Some(host) => Demo::start(host),
-        None => {
-            Err(Diagnostic::error("--demo needs the scenario's `host`, which is missing")
-                .hint("write `host: http://127.0.0.1:5000`"))
-        }
+        () = desk.interrupted() => {}
     }
 }
 
@@ -419,16 +428,4 @@ fn setup_failed(live: &Live) -> Diagnostic {
         });
     Diagnostic::error(format!("setup failed{example}"))
         .hint("no user was started; `otload check --once` shows each request and response")
-}
-
-fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
-    let host = job.plan.host.as_ref().map_or_else(|| "the URLs of the scenario".into(), live::without_password);
-    if !job.quiet {
-        eprintln!("otload {} · {} → {host} · run {}", env!("CARGO_PKG_VERSION"), job.plan.name, job.run_id);
-        eprintln!("results: {}", folder.path().display());
-    }
-    // Also when quiet, if the system chose the port: nobody could know it otherwise.
-    if !job.quiet || job.listen.port() == 0 {
-        eprintln!("metrics: http://{address}/metrics");
-    }
 }

@@ -23,10 +23,11 @@ use crate::units::format_duration;
 ///
 /// # Errors
 /// Says what there is not enough of, and what to do.
-pub(super) fn check(plan: &Plan, workers: u32, demo: bool, warn: &mut dyn FnMut(&Diagnostic)) -> Result<(), Diagnostic> {
+pub(super) fn check(plan: &Plan, workers: u32, demo: bool, warn: &mut dyn FnMut(&Diagnostic)) -> Result<Room, Diagnostic> {
     let (system, problem) = System::read(&plan.http.source_addresses);
     problem.iter().for_each(&mut *warn);
-    for problem in judge(&Need::of(plan, workers, demo), &system) {
+    let need = Need::of(plan, workers, demo);
+    for problem in judge(&need, &system) {
         match problem {
             // Whoever wants no judgement gets none here either.
             Problem::Certain(problem) if plan.validity.enabled => return Err(problem),
@@ -35,7 +36,27 @@ pub(super) fn check(plan: &Plan, workers: u32, demo: bool, warn: &mut dyn FnMut(
             }
         }
     }
-    Ok(())
+    Ok(Room { need, system })
+}
+
+/// For how many users there is room, as it was found before the run.
+pub(super) struct Room {
+    need: Need,
+    system: System,
+}
+
+impl Room {
+    /// Why so many users would be too many; those of the plan are not.
+    pub(super) fn refuses(&self, users: u64) -> Option<Diagnostic> {
+        if users <= self.need.users {
+            return None;
+        }
+        let need = Need { users, ..self.need.clone() };
+        judge(&need, &self.system).into_iter().find_map(|problem| match problem {
+            Problem::Certain(problem) => Some(problem),
+            Problem::Possible(_) => None,
+        })
+    }
 }
 
 /// How sure it is that something will be short.

@@ -54,6 +54,11 @@ impl Stresses {
         self.0.iter().any(|watched| watched.broke.is_none())
     }
 
+    /// A crew's load is steered by hand now: what happens to the target says nothing of its steps.
+    pub(super) fn leave(&mut self, crew: usize) {
+        self.0.retain(|watched| watched.crew != crew || watched.broke.is_some());
+    }
+
     /// Which crews' targets have broken just now, when in the crew's time, and how.
     pub(super) fn look(&mut self, now: &Snapshot) -> Vec<(usize, Duration, String)> {
         let open = self.0.iter_mut().filter(|watched| watched.broke.is_none());

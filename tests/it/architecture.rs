@@ -9,7 +9,7 @@ use std::path::Path;
 /// A module and what it may name: whole modules, or parts of them. Its own parts, and [`GROUND`], it always may.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["run", "scenario", "load", "import", "report", "control::client"]),
+    ("cli", &["run", "scenario", "load", "import", "report", "control::client", "control::guard"]),
     ("run", &["engine", "export", "report", "judge", "control", "view", "demo", "http", "scenario", "load", "measure", "trace"]),
     ("engine", &["scenario::plan", "load", "template", "http", "measure", "trace", "export::otlp::settings"]),
     // An exporter that sends, sends over the same TLS.

@@ -5,6 +5,7 @@ mod architecture;
 mod bad_collectors;
 mod bad_targets;
 mod baseline;
+mod control;
 mod endings;
 mod examples;
 mod exemplars;

@@ -57,7 +57,11 @@ impl Otload {
 
     /// Without an address for its metrics.
     pub(crate) fn run_bare(scenario: &str, args: &[&str]) -> Self {
-        Self::start(with_scenario(scenario), &[&["run", "scenario.yaml"], args].concat(), &[])
+        Self::run_bare_with_env(scenario, args, &[])
+    }
+
+    pub(crate) fn run_bare_with_env(scenario: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start(with_scenario(scenario), &[&["run", "scenario.yaml"], args].concat(), env)
     }
 
     /// Any command, to its end.

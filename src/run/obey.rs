@@ -1,0 +1,90 @@
+//! What the conductor does with an order, and how it is told.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Conductor, desk, steer};
+use crate::clock;
+use crate::control::{Command, Effect, Refusal, Scale};
+use crate::engine::{Engine, Mode};
+use crate::load::Profile;
+use crate::report::remarks::Kind;
+use crate::units::format_duration;
+
+/// A hundred changes a second are not a hundred lines.
+const TELL_EACH: Duration = Duration::from_secs(1);
+
+impl Conductor<'_> {
+    pub(super) fn obey(&mut self, engine: &Engine, mode: &mut Mode, command: Command) -> Result<Effect, Refusal> {
+        match command {
+            Command::Annotate(text) => self.live.annotate(text),
+            Command::Stop => {
+                let changed = *mode == Mode::Run;
+                if changed {
+                    self.live.remark(Kind::Stopped, String::new());
+                    self.end(engine, mode, Mode::Stop);
+                }
+                Ok(desk::stopping(changed, self.job.plan.graceful_stop))
+            }
+            _ if *mode != Mode::Run => Err(Refusal::conflict("the run is ending")),
+            Command::Pause => {
+                let changed = engine.pause();
+                if changed {
+                    self.changed(Kind::Paused, String::new());
+                }
+                Ok(Effect(json!({ "paused": true, "changed": changed })))
+            }
+            Command::Resume => {
+                let changed = engine.resume();
+                if changed {
+                    self.changed(Kind::Resumed, String::new());
+                }
+                Ok(Effect(json!({ "paused": false, "changed": changed })))
+            }
+            Command::Scale(scale) => self.scale(engine, &scale),
+        }
+    }
+
+    fn scale(&mut self, engine: &Engine, scale: &Scale) -> Result<Effect, Refusal> {
+        let plan = &self.job.plan;
+        let (crew, wish) = steer::meant(plan, scale)?;
+        if let Some(problem) = self.room.refuses(steer::most_users(plan, crew, wish)).filter(|_| plan.validity.enabled) {
+            let refusal = Refusal::conflict(problem.message);
+            return Err(match problem.hint {
+                Some(hint) => refusal.hint(hint),
+                None => refusal,
+            });
+        }
+        let rate = match &plan.crews[crew].profile {
+            Profile::Open(_) => engine.arrival_rate(crew),
+            _ => 0.0,
+        };
+        let steering = engine.steer(crew, wish).ok_or_else(|| Refusal::conflict("this load cannot be scaled"))?;
+        self.stresses.leave(crew);
+        let (effect, words) = steer::effect(plan, scale, crew, steering, rate);
+        self.changed(Kind::Scaled, words);
+        Ok(effect)
+    }
+
+    /// Tells the workers to end.
+    pub(super) fn end(&self, engine: &Engine, mode: &mut Mode, next: Mode) {
+        *mode = next;
+        engine.tell(next);
+        if next == Mode::Stop {
+            let grace = format_duration(self.job.plan.graceful_stop);
+            eprintln!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once");
+        }
+    }
+
+    /// Something was changed by hand: it is noted, and told unless the last time was a moment ago.
+    fn changed(&mut self, kind: Kind, words: String) {
+        let now = clock::now();
+        if !self.job.quiet && self.said.is_none_or(|said| now - said >= TELL_EACH) {
+            self.said = Some(now);
+            let colon = if words.is_empty() { "" } else { ": " };
+            eprintln!("{}{colon}{words}", kind.name());
+        }
+        self.live.remark(kind, words);
+    }
+}

@@ -1,0 +1,93 @@
+//! What is around a run: what it needs before it begins, where it is seen and told things, and how it is announced.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::desk::Interrupts;
+use super::files::ResultFolder;
+use super::hub::Hub;
+use super::observe::Prepared;
+use super::preflight::{self, Room};
+use super::{Failed, Job, SERIES_LIMIT, live, observe, thresholds, warn};
+use crate::clock::Instant;
+use crate::control::guard::TOKEN_VARIABLE;
+use crate::demo::Demo;
+use crate::diagnostic::Diagnostic;
+use crate::http::Client;
+use crate::scenario::plan::Plan;
+
+/// What a run needs before it begins, and has got.
+pub(super) struct Ready {
+    pub(super) client: Client,
+    pub(super) room: Room,
+    pub(super) prepared: Prepared,
+    pub(super) demo: Option<Demo>,
+}
+
+/// What a run finds around it, and leaves as it was.
+pub(super) struct Stage {
+    pub(super) hub: Arc<Hub>,
+    pub(super) interrupts: Interrupts,
+    /// Where it is served, if somebody wants to be told.
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl Ready {
+    /// Outside of the event loop: the demo has one of its own, which ends with it.
+    pub(super) fn try_new(job: &Job) -> Result<Self, Failed> {
+        let series = job.plan.catalog.series();
+        if series > SERIES_LIMIT {
+            let message =
+                format!("this scenario would export about {series} time series, more than the {SERIES_LIMIT} that are allowed");
+            let hint = "give requests with the same purpose one name, and use fewer checks";
+            return Err(Failed::Refused(Diagnostic::error(message).hint(hint)));
+        }
+        thresholds::check(job).map_err(Failed::Refused)?;
+        let client = Client::try_new(&job.plan.http).map_err(Failed::Refused)?;
+        let room =
+            preflight::check(&job.plan, job.workers, job.demo, &mut |warning| warn(job, warning)).map_err(Failed::Broken)?;
+        let demo = if job.demo { Some(start_demo(&job.plan).map_err(Failed::Broken)?) } else { None };
+        let prepared = observe::prepare(job, &mut |warning| warn(job, warning))?;
+        Ok(Self { client, room, prepared, demo })
+    }
+}
+
+pub(super) fn event_loop() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))
+}
+
+pub(super) fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
+    match &plan.host {
+        Some(host) => Demo::start(host),
+        None => {
+            Err(Diagnostic::error("--demo needs the scenario's `host`, which is missing")
+                .hint("write `host: http://127.0.0.1:5000`"))
+        }
+    }
+}
+
+pub(super) fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
+    let host = job.plan.host.as_ref().map_or_else(|| "the URLs of the scenario".into(), live::without_password);
+    if !job.quiet {
+        eprintln!("otload {} · {} → {host} · run {}", env!("CARGO_PKG_VERSION"), job.plan.name, job.run_id);
+        eprintln!("results: {}", folder.path().display());
+    }
+    // Also when quiet, if the system chose the port: nobody could know it otherwise.
+    if !job.quiet || job.listen.port() == 0 {
+        eprintln!("metrics: http://{address}/metrics");
+    }
+    if !job.quiet && job.token.is_none() && !address.ip().is_loopback() {
+        eprintln!("control is off: others can reach this address; {TOKEN_VARIABLE} or --control-token-file turns it on");
+    }
+}
+
+/// Sleeps; without a moment for ever.
+pub(super) async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
