@@ -5,6 +5,7 @@
     whole.py tasks           … of a scenario with 200 tasks, against one with 1
     whole.py scrape          … with a scrape of /metrics every second as Prometheus does it, against a scrape of another server
     whole.py workers         … with --workers 2, against --workers 1; beside it wrk -t2 against wrk -t1
+    whole.py control         schedule lag's p99 with 1,000 control calls a second, against none
     whole.py memory          peak resident memory of 2,000 to 18,000 users that think 5-10 s: per user, and how straight the line is
     whole.py fifty-thousand  50,000 such users over three processes, three targets and twelve source addresses
     whole.py all             all of them
@@ -29,6 +30,7 @@ BOUNDS = [
     ("connections", ">=", 0.90, "of wrk's requests per CPU-second, both at 1,000 connections"),
     ("tasks", ">=", 0.95, "of one task's, with 200 tasks"),
     ("scrape", ">=", 0.98, "of an unscraped run's, scraped every second"),
+    ("control", "<=", 1.20, "times the schedule lag's p99, with 1,000 control calls a second"),
     ("workers", ">=", 0.95, "of one worker's, with two"),
     ("memory.kib_per_user", "<=", 8, "KiB per user at 10,000, all of the process divided by users"),
     ("memory.deviation", "<=", 0.05, "of the line's value, the farthest point from the line"),
@@ -66,8 +68,9 @@ class Bench:
     def scenario(self, name, load, tasks=("/cars",), wait="{constant: 0s}", offset=0, http=""):
         path = self.folder / f"{name}.yaml"
         gets = "".join(f"      - get: {task}\n" for task in tasks)
+        wait = f"    wait_time: {wait}\n" if wait else ""
         path.write_text(f"name: {name}\nhost: http://127.0.0.1:{self.args.port + offset}\n{http}users:\n  - name: user\n"
-                        f"    wait_time: {wait}\n    tasks:\n{gets}load: {load}\n")
+                        f"{wait}    tasks:\n{gets}load: {load}\n")
         return path
 
     def command(self, command, seconds):
@@ -163,6 +166,56 @@ def scrape(bench):
     return result | {"scrape.bytes": max(scrapes)}
 
 
+CALLS = [("GET", "status", ""), ("POST", "scale", '{"arrival_rate": 1000}'), ("GET", "status", ""), ("POST", "annotate", '{"text": "x"}')]
+
+
+def caller(port, per_second, over, counted):
+    """Asks this otload so often, on one connection, until `over`."""
+    bodies = [f"{method} /api/v1/{path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+              for method, path, body in CALLS]
+    while not over.is_set():
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as stream:
+                begin, sent = time.monotonic(), 0
+                while not over.is_set():
+                    due = begin + sent / per_second
+                    time.sleep(max(0, due - time.monotonic()))
+                    stream.sendall(bodies[sent % len(bodies)])
+                    if not (answer := stream.recv(65536)):
+                        break
+                    sent += 1
+                    counted.append(int(answer[9:12]))
+        except OSError:
+            time.sleep(0.1)  # not yet there, or gone
+
+
+def control(bench):
+    """The figures are p99s in µs; the base is a run that nobody tells anything."""
+    scenario, calls = bench.scenario("control", "{arrival_rate: 1000/s, max_users: 200}", wait=None), []
+
+    def run(asked):
+        port, over, counted = free_port(), threading.Event(), []
+        threads = [threading.Thread(target=caller, args=(port, 250, over, counted)) for _ in range(4 if asked else 0)]
+        for thread in threads:
+            thread.start()
+        try:
+            summary, *_ = bench.otload(scenario, bench.seconds, listen=f"127.0.0.1:{port}")
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        if asked:
+            calls.append(len(counted) / bench.seconds)
+            # Of remarks no more than 1,000 are kept.
+            if len(counted) < 900 * (bench.seconds - 1) or set(counted) - {200, 409}:
+                raise SystemExit(f"control: {len(counted)} calls in {bench.seconds} s, answered with {set(counted)}")
+        return summary["schedule_lag_seconds"]["p99"] * 1e6
+
+    result = bench.ratio("control", lambda: run(True), lambda: run(False))
+    print(f"{'':16}{statistics.median(calls):.0f} calls a second, in µs")
+    return result | {"control.calls": statistics.median(calls)}
+
+
 def wrk(bench, threads, connections):
     """Requests per CPU-second."""
     if (found := bench.tools.peer("wrk")) is None:
@@ -244,7 +297,7 @@ def fifty_thousand(bench):
     return {f"fifty-thousand.{name}": value for name, value in found.items()}
 
 
-WHAT = {"connections": connections, "tasks": tasks, "scrape": scrape, "workers": workers, "memory": memory,
+WHAT = {"connections": connections, "tasks": tasks, "scrape": scrape, "control": control, "workers": workers, "memory": memory,
         "fifty-thousand": fifty_thousand}
 
 

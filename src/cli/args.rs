@@ -25,6 +25,8 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Say where the time of a run went, from its results and a trace store
     Report(Box<ReportArgs>),
+    /// Wait for runs: scenarios of a folder are started through the control API or by a schedule
+    Serve(ServeArgs),
     /// Say how a running otload is doing
     Status(StatusArgs),
     /// Change the number of users, or the rate of arrivals, of a running otload
@@ -108,6 +110,28 @@ pub(super) struct ReportArgs {
     /// As many of the slowest and as many of the failed traces
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The folder of scenarios
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// What it does by itself [default: serve.yaml in the folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address of /metrics and control; port 0 picks a free one and prints it
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub listen: SocketAddr,
+    /// A file with the token that whoever controls it has to send [default: OTLOAD_CONTROL_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub control_token_file: Option<PathBuf>,
+    /// Engine threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub workers: Option<u32>,
+    /// Where results go, in a folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
 }
 
 /// Which running otload is meant.

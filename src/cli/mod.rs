@@ -5,6 +5,7 @@ mod check;
 mod control;
 mod report;
 mod run;
+mod serve;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
         args::Command::Report(args) => report::report(&args),
+        args::Command::Serve(args) => serve::serve(args),
         args::Command::Status(args) => control::status(&args),
         args::Command::Scale(args) => control::scale(&args),
         args::Command::Pause(to) => control::pause(&to),
@@ -123,10 +125,14 @@ fn refuse(failed: &Failed) -> Exit {
     exit
 }
 
-/// What the arguments override. The environment is read here and nowhere else.
+/// The environment, as templates may see it.
+fn environment() -> HashMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// What the arguments override.
 fn overrides(args: &args::ScenarioArgs) -> Overrides {
-    let env: HashMap<_, _> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let env = environment();
     Overrides {
         host: args.host.clone(),
         users: args.users,

@@ -28,7 +28,7 @@ pub trait Answers: Send + Sync + 'static {
     /// Where orders go; nowhere while there is no run.
     fn orders(&self) -> Option<mpsc::Sender<Order>>;
     /// What starts runs, if it is a daemon that answers.
-    fn daemon(&self) -> Option<&dyn Daemon> {
+    fn daemon(&self) -> Option<Arc<dyn Daemon>> {
         None
     }
 }

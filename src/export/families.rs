@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::measure::daemon::{self, DaemonCounts, Verdict};
 use crate::measure::histogram::Histogram;
 use crate::measure::name::{self, Metric};
 use crate::measure::snapshot::{Phase, Snapshot};
@@ -54,6 +55,26 @@ impl<'a> Exposition<'a> {
             }
         }
         Self { labels, boundaries: &snapshot.catalog.buckets, families }
+    }
+}
+
+impl Exposition<'_> {
+    /// What a daemon counts: series without the labels of a run.
+    pub(super) fn of_daemon(counts: &DaemonCounts) -> Self {
+        let families = daemon::ALL.iter().map(|metric| {
+            let mut family = Family { metric, series: Vec::new() };
+            match **metric {
+                daemon::RUNS => {
+                    for verdict in Verdict::ALL {
+                        family.push(&[verdict.name()], [], Value::Integer(counts.of(verdict)));
+                    }
+                }
+                daemon::SKIPPED => family.push(&[], [], Value::Integer(counts.skipped)),
+                _ => family.push(&[], [], Value::Integer(counts.running.into())),
+            }
+            family
+        });
+        Self { labels: Vec::new(), boundaries: &[], families: families.collect() }
     }
 }
 

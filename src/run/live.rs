@@ -150,6 +150,12 @@ impl Live {
         *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Of a run that may have broken down: nothing comes any more.
+    pub(super) fn over(&self) {
+        self.state().load_ended.get_or_insert_with(clock::now);
+        self.finish();
+    }
+
     /// Where orders go.
     pub(super) fn orders(&self) -> mpsc::Sender<Order> {
         self.order.clone()
@@ -366,14 +372,13 @@ impl Live {
         }
     }
 
-    /// The metrics as `accept` asks for them: (content type, body).
-    pub(super) fn metrics(&self, accept: &str) -> (String, Vec<u8>) {
-        let format = Format::negotiate(Some(accept));
+    /// The metrics in this form.
+    pub(super) fn metrics(&self, format: Format) -> Vec<u8> {
         let snapshot = self.take(Detail::Totals);
         let body = prometheus::encode(&snapshot, format);
         self.scrapes.fetch_add(1, Ordering::Relaxed);
         self.scraped.notify_waiters();
-        (format.content_type().to_owned(), body)
+        body
     }
 
     /// How many answers `/metrics` has given.

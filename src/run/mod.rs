@@ -15,6 +15,7 @@ mod live;
 mod obey;
 mod observe;
 mod preflight;
+mod serve;
 mod soak;
 mod stage;
 mod steer;
@@ -54,6 +55,7 @@ use thresholds::Thresholds;
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
 pub use debug::once;
+pub use serve::{Serve, serve};
 pub use traces::account_of;
 
 /// What to run, and how.

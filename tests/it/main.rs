@@ -15,6 +15,7 @@ mod open;
 mod otlp;
 mod receivers;
 mod scenarios;
+mod serve;
 mod servers;
 mod soak;
 mod thresholds;

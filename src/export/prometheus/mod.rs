@@ -14,6 +14,7 @@ mod protobuf;
 mod text;
 
 use super::families::Exposition;
+use crate::measure::daemon::DaemonCounts;
 use crate::measure::snapshot::Snapshot;
 
 pub use negotiate::Format;
@@ -26,6 +27,19 @@ pub fn encode(snapshot: &Snapshot, format: Format) -> Vec<u8> {
         Format::OpenMetrics => openmetrics::write(&exposition).into_bytes(),
         Format::Protobuf => protobuf::write(&exposition),
     }
+}
+
+/// A run's body, or none, and what the daemon counts that does the runs.
+pub fn with_daemon(run: Vec<u8>, counts: &DaemonCounts, format: Format) -> Vec<u8> {
+    let exposition = Exposition::of_daemon(counts);
+    let more = match format {
+        Format::Text => text::write(&exposition).into_bytes(),
+        Format::OpenMetrics => openmetrics::write(&exposition).into_bytes(),
+        Format::Protobuf => protobuf::write(&exposition),
+    };
+    // OpenMetrics ends once.
+    let run = run.strip_suffix(b"# EOF\n").unwrap_or(&run);
+    [run, &more].concat()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
+use crate::measure::daemon::Verdict;
 use crate::measure::exemplar::Traced;
 use crate::measure::health::Health;
 use crate::measure::name;
@@ -402,4 +403,33 @@ proptest! {
         let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
         prop_assert_eq!(samples(&text), samples(&openmetrics));
     }
+}
+
+#[test]
+fn a_daemon_counts_beside_its_run() {
+    let mut counts = DaemonCounts::default();
+    (counts.running, counts.skipped) = (true, 2);
+    counts.ended(Verdict::Crashed);
+    for format in [Format::Text, Format::OpenMetrics] {
+        let text = String::from_utf8(with_daemon(encode(&snapshot(), format), &counts, format)).unwrap();
+        let ends = text.matches("# EOF\n").count();
+        assert_eq!(
+            (ends, text.ends_with("# EOF\n")),
+            (usize::from(format == Format::OpenMetrics), format == Format::OpenMetrics)
+        );
+        for line in [
+            "otload_serve_runs_total{verdict=\"crashed\"} 1\n",
+            "otload_serve_runs_total{verdict=\"passed\"} 0\n",
+            "otload_serve_runs_skipped_total{} 2\n",
+            "otload_serve_running{} 1\n",
+            "otload_run_valid{test=",
+        ] {
+            assert!(text.contains(line), "{line} is missing");
+        }
+    }
+    let run = encode(&snapshot(), Format::Protobuf);
+    let families = decode(&with_daemon(run.clone(), &counts, Format::Protobuf));
+    assert_eq!(families.len(), decode(&run).len() + 3);
+    assert_eq!(families.last().unwrap().get_metric()[0].get_gauge().value(), 1.0);
+    assert!(!with_daemon(Vec::new(), &counts, Format::Text).is_empty(), "before the first run");
 }

@@ -64,6 +64,15 @@ impl Otload {
         Self::start(with_scenario(scenario), &[&["run", "scenario.yaml"], args].concat(), env)
     }
 
+    /// `otload serve` of a folder with these files.
+    pub(crate) fn serve(files: &[(&str, &str)], args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        Self::start(dir, &[&["serve", ".", "--listen", "127.0.0.1:0"], args].concat(), &[])
+    }
+
     /// Any command, to its end.
     pub(crate) fn command(args: &[&str]) -> Finished {
         Self::start(tempfile::tempdir().unwrap(), args, &[]).wait(Duration::from_secs(30))

@@ -1,0 +1,84 @@
+//! `serve.yaml`: what a daemon does by itself.
+//!
+//! ```yaml
+//! schedule:
+//!   - {cron: "*/5 * * * *", scenario: smoke, overrides: {users: 2, run_time: 30s}}
+//! ```
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::cron::Cron;
+use crate::control::Start;
+use crate::control::command::Overrides;
+use crate::diagnostic::Diagnostic;
+
+pub(super) const FILE: &str = "serve.yaml";
+
+/// One line of the schedule.
+pub(super) struct Due {
+    pub(super) cron: Cron,
+    pub(super) start: Start,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    schedule: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    cron: String,
+    scenario: String,
+    #[serde(default)]
+    overrides: Overrides,
+}
+
+/// The schedule in the file at `path`; none if there is no file, and it need not be there.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub(super) fn read(path: &Path, needed: bool) -> Result<Vec<Due>, Diagnostic> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !needed => return Ok(Vec::new()),
+        Err(error) => return Err(Diagnostic::error(format!("cannot read {}: {error}", path.display()))),
+    };
+    parse(&text).map_err(|error| {
+        Diagnostic::error(format!("{}: {error}", path.display()))
+            .hint("write `schedule: [{cron: \"*/5 * * * *\", scenario: smoke, overrides: {users: 2}}]`")
+    })
+}
+
+fn parse(text: &str) -> Result<Vec<Due>, String> {
+    let config: Option<Config> = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    let lines = config.unwrap_or_default().schedule.into_iter();
+    let due = |line: Line| {
+        Ok(Due { cron: Cron::parse(&line.cron)?, start: Start { scenario: line.scenario, overrides: line.overrides } })
+    };
+    lines.map(due).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_read_and_mistakes_are_named() {
+        let due = parse("schedule:\n  - {cron: '@daily', scenario: a, overrides: {users: 2, spawn_rate: 30/m, set: {n: 5}}}\n  - {cron: '5 * * * *', scenario: b.yaml}\n").unwrap();
+        assert_eq!((due.len(), due[0].cron.to_string(), due[1].start.scenario.as_str()), (2, "@daily".to_owned(), "b.yaml"));
+        assert_eq!((due[0].start.overrides.users, due[0].start.overrides.spawn_rate.unwrap().per_second()), (Some(2), 0.5));
+        assert!(parse("").unwrap().is_empty() && parse("# nothing\n").unwrap().is_empty());
+        for (text, error) in [
+            ("schedule: [{cron: '* * *', scenario: a}]", "3 fields"),
+            ("schedule: [{cron: '* * * * *'}]", "scenario"),
+            ("schedul: []", "schedul"),
+            ("schedule: [{cron: '@daily', scenario: a, overrides: {user: 1}}]", "user"),
+        ] {
+            assert!(parse(text).err().unwrap().contains(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The runs of a daemon: the latest are remembered, all are counted.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::clock::Timestamp;
+use crate::measure::daemon::{DaemonCounts, Verdict};
+use crate::run::{Ended, Failed};
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) id: String,
+    pub(super) scenario: String,
+    pub(super) overrides: Vec<String>,
+    pub(super) scheduled: bool,
+    pub(super) started: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    /// `None` while it is under way.
+    pub(super) verdict: Option<Verdict>,
+    pub(super) reason: Option<String>,
+    pub(super) results: PathBuf,
+}
+
+/// The latest last.
+#[derive(Default)]
+pub(super) struct History {
+    runs: VecDeque<Run>,
+    pub(super) counts: DaemonCounts,
+}
+
+/// So many are remembered.
+const MOST: usize = 100;
+
+impl History {
+    pub(super) fn begin(&mut self, run: Run) {
+        if self.runs.len() == MOST {
+            self.runs.pop_front();
+        }
+        self.counts.running = run.verdict.is_none();
+        self.runs.push_back(run);
+    }
+
+    /// The latest run has ended.
+    pub(super) fn end(&mut self, now: Timestamp, verdict: Verdict, reason: Option<String>) {
+        self.counts.running = false;
+        self.counts.ended(verdict);
+        if let Some(run) = self.runs.back_mut() {
+            (run.ended, run.verdict, run.reason) = (Some(now), Some(verdict), reason);
+        }
+    }
+
+    /// The one that is under way.
+    pub(super) fn running(&self) -> Option<&Run> {
+        self.runs.back().filter(|run| run.verdict.is_none())
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.id == id)
+    }
+
+    pub(super) fn list(&self) -> Vec<Value> {
+        self.runs.iter().rev().map(Run::json).collect()
+    }
+}
+
+impl Run {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "run_id": self.id,
+            "scenario": self.scenario,
+            "overrides": self.overrides,
+            "scheduled": self.scheduled,
+            "started_at": self.started.rfc3339(),
+            "ended_at": self.ended.map(Timestamp::rfc3339),
+            "verdict": self.verdict.map_or("running", Verdict::name),
+            "reason": self.reason,
+            "results": self.results.display().to_string(),
+        })
+    }
+}
+
+/// How a run came out, given whether it has left a summary; `None` if it panicked.
+pub(super) fn verdict(outcome: Option<Result<Ended, Failed>>, summary: bool) -> (Verdict, Option<String>) {
+    match outcome {
+        Some(Ok(Ended { interrupted: true, .. })) => (Verdict::Interrupted, None),
+        Some(Ok(Ended { valid: false, .. })) => (Verdict::Invalid, Some("the generator was the bottleneck".to_owned())),
+        Some(Ok(Ended { passed: false, .. })) => (Verdict::Failed, Some("a threshold does not hold".to_owned())),
+        Some(Ok(_)) => (Verdict::Passed, None),
+        // Something of it broke down, and the rest has reported.
+        Some(Err(Failed::Broken(problem))) if summary => (Verdict::Crashed, Some(problem.message)),
+        Some(Err(Failed::Refused(problem) | Failed::Broken(problem))) => (Verdict::NotRun, Some(problem.message)),
+        None => (
+            Verdict::Crashed,
+            Some("otload itself broke down in this run; its message is on the daemon's standard error".to_owned()),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Diagnostic;
+    use std::time::Duration;
+
+    fn run(number: usize) -> Run {
+        Run {
+            id: format!("r{number}"),
+            scenario: "a.yaml".into(),
+            overrides: Vec::new(),
+            scheduled: false,
+            started: Timestamp::from_unix(Duration::from_secs(5)),
+            ended: None,
+            verdict: None,
+            reason: None,
+            results: "results/r".into(),
+        }
+    }
+
+    #[test]
+    fn the_latest_hundred_are_remembered_and_all_are_counted() {
+        let mut history = History::default();
+        for number in 0..250 {
+            assert!(history.running().is_none());
+            history.begin(run(number));
+            assert_eq!((history.running().unwrap().id.as_str(), history.counts.running), (format!("r{number}").as_str(), true));
+            history.end(Timestamp::from_unix(Duration::from_secs(9)), Verdict::Passed, None);
+        }
+        let list = history.list();
+        assert_eq!((list.len(), &list[0]["run_id"], &list[99]["run_id"]), (100, &"r249".into(), &"r150".into()));
+        assert_eq!((history.counts.of(Verdict::Passed), history.counts.running), (250, false));
+        assert!(history.find("r149").is_none() && history.find("r150").is_some());
+    }
+
+    #[test]
+    fn verdicts() {
+        let ended = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted }));
+        let broken = || Some(Err(Failed::Broken(Diagnostic::error("worker 1 broke down"))));
+        for (outcome, summary, expected) in [
+            (ended(true, true, false), true, Verdict::Passed),
+            (ended(true, false, false), true, Verdict::Failed),
+            (ended(false, false, false), true, Verdict::Invalid),
+            (ended(true, true, true), true, Verdict::Interrupted),
+            (broken(), true, Verdict::Crashed),
+            (broken(), false, Verdict::NotRun),
+            (None, false, Verdict::Crashed),
+        ] {
+            assert_eq!(verdict(outcome, summary).0, expected);
+        }
+    }
+}

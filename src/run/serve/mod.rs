@@ -1,0 +1,306 @@
+//! A daemon that waits: runs are started through the control API or by a schedule, one at a time.
+//!
+//! ```text
+//!  listener ── Hub ──▶ the run that is on, or was last: metrics, status, orders
+//!                └───▶ Runner: scenarios, history, start ──▶ a thread for each run, with an event loop of its own
+//!  schedule ──────────▶ Runner
+//! ```
+//!
+//! A run has its own thread, so that whatever breaks down in it ends there: the daemon notes it, and goes on.
+
+mod config;
+mod cron;
+mod history;
+mod library;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+
+use super::desk;
+use super::files::SUMMARY;
+use super::hub::Hub;
+use super::stage::{Ready, Stage, event_loop};
+use super::{Ended, Failed, Job, conduct, default_run_id, random_seed};
+use crate::clock::{self, Timestamp};
+use crate::control::guard::{Guard, Token};
+use crate::control::server::{self, Server};
+use crate::control::{Daemon, Refusal, Start};
+use crate::diagnostic::Diagnostic;
+use crate::measure::daemon::{DaemonCounts, Verdict};
+use config::Due;
+use history::{History, Run};
+use library::Library;
+
+/// What a daemon is told at its start.
+pub struct Serve {
+    /// The folder of scenarios.
+    pub folder: PathBuf,
+    /// With the schedule; `serve.yaml` in the folder, if there is one.
+    pub config: Option<PathBuf>,
+    pub listen: SocketAddr,
+    pub token: Option<Token>,
+    /// Where the results of each run go, in a folder of its own.
+    pub out: PathBuf,
+    pub workers: u32,
+    /// The environment, as templates may see it.
+    pub env: HashMap<String, String>,
+    pub colour: bool,
+}
+
+type Perform = Box<dyn Fn(&Job, Stage) -> Result<Ended, Failed> + Send + Sync>;
+
+/// What starts runs, and remembers them.
+pub(super) struct Runner {
+    me: Weak<Self>,
+    serve: Serve,
+    library: Library,
+    schedule: Vec<Due>,
+    hub: Arc<Hub>,
+    perform: Perform,
+    state: Mutex<State>,
+    /// Rung when a run has ended.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    history: History,
+    /// Of the run that is under way.
+    interrupts: Option<mpsc::UnboundedSender<()>>,
+    /// When each line of the schedule is due next, and how often it was skipped.
+    next: Vec<(Option<Timestamp>, u64)>,
+    closing: bool,
+}
+
+/// The calendar's clock may be set: it is looked at so often.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(20);
+
+/// Serves until a signal comes, and the run that is then under way has ended. Says whether a second signal cut it off.
+///
+/// # Errors
+/// When it cannot begin.
+pub fn serve(serve: Serve) -> Result<bool, Failed> {
+    let file = serve.config.clone().unwrap_or_else(|| serve.folder.join(config::FILE));
+    let schedule = config::read(&file, serve.config.is_some()).map_err(Failed::Refused)?;
+    let library = Library::open(&serve.folder, serve.env.clone()).map_err(Failed::Refused)?;
+    event_loop()?.block_on(async {
+        let mut interrupts = desk::signals().map_err(Failed::Broken)?;
+        let listener = server::bind(serve.listen).await.map_err(Failed::Broken)?;
+        let address = listener.local_addr().unwrap_or(serve.listen);
+        let guard = Guard::new(address.ip(), serve.token.clone());
+        let (folder, lines) = (serve.folder.display().to_string(), schedule.len());
+        let runner = Runner::new(serve, library, schedule, Box::new(perform));
+        let server = Server::start(listener, guard, runner.hub.clone());
+        eprintln!("otload {} serves the scenarios of {folder}, {lines} scheduled", env!("CARGO_PKG_VERSION"));
+        eprintln!("metrics: http://{address}/metrics");
+        let keepers: Vec<_> = (0..lines).map(|line| tokio::spawn(runner.clone().keep(line))).collect();
+        let cut = runner.until_the_end(&mut interrupts).await;
+        keepers.iter().for_each(tokio::task::JoinHandle::abort);
+        server.close().await;
+        Ok(cut)
+    })
+}
+
+/// One run, on a thread of its own.
+fn perform(job: &Job, stage: Stage) -> Result<Ended, Failed> {
+    let ready = Ready::try_new(job)?;
+    event_loop()?.block_on(conduct(job, ready, stage, &mut |_| {}))
+}
+
+impl Runner {
+    fn new(serve: Serve, library: Library, schedule: Vec<Due>, perform: Perform) -> Arc<Self> {
+        let state = State { next: vec![(None, 0); schedule.len()], ..State::default() };
+        let (hub, state, ended) = (Hub::new(), Mutex::new(state), Notify::new());
+        let runner =
+            Arc::new_cyclic(|me: &Weak<Self>| Self { me: me.clone(), serve, library, schedule, hub, perform, state, ended });
+        runner.hub.serve(&runner);
+        runner
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> DaemonCounts {
+        self.state().history.counts
+    }
+
+    /// Starts a run, unless there is one.
+    fn begin(&self, start: &Start, scheduled: bool) -> Result<Value, Refusal> {
+        drop(self.room()?);
+        let (plan, overrides) = self.library.load(&start.scenario, &start.overrides).map_err(library::Wrong::refusal)?;
+        let run_id = default_run_id(&plan.name, clock::timestamp());
+        let out = self.serve.out.join(&run_id);
+        let job = Job {
+            plan: Arc::new(plan),
+            run_id: run_id.clone(),
+            seed: start.overrides.seed.unwrap_or_else(random_seed),
+            workers: self.serve.workers,
+            listen: self.serve.listen,
+            token: None,
+            out: out.clone(),
+            overrides: overrides.clone(),
+            demo: false,
+            baseline: None,
+            quiet: true,
+            // The daemon goes on serving the last figures.
+            linger: Some(Duration::ZERO),
+            colour: self.serve.colour,
+            terminal: false,
+        };
+        let run = Run {
+            id: run_id,
+            scenario: start.scenario.clone(),
+            overrides,
+            scheduled,
+            started: clock::timestamp(),
+            ended: None,
+            verdict: None,
+            reason: None,
+            results: out,
+        };
+        let broken = |error: &str| Refusal::new(http::StatusCode::INTERNAL_SERVER_ERROR, error);
+        let me = self.me.upgrade().ok_or_else(|| broken("the daemon is ending"))?;
+        let (rings, interrupts) = mpsc::unbounded_channel();
+        let mut state = self.room()?;
+        thread::Builder::new()
+            .name("conductor".to_owned())
+            .spawn(move || me.whole(&job, interrupts))
+            .map_err(|error| broken(&format!("the system gives no thread: {error}")))?;
+        let value = run.json();
+        eprintln!("run {} of {} begins", run.id, run.scenario);
+        state.interrupts = Some(rings);
+        state.history.begin(run);
+        Ok(value)
+    }
+
+    /// The state, if a run may begin.
+    fn room(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+        let state = self.state();
+        if state.closing {
+            return Err(Refusal::conflict("the daemon is ending"));
+        }
+        match state.history.running() {
+            Some(run) => Err(Refusal::conflict(format!("run {} is under way, and there is one at a time", run.id))
+                .hint("wait for its end, or stop it: POST /api/v1/stop")),
+            None => Ok(state),
+        }
+    }
+
+    /// A run from beginning to end, whatever that is.
+    fn whole(&self, job: &Job, interrupts: desk::Interrupts) {
+        let stage = Stage { hub: self.hub.clone(), interrupts, address: None };
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.perform)(job, stage))).ok();
+        // Also one that broke down is over.
+        self.hub.over();
+        let (verdict, reason) = history::verdict(outcome, job.out.join(SUMMARY).is_file());
+        let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        let mut state = self.state();
+        eprintln!("run {} has ended: {}{why}", job.run_id, verdict.name());
+        state.interrupts = None;
+        state.history.end(clock::timestamp(), verdict, reason);
+        drop(state);
+        self.ended.notify_one();
+    }
+
+    /// Returns when the daemon is to end: after a signal, when nothing runs any more.
+    async fn until_the_end(&self, interrupts: &mut desk::Interrupts) -> bool {
+        let mut signals = 0;
+        loop {
+            if signals > 0 && self.state().history.running().is_none() {
+                return signals > 1;
+            }
+            tokio::select! {
+                Some(()) = interrupts.recv() => {
+                    signals += 1;
+                    let mut state = self.state();
+                    state.closing = true;
+                    // The first one stops the run, the second one cuts it off.
+                    state.interrupts.iter().for_each(|run| run.send(()).unwrap_or_default());
+                }
+                () = self.ended.notified() => {}
+            }
+        }
+    }
+
+    // === the schedule ===
+
+    /// Starts what a line of the schedule says, each time it is due.
+    async fn keep(self: Arc<Self>, line: usize) {
+        let Some(due) = self.schedule.get(line) else { return };
+        while let Some(next) = due.cron.after(clock::timestamp()) {
+            self.state().next[line].0 = Some(next);
+            loop {
+                let left = next.unix_seconds() - clock::timestamp().unix_seconds();
+                if left <= 0.0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs_f64(left).min(LOOK_AT_THE_CLOCK)).await;
+            }
+            self.due(line);
+        }
+    }
+
+    fn due(&self, line: usize) {
+        let Some(due) = self.schedule.get(line) else { return };
+        let Err(refusal) = self.begin(&due.start, true) else { return };
+        let mut state = self.state();
+        if refusal.status == http::StatusCode::CONFLICT {
+            state.next[line].1 += 1;
+            state.history.counts.skipped += 1;
+            return;
+        }
+        let problem =
+            Diagnostic::warning(format!("the scheduled run of {} did not begin: {}", due.start.scenario, refusal.error));
+        eprint!("{}", problem.render(self.serve.colour));
+        if state.history.running().is_none() {
+            let now = clock::timestamp();
+            state.history.begin(Run {
+                id: default_run_id(&due.start.scenario, now),
+                scenario: due.start.scenario.clone(),
+                overrides: Vec::new(),
+                scheduled: true,
+                started: now,
+                ended: None,
+                verdict: None,
+                reason: None,
+                results: PathBuf::new(),
+            });
+            state.history.end(now, Verdict::NotRun, Some(refusal.error));
+        }
+    }
+}
+
+impl Daemon for Runner {
+    fn scenarios(&self) -> Value {
+        self.library.list()
+    }
+
+    fn runs(&self) -> Value {
+        let state = self.state();
+        let lines = self.schedule.iter().zip(&state.next).map(|(due, (next, skipped))| {
+            let next = next.map(Timestamp::rfc3339);
+            json!({ "cron": due.cron.to_string(), "scenario": due.start.scenario, "next_at": next, "skipped": skipped })
+        });
+        json!({ "runs": state.history.list(), "schedule": lines.collect::<Vec<_>>() })
+    }
+
+    fn run(&self, id: &str) -> Option<Value> {
+        self.state().history.find(id).map(Run::json)
+    }
+
+    fn start(&self, start: &Start) -> Result<Value, Refusal> {
+        self.begin(start, false)
+    }
+}
+
+#[cfg(test)]
+mod tests;
