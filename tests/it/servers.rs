@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Caddy, Finished, Gunicorn, Otelite, Otload, Rotel, StoredSpan};
+use crate::kit::{Caddy, Finished, Gunicorn, Otelite, Otload, Rotel, StoredSpan, root};
 
 /// 500 tasks of two requests each.
 fn run(host: &str, collector: SocketAddr, traces: &str) -> Finished {
@@ -135,4 +135,17 @@ fn flask_under_gunicorn_has_one_span_for_each_sampled_request_and_the_report_say
         let [_, total, generator, network, server] = figures[..] else { panic!("{line:?}") };
         assert!((total - generator - network - server).abs() < 0.02 * total + 0.01, "{line:?}");
     }
+}
+
+#[test]
+fn the_scenario_of_the_page_is_valid() {
+    let path = root().join("examples/cars-api/traced.yaml");
+    let checked = Otload::command(&["check", path.to_str().unwrap()]).expect_code(0);
+    assert_eq!(checked.stderr, "");
+    assert!(checked.stdout.contains("  traces    10% of all tasks, to http://127.0.0.1:4317"), "{}", checked.stdout);
+    // What the page shows of it is what it says.
+    let (page, text) =
+        (std::fs::read_to_string(root().join("docs/correlating.md")).unwrap(), std::fs::read_to_string(path).unwrap());
+    let shown = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(shown.starts_with("observe:") && text.ends_with(shown), "{shown}");
 }
