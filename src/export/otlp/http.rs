@@ -10,6 +10,7 @@ use prost::Message as _;
 use reqwest::redirect::Policy;
 use reqwest::retry;
 use rustls::ClientConfig;
+use serde_json::Value;
 
 use super::exporter::Exporter;
 use super::grpc::RpcStatus;
@@ -80,6 +81,11 @@ impl Http {
         let kind = kind.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_lowercase();
         let is_protobuf = kind.starts_with(PROTOBUF) || kind.starts_with("application/protobuf");
         if status.is_success() {
+            // The specification asks for an answer in the form of the question; some receivers answer in JSON all the same.
+            let json = kind.starts_with("application/json").then(|| serde_json::from_slice::<Value>(&body).ok()).flatten();
+            if let Some(answer) = json.filter(Value::is_object) {
+                return Ok(M::of_json(&answer));
+            }
             if !body.is_empty() && !is_protobuf && !kind.is_empty() {
                 let message = format!("its answer is `{kind}` instead of `{PROTOBUF}`; is this where it takes OTLP?");
                 return Err(Trouble::new(Dropped::Protocol, Again::Never, message));

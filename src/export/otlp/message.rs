@@ -6,6 +6,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use serde_json::Value;
 
 use super::sender::Accepted;
 
@@ -21,6 +22,9 @@ pub trait Message: Send + Sync + 'static {
 
     /// What the answer says of partial success.
     fn accepted(answer: Self::Answer) -> Accepted;
+
+    /// The answer in JSON, as it is in protobuf.
+    fn of_json(answer: &Value) -> Self::Answer;
 }
 
 /// A message that was written as it goes over the wire.
@@ -49,10 +53,19 @@ impl<M: Message> Message for Packed<M> {
     fn accepted(answer: M::Answer) -> Accepted {
         M::accepted(answer)
     }
+
+    fn of_json(answer: &Value) -> M::Answer {
+        M::of_json(answer)
+    }
+}
+
+/// An `int64`, which JSON has as a number or as a string.
+fn whole(value: &Value) -> i64 {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(0)
 }
 
 macro_rules! message {
-    ($request:ty, $answer:ty, $method:literal, $rejected:ident) => {
+    ($request:ty, $answer:ty, $method:literal, $rejected:ident, $in_json:literal) => {
         impl Message for $request {
             type Answer = $answer;
 
@@ -67,6 +80,16 @@ macro_rules! message {
                 // A negative number makes no sense, and is none.
                 Accepted { rejected: u64::try_from(partial.$rejected).unwrap_or(0), message: partial.error_message }
             }
+
+            fn of_json(answer: &Value) -> $answer {
+                let (told, mut read) = (&answer["partialSuccess"], <$answer>::default());
+                if told.is_object() {
+                    let partial = read.partial_success.get_or_insert_default();
+                    partial.$rejected = whole(&told[$in_json]);
+                    partial.error_message = told["errorMessage"].as_str().unwrap_or_default().to_owned();
+                }
+                read
+            }
         }
     };
 }
@@ -75,17 +98,20 @@ message!(
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-    rejected_spans
+    rejected_spans,
+    "rejectedSpans"
 );
 message!(
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-    rejected_data_points
+    rejected_data_points,
+    "rejectedDataPoints"
 );
 message!(
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-    rejected_log_records
+    rejected_log_records,
+    "rejectedLogRecords"
 );

@@ -155,6 +155,21 @@ async fn answers_that_make_no_sense() {
         assert!(failed.message.contains(text), "{act:?}: {}", failed.message);
         assert_eq!((failed.reason, seen), (Dropped::Protocol, 1), "{act:?}");
     }
+    // Some answer in JSON, whatever they are asked in.
+    for (body, rejected, message) in [
+        ("{}", 0, ""),
+        (r#"{"status":"success","accepted_spans":3}"#, 0, ""),
+        (r#"{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}"#, 2, "too old"),
+        (r#"{"partialSuccess":{"rejectedSpans":1}}"#, 1, ""),
+    ] {
+        let act = Act::Answer("200 OK\r\ncontent-type: application/json; charset=utf-8", body.into());
+        let (result, _) = send(Protocol::Http, [act]).await;
+        assert_eq!(result, Ok(Accepted { rejected, message: message.into() }), "{body}");
+    }
+    for body in ["[]", "{", "\"ok\""] {
+        let (result, _) = send(Protocol::Http, [Act::Answer("200 OK\r\ncontent-type: application/json", body.into())]).await;
+        assert_eq!(result.unwrap_err().reason, Dropped::Protocol, "{body}");
+    }
     // Some answer with nothing at all, and mean that all is well.
     let (result, _) = send(Protocol::Http, [Act::Answer("200 OK", Vec::new())]).await;
     assert_eq!(result, Ok(Accepted::default()));
