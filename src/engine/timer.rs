@@ -115,7 +115,7 @@ impl Timer {
 }
 
 /// Goes to the end of the queue of those that are awake, without a look at the event loop in between.
-async fn after_those_awake() {
+pub(super) async fn after_those_awake() {
     let mut waited = false;
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {

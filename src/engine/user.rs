@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::lifecycle::Handle;
 use super::pacing::wait_until;
 use super::pool::Place;
+use super::timer::after_those_awake;
 use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
@@ -183,6 +184,7 @@ impl User {
         if over <= self.due || self.handle.is_stopping() {
             // A throughput that is behind.
             (self.free, self.due) = (self.due, over.min(self.due));
+            after_those_awake().await;
             return;
         }
         self.due = over;
