@@ -32,28 +32,21 @@ pub(super) struct Outcome {
 }
 
 impl User {
-    /// Does the request, unless its `when` is false. Says whether it went well.
-    pub(super) async fn request(&mut self, step: &RequestStep) -> bool {
-        // In one step: what has a name of its own, and be it moved away, is kept in the future.
-        let rendered = match self.rendered(step) {
-            Ok(Some(rendered)) => rendered,
-            Ok(None) => return true,
+    /// What is to be sent, or whether the step went well without: its `when` is false, or it could not be rendered.
+    pub(super) fn ready<'a>(&mut self, step: &'a RequestStep) -> Result<Rendered<'a>, bool> {
+        match self.rendered(step) {
+            Ok(rendered) => rendered.ok_or(true),
             Err(error) => {
                 self.record_unsent(step, &error);
-                return false;
+                Err(false)
             }
-        };
-        let started = clock::now();
-        // Boxed, because most runs have none, and a user's future has room for all that it may hold.
-        let trace = self.trace.as_mut().and_then(|trace| trace.begin_request(step)).map(Box::new);
-        let (due, free, traced) = (self.due, self.free, trace.as_deref());
-        let guard = InFlight { context: &self.context, step, url: &rendered.url, due, free, started, traced, arrived: false };
-        let head = traced.map(|trace| &trace.head);
-        let request = Request { trace: head, ..request_of(step, &rendered, self.context.prepared(step)) };
-        let exchange = self.session.exchange_from(&request, started).await;
-        guard.arrived();
+        }
+    }
+
+    /// Judges and records what a request came to. Says whether it went well.
+    pub(super) fn conclude(&mut self, step: &RequestStep, url: &Url, trace: Option<&RequestTrace>, exchange: Exchange) -> bool {
         let outcome = self.judge(step, exchange);
-        self.record(step, &rendered.url, trace.as_deref(), &outcome);
+        self.record(step, url, trace, &outcome);
         self.due = outcome.exchange.finished;
         outcome.failure.is_none()
     }
@@ -224,29 +217,26 @@ fn join(base: Option<&Url>, text: &str) -> Result<Url, String> {
 pub(super) const CANCELLED: &str = "the run ended before the response came";
 
 /// A request that is on its way. Dropped before the response is there, it counts as cancelled.
-struct InFlight<'a> {
-    context: &'a Context,
-    step: &'a RequestStep,
-    url: &'a Url,
-    due: Instant,
+pub(super) struct InFlight<'a> {
+    pub context: &'a Context,
+    pub step: &'a RequestStep,
+    pub url: &'a Url,
+    pub due: Instant,
     /// When its user could start it.
-    free: Instant,
-    started: Instant,
-    traced: Option<&'a RequestTrace>,
-    arrived: bool,
+    pub free: Instant,
+    pub started: Instant,
+    pub traced: Option<&'a RequestTrace>,
 }
 
 impl InFlight<'_> {
-    fn arrived(mut self) {
-        self.arrived = true;
+    /// The response is there, or what kept it away is known.
+    pub(super) fn arrived(self) {
+        std::mem::forget(self);
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if self.arrived {
-            return;
-        }
         let exported =
             self.traced.and_then(|traced| tracing::export_cancelled(self.context, self.step, self.url, traced, self.started));
         self.context.tracing.failed(self.step, Reason::Cancelled, CANCELLED, None, exported);

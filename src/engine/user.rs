@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::lifecycle::Handle;
 use super::pacing::wait_until;
 use super::pool::Place;
+use super::request::{InFlight, request_of};
 use super::timer::after_those_awake;
 use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
-use crate::http::Session;
+use crate::http::{Request, Session};
 use crate::measure::catalog::TaskId;
 use crate::measure::totals::UserState;
 use crate::scenario::plan::{Step, UserType, Wait};
@@ -151,7 +152,26 @@ impl User {
         let mut ok = true;
         for step in steps {
             match step {
-                Step::Request(request) => ok &= self.request(request).await,
+                // In here, and not in a future of its own: that would be moved into this one for each request, all of it.
+                Step::Request(step) => {
+                    let rendered = match self.ready(step) {
+                        Ok(rendered) => rendered,
+                        Err(fine) => {
+                            ok &= fine;
+                            continue;
+                        }
+                    };
+                    let started = clock::now();
+                    // Boxed, because most runs have none, and a user's future has room for all that it may hold.
+                    let trace = self.trace.as_mut().and_then(|trace| trace.begin_request(step)).map(Box::new);
+                    let (due, free, traced) = (self.due, self.free, trace.as_deref());
+                    let guard = InFlight { context: &self.context, step, url: &rendered.url, due, free, started, traced };
+                    let head = traced.map(|trace| &trace.head);
+                    let request = Request { trace: head, ..request_of(step, &rendered, self.context.prepared(step)) };
+                    let exchange = self.session.exchange_from(&request, started).await;
+                    guard.arrived();
+                    ok &= self.conclude(step, &rendered.url, trace.as_deref(), exchange);
+                }
                 Step::Think(wait) => self.think(*wait).await,
                 Step::Group { id, steps } => {
                     let (began, thought) = (self.due, self.thought);

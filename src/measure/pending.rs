@@ -2,7 +2,7 @@
 //!
 //! A request touches some thirty cache lines of counters, which the target and the kernel have pushed out of the cache since the
 //! last one of the same name: with 200 tasks that takes 360 ns more than with one. So the hot path writes one line of notes, and
-//! a handful of them is sorted in at once, so that the processor may overlap the waiting for memory.
+//! some hundreds of them are sorted in at once, so that the processor may overlap the waiting for memory.
 
 use std::time::Duration;
 
@@ -40,8 +40,10 @@ pub(super) struct TaskNote {
     pub(super) ok: bool,
 }
 
-/// So many are sorted in at once: few enough to stay in the first level of the cache and to be done in microseconds.
-const ROOM: usize = 64;
+/// So many are sorted in at once: enough that of 200 names most come more than once and find their records in the cache, few enough
+/// to be done in some tens of microseconds. With 64 a request of 200 tasks had 0.94 of the speed of one with one task, with
+/// 512 it has 0.96, and no more with 1024.
+const ROOM: usize = 512;
 
 // === Pending ===
 
