@@ -4,7 +4,7 @@
     whole.py connections     requests per CPU-second over 1,000 connections, against wrk's over 1,000
     whole.py tasks           … of a scenario with 200 tasks, against one with 1
     whole.py scrape          … with a scrape of /metrics every second as Prometheus does it, against a scrape of another server
-    whole.py workers         … with --workers 2, against --workers 1; beside it wrk -t2 against wrk -t1
+    whole.py workers         … with --workers 2, against --workers 1, generator and target each on a core; beside it wrk -t2 against -t1
     whole.py control         schedule lag's p99 with 1,000 control calls a second, against none
     whole.py memory          peak resident memory of 2,000 to 18,000 users that think 5-10 s: per user, and how straight the line is
     whole.py fifty-thousand  50,000 such users over three processes, three targets and twelve source addresses
@@ -18,8 +18,8 @@ of the generator's process. Every run ends by itself and is killed if it does no
 wrk, and bench.py with its targets, found in --bench. Prints a table, with --json FILE writes all figures. Exits with 1 if a
 bound is missed or something failed.
 """
-import argparse, importlib.util, json, re, socket, statistics, sys, tempfile, threading, time, urllib.request
-from contextlib import ExitStack
+import argparse, importlib.util, json, os, re, socket, statistics, sys, tempfile, threading, time, urllib.request
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -227,11 +227,37 @@ def wrk(bench, threads, connections):
     return int(hit[1]) / cpu
 
 
+@contextmanager
+def on_core(core):
+    """What is started meanwhile stays on this core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def workers(bench):
-    """Two busy threads and the target's share two cores here, so wrk's loss by a second thread is shown beside."""
+    """What a second worker costs by itself: the generator has one core and the target the other. Left to the system, two
+    workers and the target are three busy threads on two cores, and the target takes from one side of the ratio what it leaves
+    to the other; that, and what wrk's second thread costs in both settings, is shown beside and has no bound."""
     scenario = bench.scenario("workers", "{users: 64}")
-    result = bench.ratio("workers", lambda: bench.rate(scenario, workers=2), lambda: bench.rate(scenario))
-    return result | bench.ratio("(wrk -t2)", lambda: wrk(bench, 2, 64), lambda: wrk(bench, 1, 64))
+    ours = lambda count: lambda: bench.rate(scenario, workers=count)
+    peers = lambda count: lambda: wrk(bench, count, 64)
+    result = bench.ratio("(two, free)", ours(2), ours(1)) | bench.ratio("(wrk -t2, free)", peers(2), peers(1))
+    generator, target = sorted(os.sched_getaffinity(0))[:2]
+    place, bench.target = bench.target, lambda *args: pinned_target(place, target, *args)
+    try:
+        with on_core(generator):
+            return result | bench.ratio("workers", ours(2), ours(1)) | bench.ratio("(wrk -t2)", peers(2), peers(1))
+    finally:
+        bench.target = place
+
+
+def pinned_target(place, core, *args):
+    with on_core(core):
+        return place(*args)
 
 
 def thinkers(bench, users, ramp, **more):
