@@ -152,12 +152,15 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
     }
 }
 
+/// Room for most paths, so that they are not moved while they are rendered.
+const USUAL_URL: usize = 120;
+
 /// Renders everything of a step that has templates; what has none is borrowed.
 pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Rendered<'a>, String> {
     let mut url = match &step.address {
         Address::Fixed(url) => Cow::Borrowed(url),
         Address::Rendered { base, template } => {
-            let mut text = String::new();
+            let mut text = String::with_capacity(USUAL_URL);
             template.render(scope, random, &mut text)?;
             Cow::Owned(join(base.as_ref(), &text)?)
         }

@@ -34,7 +34,7 @@ pub(super) struct Context {
     /// As of the last look at the orders.
     pauses: Cell<Pauses>,
     resumed: Notify,
-    /// The heads of requests that are the same each time, by the step's number.
+    /// The heads of requests, as far as they are the same each time, by the step's number.
     prepared: Vec<Option<Prepared>>,
     choosers: Vec<Chooser>,
 }
@@ -132,15 +132,21 @@ impl Context {
         let choosers = plan.users.iter().map(Chooser::new).collect();
         let mut prepared = vec![None; plan.requests];
         plan.each_request(&mut |step| {
-            if let (Address::Fixed(url), [], []) = (&step.address, &*step.query, &*step.rendered_headers) {
-                prepared[step.number] = Some(client.prepare(&step.method, url, &step.headers));
-            }
+            let (method, headers) = (&step.method, &step.headers);
+            prepared[step.number] = match (&step.address, &*step.query) {
+                _ if !step.rendered_headers.is_empty() => None,
+                (Address::Fixed(url), []) => Some(client.prepare(method, url, headers)),
+                (Address::Fixed(base) | Address::Rendered { base: Some(base), .. }, _) => {
+                    client.prepare_lines(method, base, headers)
+                }
+                (Address::Rendered { base: None, .. }, _) => None,
+            };
         });
         let (pauses, resumed) = (Cell::default(), Notify::new());
         Self { plan, run, client, tracing, shard, part, crews, timer, pauses, resumed, prepared, choosers }
     }
 
-    /// The step's head, if it never changes.
+    /// What never changes of the step's head.
     pub(super) fn prepared(&self, step: &RequestStep) -> Option<&Prepared> {
         self.prepared.get(step.number).and_then(Option::as_ref)
     }

@@ -90,11 +90,22 @@ impl Client {
 
     /// Renders the head of a request that is sent again and again: see [`Request::prepared`].
     pub fn prepare(&self, method: &Method, url: &Url, headers: &HeaderMap) -> Prepared {
+        self.prepare_head(method, url, headers, false)
+    }
+
+    /// The same of requests whose paths differ, to the host of `base`; `None` if that has a user and password.
+    pub fn prepare_lines(&self, method: &Method, base: &Url, headers: &HeaderMap) -> Option<Prepared> {
+        let open = base.username().is_empty() && base.password().is_none();
+        open.then(|| self.prepare_head(method, base, headers, true))
+    }
+
+    fn prepare_head(&self, method: &Method, url: &Url, headers: &HeaderMap, any_path: bool) -> Prepared {
         let (url, credentials) = without_credentials(url);
         let mut own = Vec::new();
         self.shared.constant_headers(&mut own, headers, credentials.as_ref(), Without::default());
         let scenarios = headers.iter().filter(|(name, _)| !Without::default().has(name));
-        Prepared::new(method, &url, scenarios.chain(own.iter().map(|(name, value)| (name, value))))
+        let lines = scenarios.chain(own.iter().map(|(name, value)| (name, value)));
+        Prepared::new((method, &url), any_path, headers, lines)
     }
 
     /// How many connections its sessions have opened, and how many of them are open now. Over `reqwest` the end of a connection

@@ -31,7 +31,7 @@ pub struct Request<'a> {
     /// redirects do not need this, and a body that is kept has them.
     pub keep_head: bool,
     /// What [`Client::prepare`](super::Client::prepare) made of this method, URL and headers, if they do not change from
-    /// one request to the next.
+    /// one request to the next; or [`Client::prepare_lines`](super::Client::prepare_lines) of this method and these headers.
     pub prepared: Option<&'a Prepared>,
     /// The trace it belongs to; only for a session that [has ids](super::Session::trace_with).
     pub trace: Option<&'a TraceHead>,

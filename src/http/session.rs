@@ -147,7 +147,9 @@ impl Session {
             let cookie = self.cookie(request, &url, without);
             without.cookie = cookie.is_some();
             let prepared = request.prepared.filter(|prepared| {
-                tally.redirects == 0 && !(prepared.has_cookie && without.cookie) && self.transport.uses_prepared(&url)
+                // One for any path is without the user and password that a URL may turn out to have.
+                let fits = prepared.origin.is_none() || (credentials.is_none() && prepared.serves(&url));
+                tally.redirects == 0 && fits && !(prepared.has_cookie && without.cookie) && self.transport.uses_prepared(&url)
             });
             self.fill_in(request, &method, &body, cookie, (prepared.is_none(), credentials.as_ref()), without);
             let hop = Hop {

@@ -1,7 +1,7 @@
 //! The bytes of a request, rendered once where that is possible.
 
 use http::header::{CONNECTION, COOKIE, HOST};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Position, Url};
 
 use super::super::trail::Trail;
@@ -12,13 +12,19 @@ use crate::trace::SpanId;
 /// A body up to this size is copied behind its head, so that one write takes both.
 const SMALL_BODY: usize = 16 << 10;
 
-/// The head of a request whose method, URL and headers do not change, ready to be sent.
+/// The head of a request whose method, URL and headers do not change, ready to be sent; or all of it but the path of the URL,
+/// where that is rendered.
 ///
-/// Made by [`Client::prepare`](crate::http::Client::prepare), for all users of that client.
+/// Made by [`Client::prepare`](crate::http::Client::prepare) and [`Client::prepare_lines`](crate::http::Client::prepare_lines),
+/// for all users of that client.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// To the empty line.
     head: Box<[u8]>,
+    /// Where its request line ends.
+    line: usize,
+    /// Scheme, host and port of the URLs that it serves, whatever comes behind; `None` if the request line is prepared too.
+    pub(in crate::http) origin: Option<Box<str>>,
     /// The scenario writes a `cookie` of its own, into which a session's would have to go.
     pub(in crate::http) has_cookie: bool,
     closes: bool,
@@ -46,15 +52,25 @@ enum Head<'a> {
 // === Prepared ===
 
 impl Prepared {
+    /// `any_path`: the request line is written anew for each request.
     pub(in crate::http) fn new<'l>(
-        method: &Method,
-        url: &Url,
+        (method, url): (&Method, &Url),
+        any_path: bool,
+        scenarios: &HeaderMap,
         lines: impl Iterator<Item = (&'l HeaderName, &'l HeaderValue)>,
     ) -> Self {
-        let (mut head, mut has_cookie) = (Vec::new(), false);
-        let closes = render(&mut head, method, url, lines.inspect(|(name, _)| has_cookie |= *name == COOKIE));
+        let mut head = Vec::new();
+        request_line(&mut head, method, url);
+        let line = head.len();
+        let closes = header_lines(&mut head, url, scenarios.contains_key(HOST), lines);
         head.extend_from_slice(b"\r\n");
-        Self { head: head.into(), has_cookie, closes }
+        let origin = any_path.then(|| url[..Position::BeforePath].into());
+        Self { head: head.into(), line, origin, has_cookie: scenarios.contains_key(COOKIE), closes }
+    }
+
+    /// Whether it may be used for a request to `url`, which is without user and password.
+    pub(in crate::http) fn serves(&self, url: &Url) -> bool {
+        self.origin.as_deref().is_none_or(|origin| *origin == url[..Position::BeforePath])
     }
 }
 
@@ -62,18 +78,27 @@ impl Prepared {
 
 impl<'a> Out<'a> {
     pub(super) fn new(hop: &Hop<'a>, trail: Option<&Trail>) -> Self {
-        if let (Some(prepared), [], true, None) = (hop.prepared, hop.own, hop.body.is_empty(), trail) {
+        let whole = hop.prepared.filter(|prepared| prepared.origin.is_none());
+        if let (Some(prepared), [], true, None) = (whole, hop.own, hop.body.is_empty(), trail) {
             return Self { head: Head::Prepared(&prepared.head), body: &[], at: 0, span_at: None, closes: prepared.closes };
         }
         let mut scratch = Scratch::take();
         let out = scratch.vec();
         let closes = match hop.prepared {
             Some(prepared) => {
-                out.extend_from_slice(&prepared.head[..prepared.head.len() - 2]);
+                let mut from = 0;
+                if prepared.origin.is_some() {
+                    request_line(out, hop.method, hop.url);
+                    from = prepared.line;
+                }
+                out.extend_from_slice(&prepared.head[from..prepared.head.len() - 2]);
                 hop.own.iter().for_each(|(name, value)| line(out, name, value));
                 prepared.closes
             }
-            None => render(out, hop.method, hop.url, hop.lines()),
+            None => {
+                request_line(out, hop.method, hop.url);
+                header_lines(out, hop.url, hop.headers.contains_key(HOST), hop.lines())
+            }
         };
         let span_at = trail.and_then(|trail| trail.write(out));
         out.extend_from_slice(b"\r\n");
@@ -129,26 +154,29 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Writes the request line and header lines. Says whether they ask the server to close the connection.
-fn render<'l>(
-    out: &mut Vec<u8>,
-    method: &Method,
-    url: &Url,
-    lines: impl Iterator<Item = (&'l HeaderName, &'l HeaderValue)>,
-) -> bool {
+fn request_line(out: &mut Vec<u8>, method: &Method, url: &Url) {
     let path = &url[Position::BeforePath..Position::AfterQuery];
     for part in [method.as_str(), " ", if path.starts_with('/') { "" } else { "/" }, path, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    let (start, mut has_host, mut closes) = (out.len(), false, false);
+}
+
+/// Writes the header lines, and `host` before them unless they have it. Says whether they ask the server to close the connection.
+fn header_lines<'l>(
+    out: &mut Vec<u8>,
+    url: &Url,
+    has_host: bool,
+    lines: impl Iterator<Item = (&'l HeaderName, &'l HeaderValue)>,
+) -> bool {
+    if !has_host {
+        for part in ["host: ", &url[Position::BeforeHost..Position::AfterPort], "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    let mut closes = false;
     for (name, value) in lines {
-        has_host |= *name == HOST;
         closes |= *name == CONNECTION && has_close(value);
         line(out, name, value);
-    }
-    if !has_host {
-        let host = [b"host: ", url[Position::BeforeHost..Position::AfterPort].as_bytes(), b"\r\n"].concat();
-        out.splice(start..start, host);
     }
     closes
 }
@@ -186,7 +214,9 @@ mod tests {
         let headers = [pair("x-a", "1"), pair("x-a", "2")].into_iter().collect();
         let constant = [pair("accept", "*/*")];
         let lines = || Hop::plain(&url, &headers, &constant);
-        let prepared = Prepared::new(&Method::GET, &url, lines().lines());
+        let prepared = Prepared::new((&Method::GET, &url), false, &headers, lines().lines());
+        let elsewhere = Url::parse("http://cars.test:81/other?x").unwrap();
+        let any_path = Prepared::new((&Method::GET, &elsewhere), true, &headers, lines().lines());
         for (varying, body) in [
             (vec![], Bytes::new()),
             (vec![pair("cookie", "a=b")], Bytes::new()),
@@ -197,9 +227,27 @@ mod tests {
             let plain = Hop { body: &body, ..Hop::plain(&url, &headers, &all) };
             let quick = Hop { body: &body, own: &varying, prepared: Some(&prepared), ..Hop::plain(&url, &headers, &all) };
             assert_eq!(text(&Out::new(&quick, None)), text(&Out::new(&plain, None)));
+            assert_eq!(text(&Out::new(&Hop { prepared: Some(&any_path), ..quick }, None)), text(&Out::new(&plain, None)));
             let lines: String = varying.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
             let expected = format!("GET /a?b=c HTTP/1.1\r\nhost: cars.test:81\r\nx-a: 1\r\nx-a: 2\r\naccept: */*\r\n{lines}\r\n");
             assert_eq!(text(&Out::new(&plain, None)), expected + std::str::from_utf8(&body).unwrap());
+        }
+    }
+
+    #[test]
+    fn lines_are_prepared_for_one_origin() {
+        let base = Url::parse("http://cars.test:81/a").unwrap();
+        let of = |any_path| Prepared::new((&Method::GET, &base), any_path, &HeaderMap::new(), std::iter::empty());
+        for (url, serves) in [
+            ("http://cars.test:81/b?c", true),
+            ("http://cars.test:81", true),
+            ("http://cars.test:8/b", false),
+            ("http://cars.test/b", false),
+            ("https://cars.test:81/b", false),
+            ("http://vans.test:81/b", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!((of(true).serves(&url), of(false).serves(&url)), (serves, true), "{url}");
         }
     }
 
