@@ -2,7 +2,9 @@
 //! same for what a trace store answers.
 
 pub mod compare;
+pub mod html;
 pub mod json;
+mod markup;
 pub mod progress;
 pub mod remarks;
 mod soak;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::markup::escape;
 use super::change::{Change, LEAST_CHANGE};
 use super::text::{cells, conclusion, label};
 use super::{Comparison, Verdict};
@@ -72,20 +73,4 @@ fn bar(change: &Change) -> String {
          x2=\"{high:.1}\" y1=\"7\" y2=\"7\" class=\"bounds\"/><circle cx=\"{middle:.1}\" cy=\"7\" r=\"3.5\" class=\"change\"/></svg>",
         to - from
     )
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::markup::{self, escape, link};
 use super::super::millis;
 use super::{Account, Means};
 
@@ -13,8 +14,9 @@ pub fn write(account: &Account) -> String {
     let title = format!("Where did the time go: {}", escape(&account.test));
     let _ = write!(
         out,
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>\n{}\n{STYLE}</style>\n\
          </head>\n<body>\n<main>\n<h1>Where did the time go?</h1>\n<p class=\"facts\">{}</p>\n",
+        markup::STYLE,
         facts(account),
     );
     if let Some(all) = &account.all {
@@ -207,29 +209,4 @@ fn share(seconds: Option<f64>, means: &Means) -> String {
     let Some(seconds) = seconds else { return "–".to_owned() };
     let percent = if means.total > 0.0 { seconds / means.total * 100.0 } else { 0.0 };
     format!("{} <small>{percent:.0}%</small>", millis(seconds))
-}
-
-/// A link comes from a file: only one that a browser fetches may be clicked.
-fn link(text: &str, link: Option<&str>) -> String {
-    match link.filter(|link| link.starts_with("http://") || link.starts_with("https://")) {
-        Some(link) => format!("<a href=\"{}\"><code>{}</code></a>", escape(link), escape(text)),
-        None => format!("<code>{}</code>", escape(text)),
-    }
-}
-
-/// Foreign text between tags, and in attributes.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
