@@ -47,6 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(Ended { interrupted: true, .. }) => Exit::Interrupted,
         Ok(Ended { valid: false, .. }) => Exit::Invalid,
         Ok(Ended { passed: false, .. }) => Exit::ThresholdFailed,
+        Ok(Ended { recorded: false, .. }) => Exit::Failed,
         Ok(_) => unprinted.unwrap_or(Exit::Passed),
         Err(failed) => refuse(&failed),
     }

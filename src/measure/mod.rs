@@ -11,7 +11,9 @@
 
 pub mod catalog;
 pub mod daemon;
+pub mod delta;
 pub mod exemplar;
+pub mod hdr;
 pub mod health;
 pub mod histogram;
 pub mod measured;

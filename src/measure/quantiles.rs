@@ -40,6 +40,8 @@ const BLOCK: usize = 256;
 /// 3 digits: 2,048 linear bins, of which the upper half is repeated for each further power of two.
 const HALF_BITS: u32 = 10;
 const BLOCKS: usize = index_of(HIGHEST_MICROS) / BLOCK + 1;
+/// So many bins hold all durations up to [`HIGHEST_MICROS`].
+pub(super) const BINS: usize = BLOCKS * BLOCK;
 
 const fn index_of(micros: u64) -> usize {
     let octave = (u64::BITS - HALF_BITS - 1).saturating_sub(micros.leading_zeros());
@@ -93,7 +95,8 @@ impl Quantiles {
         }
     }
 
-    /// What was recorded after `earlier`, a former state of the same. Minimum and maximum are then those of the bins.
+    /// What was recorded after `earlier`, a former state of the same. Minimum and maximum are those of the bins, except where
+    /// they are new ones: of parts that follow each other, the smallest minimum and the largest maximum are those of the whole.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut rest = Self {
@@ -110,8 +113,13 @@ impl Quantiles {
         rest.count = rest.bins().map(|(_, count)| count).sum();
         let ends = (rest.bins().next(), rest.bins().last());
         if let (Some((first, _)), Some((last, _))) = ends {
-            rest.min_nanos = (range_of(first).0 * 1000).max(self.min_nanos);
-            rest.max_nanos = (range_of(last).1 * 1000).min(self.max_nanos);
+            let (new_min, new_max) = (self.min_nanos < earlier.min_nanos, self.max_nanos > earlier.max_nanos);
+            let first_of_all = earlier.count == 0;
+            rest.min_nanos =
+                if new_min || first_of_all { self.min_nanos } else { (range_of(first).0 * 1000).max(self.min_nanos) };
+            rest.max_nanos = if new_max { self.max_nanos } else { (range_of(last).1 * 1000).min(self.max_nanos) };
+            // Of values that were rounded into one bin.
+            rest.max_nanos = rest.max_nanos.max(rest.min_nanos);
         }
         rest
     }
@@ -147,8 +155,27 @@ impl Quantiles {
         Some(hdr)
     }
 
-    /// One pass for several quantiles, which must ascend.
-    fn times_at<const N: usize>(&self, quantiles: [f64; N]) -> Option<[f64; N]> {
+    /// Sum, minimum and maximum in nanoseconds.
+    pub(super) fn exact(&self) -> (u128, u64, u64) {
+        (self.sum_nanos, self.min_nanos, self.max_nanos)
+    }
+
+    /// From what [`Self::bins`] and [`Self::exact`] told. Bins that do not exist are left out.
+    pub(super) fn from_bins(bins: Vec<(usize, u64)>, sum_nanos: u128, min_nanos: u64, max_nanos: u64) -> Self {
+        let mut quantiles = Self { sum_nanos, min_nanos, max_nanos, ..Self::default() };
+        if !bins.is_empty() {
+            quantiles.blocks.resize(BLOCKS, None);
+        }
+        for (index, count) in bins.into_iter().filter(|(index, _)| *index < BINS) {
+            let block = quantiles.blocks[index / BLOCK].get_or_insert_with(|| Box::new([0; BLOCK]));
+            block[index % BLOCK] += count;
+            quantiles.count = quantiles.count.saturating_add(count);
+        }
+        quantiles
+    }
+
+    /// One pass for several quantiles, which must ascend; `None` without values.
+    pub fn times_at<const N: usize>(&self, quantiles: [f64; N]) -> Option<[f64; N]> {
         if self.count == 0 {
             return None;
         }
@@ -168,7 +195,7 @@ impl Quantiles {
     }
 
     /// The bins that hold something: index and count, ascending.
-    fn bins(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+    pub(super) fn bins(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         self.blocks.iter().enumerate().filter_map(|(number, block)| Some((number, block.as_deref()?))).flat_map(
             |(number, block)| {
                 block.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(at, count)| (number * BLOCK + at, *count))
@@ -262,6 +289,13 @@ mod tests {
             prop_assert_eq!(rest.count(), b.len() as u64);
             prop_assert_eq!(rest.bins().collect::<Vec<_>>(), of(&b).bins().collect::<Vec<_>>());
             prop_assert_eq!(rest.sum_nanos, of(&b).sum_nanos);
+            if !a.is_empty() && !b.is_empty() {
+                // The parts make up the whole again.
+                let mut again = of(&a).since(&Quantiles::default());
+                again.add(&rest);
+                prop_assert_eq!(again, merged);
+                prop_assert!(rest.min_nanos <= rest.max_nanos);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod html;
+pub mod intervals;
 pub mod json;
 mod markup;
 pub mod progress;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  before   descriptors and ports counted · listener bound · results folder writable · demo started · setup done     any failure: nothing has run
-//!  while    engine at work; each second a look at health, targets and thresholds; progress; warm-up ends; signals
+//!  while    engine at work; each second a look at health, targets and thresholds; each 10 s a part of intervals.jsonl;
+//!           progress; warm-up ends; signals
 //!  after    teardown · final snapshot · summary.json · table · one more scrape
 //! ```
 
@@ -15,6 +16,7 @@ mod live;
 mod obey;
 mod observe;
 mod preflight;
+mod record;
 mod serve;
 mod soak;
 mod stage;
@@ -40,15 +42,15 @@ use crate::measure::shard::Shard;
 use crate::measure::snapshot::Snapshot;
 use crate::report;
 use crate::scenario::plan::Plan;
-use crate::units::format_duration;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
 use live::Live;
 use observe::Observer;
 use preflight::Room;
+use record::Recorder;
 use soak::Soaking;
-use stage::{Ready, Stage, announce, event_loop, until};
+use stage::{Ready, Stage, announce, event_loop, linger, until};
 use stress::Stresses;
 use thresholds::Thresholds;
 
@@ -94,6 +96,8 @@ pub struct Ended {
     pub passed: bool,
     /// By a second Ctrl-C.
     pub interrupted: bool,
+    /// Whether all of its results are on disk.
+    pub recorded: bool,
 }
 
 /// Why there was no run.
@@ -110,7 +114,6 @@ pub const SERIES_LIMIT: u64 = 50_000;
 
 const TICK: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(5);
-const LINGER: Duration = Duration::from_secs(15);
 
 /// `cars-20261123-101530-3f7a`: two runs that start in one second differ by their last part.
 pub fn default_run_id(test: &str, at: Timestamp) -> String {
@@ -160,13 +163,15 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let ready =
         desk.bounded(&mut mode, &live, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
-    let mut conductor = Conductor::new(job, &live, room, (observer, thresholds), print);
+    let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up);
+    let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
     let mut broken = Ok(());
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
         let mut engine =
             Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
         live.begin(&engine);
+        conductor.recorder.begin(&live);
         mode = conductor.until_the_end(&mut engine, &mut desk).await;
         broken = engine.join();
     } else if setup_failure.is_none() {
@@ -189,6 +194,8 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     conductor.interrupted = mode == Mode::Cut;
     conductor.soak.finish(&live, &|problem| warn(job, problem));
     conductor.thresholds.finish(&live.snapshot(), &live);
+    conductor.recorder.finish(&live.snapshot());
+    conductor.recorder.news().iter().for_each(|news| warn(job, news));
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
@@ -230,6 +237,7 @@ struct Conductor<'a> {
     stresses: Stresses,
     thresholds: Thresholds,
     soak: Soaking,
+    recorder: Recorder,
     /// Whether arrivals have been dropped, and it has been said.
     dropped: bool,
     interrupted: bool,
@@ -244,7 +252,7 @@ impl<'a> Conductor<'a> {
         job: &'a Job,
         live: &'a Live,
         room: Room,
-        (observer, thresholds): (Observer, Thresholds),
+        (observer, thresholds, recorder): (Observer, Thresholds, Recorder),
         print: &'a mut dyn FnMut(&str),
     ) -> Self {
         let last = live.snapshot();
@@ -260,6 +268,7 @@ impl<'a> Conductor<'a> {
             stresses,
             thresholds,
             soak: Soaking::new(&job.plan),
+            recorder,
             dropped: false,
             interrupted: false,
             warm: true,
@@ -290,6 +299,7 @@ impl<'a> Conductor<'a> {
                 _ = progress.tick(), if !self.job.quiet => self.progress(),
                 () = until(warm_at), if !self.warm => {
                     self.warm = true;
+                    self.recorder.cut(&self.live.snapshot());
                     engine.end_warm_up();
                     self.validity.end_warm_up();
                 }
@@ -305,6 +315,7 @@ impl<'a> Conductor<'a> {
         self.live.load_ended();
         self.live.set_peak(engine.peak_users());
         if !self.warm {
+            self.recorder.cut(&self.live.snapshot());
             engine.end_warm_up();
             self.validity.end_warm_up();
             self.notes.push("the run ended before its warm-up was over: nothing was measured".to_owned());
@@ -318,6 +329,7 @@ impl<'a> Conductor<'a> {
     fn look(&mut self, engine: &Engine) -> bool {
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
+        self.recorder.news().iter().for_each(|news| self.warn(news));
         let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
         self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
         for finding in news {
@@ -332,10 +344,14 @@ impl<'a> Conductor<'a> {
         let judged = self.warm && self.thresholds.any();
         let (phase, elapsed) = self.live.moment();
         let window = self.soak.wants(phase, elapsed);
-        if !judged && !self.stresses.any() && !window {
+        let part = self.recorder.is_due(elapsed);
+        if !judged && !self.stresses.any() && !window && !part {
             return false;
         }
         let now = self.live.snapshot();
+        if part {
+            self.recorder.cut(&now);
+        }
         if window {
             self.soak.look(&now, self.live, &|problem| warn(self.job, problem));
         }
@@ -360,7 +376,12 @@ impl<'a> Conductor<'a> {
 
     fn ended(&self) -> Ended {
         let valid = self.validity.reasons().is_empty();
-        Ended { valid, passed: valid && self.thresholds.passed() && self.soak.passed(), interrupted: self.interrupted }
+        Ended {
+            valid,
+            passed: valid && self.thresholds.passed() && self.soak.passed(),
+            interrupted: self.interrupted,
+            recorded: self.recorder.is_whole(),
+        }
     }
 
     fn outcome(&self) -> report::Outcome {
@@ -388,25 +409,6 @@ impl<'a> Conductor<'a> {
 
 fn warn(job: &Job, problem: &Diagnostic) {
     eprint!("{}", problem.render(job.colour));
-}
-
-/// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
-async fn linger(job: &Job, live: &Live, scrapes: u64, desk: &mut Desk) {
-    let limit = job.linger.unwrap_or(if scrapes > 0 { LINGER } else { Duration::ZERO });
-    if limit.is_zero() {
-        return;
-    }
-    if !job.quiet {
-        eprintln!("waiting for one more scrape, at most {}; Ctrl-C ends at once", format_duration(limit));
-    }
-    tokio::select! {
-        () = live.scraped_after(scrapes) => {
-            // The answer is still to be written.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        () = tokio::time::sleep(limit) => {}
-        () = desk.interrupted() => {}
-    }
 }
 
 /// A text as it may be shown: each secret of the plan is `***`.

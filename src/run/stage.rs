@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::desk::Interrupts;
+use super::desk::{Desk, Interrupts};
 use super::files::ResultFolder;
 use super::hub::Hub;
+use super::live::Live;
 use super::observe::Prepared;
 use super::preflight::{self, Room};
 use super::{Failed, Job, SERIES_LIMIT, live, observe, thresholds, warn};
@@ -15,6 +17,10 @@ use crate::demo::Demo;
 use crate::diagnostic::Diagnostic;
 use crate::http::Client;
 use crate::scenario::plan::Plan;
+use crate::units::format_duration;
+
+/// As long as the last scrape is waited for.
+const LINGER: Duration = Duration::from_secs(15);
 
 /// What a run needs before it begins, and has got.
 pub(super) struct Ready {
@@ -89,5 +95,24 @@ pub(super) async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
+pub(super) async fn linger(job: &Job, live: &Live, scrapes: u64, desk: &mut Desk) {
+    let limit = job.linger.unwrap_or(if scrapes > 0 { LINGER } else { Duration::ZERO });
+    if limit.is_zero() {
+        return;
+    }
+    if !job.quiet {
+        eprintln!("waiting for one more scrape, at most {}; Ctrl-C ends at once", format_duration(limit));
+    }
+    tokio::select! {
+        () = live.scraped_after(scrapes) => {
+            // The answer is still to be written.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        () = tokio::time::sleep(limit) => {}
+        () = desk.interrupted() => {}
     }
 }

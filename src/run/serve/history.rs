@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let ended = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted }));
+        let ended = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted, recorded: true }));
         let broken = || Some(Err(Failed::Broken(Diagnostic::error("worker 1 broke down"))));
         for (outcome, summary, expected) in [
             (ended(true, true, false), true, Verdict::Passed),

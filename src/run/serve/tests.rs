@@ -47,7 +47,7 @@ fn held() -> (Perform, Sender<()>) {
     let gone = Mutex::new(gone);
     let perform = move |_: &Job, _: Stage| {
         gone.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
-        Ok(Ended { valid: true, passed: true, interrupted: false })
+        Ok(Ended { valid: true, passed: true, interrupted: false, recorded: true })
     };
     (Box::new(perform), go)
 }

@@ -1,0 +1,67 @@
+//! What was measured between two snapshots, whole: what the interval file of a run is written from.
+
+use crate::reason::Reason;
+
+use super::quantiles::Quantiles;
+use super::snapshot::Snapshot;
+use super::totals::RequestCounters;
+
+/// What came between two snapshots. The lists are by the ids of the catalog.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    pub requests: Vec<RequestDelta>,
+    /// Iterations and checks, by ending: successes, failures.
+    pub tasks: Vec<[u64; 2]>,
+    pub checks: Vec<[u64; 2]>,
+    pub arrivals_dropped: u64,
+    pub connections_opened: u64,
+    pub clamped: u64,
+    pub lag: Quantiles,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestDelta {
+    pub counters: RequestCounters,
+    pub response: Quantiles,
+    pub service: Quantiles,
+    /// Examples of failures that are new or have changed.
+    pub examples: Vec<(Reason, Box<str>)>,
+}
+
+impl Snapshot {
+    /// What came after `earlier`, a former snapshot of the same run; both with `Detail::Full`. When the warm-up ended in
+    /// between, it is what came after its end. So parts that follow each other, and begin where the warm-up ends, make up
+    /// [`Snapshot::measured`].
+    pub fn delta(&self, earlier: &Self) -> Delta {
+        let anew = self.is_warm() != earlier.is_warm();
+        let counters = self.totals.counters();
+        let counters = if anew { counters.since(&self.baseline) } else { counters.since(&earlier.totals.counters()) };
+        let nothing = Quantiles::default();
+        let before = |at: usize| if anew { None } else { earlier.summary.requests.get(at) };
+        let requests = counters.requests.into_iter().zip(&self.summary.requests).enumerate();
+        let requests = requests.map(|(at, (counters, now))| {
+            let (response, service, known) =
+                before(at).map_or((&nothing, &nothing, &[][..]), |old| (&old.response, &old.service, &old.examples));
+            RequestDelta {
+                counters,
+                response: now.response.since(response),
+                service: now.service.since(service),
+                examples: now.examples.iter().filter(|example| !known.contains(example)).cloned().collect(),
+            }
+        });
+        Delta {
+            requests: requests.collect(),
+            tasks: counters.tasks,
+            checks: counters.checks,
+            arrivals_dropped: counters.arrivals_dropped.iter().sum(),
+            connections_opened: counters.connections_opened,
+            clamped: counters.clamped,
+            lag: self.summary.lag.since(if anew { &nothing } else { &earlier.summary.lag }),
+        }
+    }
+
+    /// Whether the warm-up is over; without one, it never was.
+    pub fn is_warm(&self) -> bool {
+        self.summary.epoch > 0
+    }
+}

@@ -1,0 +1,152 @@
+//! Writes `intervals.jsonl` while the run goes on: on a thread of its own, behind a short queue, so that a slow disk delays
+//! nothing. A disk that cannot be written stops the writing, and nothing else.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::live::Live;
+use crate::diagnostic::Diagnostic;
+use crate::measure::snapshot::{Facts, Snapshot};
+use crate::report::intervals::{self, LENGTH};
+
+/// The parts of a run, each written when it is over.
+pub(super) struct Recorder {
+    warm_up: Duration,
+    /// As of the end of the last part.
+    last: Snapshot,
+    /// When the next part ends.
+    due: Duration,
+    /// `None` after the first error.
+    queue: Option<SyncSender<String>>,
+    thread: Option<JoinHandle<()>>,
+    failure: Arc<Mutex<Option<String>>>,
+    told: bool,
+}
+
+pub(super) const INTERVALS: &str = "intervals.jsonl";
+
+/// More parts than this do not wait for the disk: the next one is longer instead.
+const QUEUE: usize = 4;
+
+impl Recorder {
+    /// Begins the file. What goes wrong is news, not an error.
+    pub(super) fn new(folder: &Path, live: &Live, warm_up: Duration) -> Self {
+        let now = live.snapshot();
+        let failure = Arc::new(Mutex::new(None));
+        let (queue, received) = sync_channel(QUEUE);
+        let (path, failed) = (folder.join(INTERVALS), failure.clone());
+        let write = move || {
+            if let Err(error) = write_all(&path, &received) {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(format!("cannot write {}: {error}", path.display()));
+            }
+        };
+        let thread = Builder::new().name("otload-intervals".to_owned()).spawn(write);
+        let mut recorder = Self {
+            warm_up,
+            last: Snapshot::empty(&now.catalog, Facts::new(now.facts.run.clone(), now.facts.phase, now.facts.series_limit)),
+            due: LENGTH,
+            queue: Some(queue),
+            thread: None,
+            failure,
+            told: false,
+        };
+        match thread {
+            Ok(thread) => recorder.thread = Some(thread),
+            Err(error) => recorder.fail(format!("cannot start a thread: {error}")),
+        }
+        recorder
+    }
+
+    /// The run's load begins: who it is, is now known.
+    pub(super) fn begin(&mut self, live: &Live) {
+        match intervals::first_line(&live.run(), self.warm_up) {
+            Ok(line) => {
+                self.send(line);
+            }
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    /// Whether a part is over.
+    pub(super) fn is_due(&self, elapsed: Duration) -> bool {
+        self.queue.is_some() && elapsed >= self.due
+    }
+
+    /// Writes what came since the last part.
+    pub(super) fn cut(&mut self, now: &Snapshot) {
+        if self.queue.is_none() {
+            return;
+        }
+        while self.due <= now.facts.elapsed {
+            self.due += LENGTH;
+        }
+        match intervals::lines(&self.last, now, self.warm_up) {
+            Ok(lines) => {
+                if self.send(lines) {
+                    self.last = now.clone();
+                }
+            }
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    /// Writes the last part and waits until all of them are on disk.
+    pub(super) fn finish(&mut self, now: &Snapshot) {
+        self.cut(now);
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.fail("the thread that writes intervals has crashed".to_owned());
+        }
+    }
+
+    /// What went wrong, once.
+    pub(super) fn news(&mut self) -> Option<Diagnostic> {
+        if self.told {
+            return None;
+        }
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        self.told = true;
+        self.queue = None;
+        let hint = "the run goes on, and what follows is not in the file; its exit code will be 4 if nothing worse happens";
+        Some(Diagnostic::warning(failure).hint(hint))
+    }
+
+    /// Whether all of it could be written so far.
+    pub(super) fn is_whole(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn send(&mut self, lines: String) -> bool {
+        match self.queue.as_ref().map(|queue| queue.try_send(lines)) {
+            Some(Ok(())) => true,
+            Some(Err(TrySendError::Full(_))) => false,
+            // The thread has said why.
+            Some(Err(TrySendError::Disconnected(_))) | None => {
+                self.queue = None;
+                false
+            }
+        }
+    }
+
+    fn fail(&mut self, message: String) {
+        self.queue = None;
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+    }
+}
+
+fn write_all(path: &Path, lines: &Receiver<String>) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    for lines in lines {
+        file.write_all(lines.as_bytes())?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
