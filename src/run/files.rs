@@ -11,6 +11,7 @@ pub(super) struct ResultFolder {
 }
 
 pub(super) const SUMMARY: &str = "summary.json";
+pub(super) const REPORT: &str = "report.html";
 
 impl ResultFolder {
     /// Makes the folder and tries to write into it. What an earlier run left there is kept until the new summary replaces it.
@@ -43,18 +44,29 @@ impl ResultFolder {
     /// # Errors
     /// Names the file.
     pub(super) fn write_summary(&self, json: &str) -> Result<(), Diagnostic> {
-        let (temporary, summary) = (self.temporary(), self.summary_path());
+        self.write_whole(SUMMARY, json, "the figures are in the table above; free some space and run again")
+    }
+
+    /// Writes `report.html` whole or not at all.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub(super) fn write_report(&self, page: &str) -> Result<(), Diagnostic> {
+        self.write_whole(REPORT, page, "the figures are in the table above and in summary.json")
+    }
+
+    fn write_whole(&self, name: &str, text: &str, hint: &str) -> Result<(), Diagnostic> {
+        let (temporary, path) = (self.temporary(), self.path.join(name));
         let write = || {
             use std::io::Write as _;
             let mut file = fs::File::create(&temporary)?;
-            file.write_all(json.as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&temporary, &summary)
+            fs::rename(&temporary, &path)
         };
         write().map_err(|error| {
             let _ = fs::remove_file(&temporary);
-            Diagnostic::error(format!("cannot write {}: {error}", summary.display()))
-                .hint("the figures are in the table above; free some space and run again")
+            Diagnostic::error(format!("cannot write {}: {error}", path.display())).hint(hint)
         })
     }
 

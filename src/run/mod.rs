@@ -15,6 +15,7 @@ mod hub;
 mod live;
 mod obey;
 mod observe;
+mod page;
 mod preflight;
 mod record;
 mod serve;
@@ -203,7 +204,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let snapshot = live.snapshot();
     let written = report::json::write(&snapshot, &outcome)
         .map_err(|error| Diagnostic::error(format!("cannot write the summary as JSON: {error}")))
-        .and_then(|json| folder.write_summary(&json));
+        .and_then(|json| folder.write_summary(&json).and_then(|()| page::write(&folder, &json)));
     let table = report::text::write(&snapshot, &outcome);
     (conductor.print)(&table);
     if !job.quiet || job.terminal {

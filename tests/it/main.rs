@@ -10,6 +10,7 @@ mod endings;
 mod examples;
 mod exemplars;
 mod flask;
+mod html;
 mod kit;
 mod open;
 mod otlp;
