@@ -21,6 +21,7 @@
 //! user that waits is stopped at once; one that runs ends its task first. What is still in flight when a user is cut
 //! off is counted as a failure with the reason `cancelled`, for the target may have seen it.
 
+mod address;
 mod checks;
 mod lifecycle;
 mod once;

@@ -1,11 +1,13 @@
 //! One request step: rendered, sent, checked, recorded.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
+use super::address;
 use super::checks::{self, CheckResult};
 use super::tracing::{self, RequestTrace};
 use super::user::User;
@@ -22,6 +24,15 @@ pub(super) struct Rendered<'a> {
     pub url: Cow<'a, Url>,
     pub headers: Cow<'a, HeaderMap>,
     pub body: Bytes,
+}
+
+impl Rendered<'_> {
+    /// It is needed no more.
+    pub(super) fn done(self) {
+        if let Cow::Owned(url) = self.url {
+            address::spare(url);
+        }
+    }
 }
 
 /// How a request came out.
@@ -152,17 +163,27 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
     }
 }
 
-/// Room for most paths, so that they are not moved while they are rendered.
-const USUAL_URL: usize = 120;
+/// Longer ones are not kept.
+const LONGEST_TEXT: usize = 16 << 10;
+
+thread_local! {
+    /// Where addresses are rendered; kept for its allocation.
+    static TEXT: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// Renders everything of a step that has templates; what has none is borrowed.
 pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Rendered<'a>, String> {
     let mut url = match &step.address {
         Address::Fixed(url) => Cow::Borrowed(url),
         Address::Rendered { base, template } => {
-            let mut text = String::with_capacity(USUAL_URL);
+            let mut text = TEXT.take();
+            text.clear();
             template.render(scope, random, &mut text)?;
-            Cow::Owned(join(base.as_ref(), &text)?)
+            let url = address::join(base.as_ref(), &text)?;
+            if text.capacity() <= LONGEST_TEXT {
+                TEXT.set(text);
+            }
+            Cow::Owned(url)
         }
     };
     if !step.query.is_empty() {
@@ -204,16 +225,6 @@ fn render_pairs(pairs: &[(Template, Template)], scope: &Scope, random: &mut Rand
         template.render(scope, random, &mut text).map(|()| text)
     };
     pairs.iter().map(|(name, value)| Ok((render(name)?, render(value)?))).collect()
-}
-
-/// An absolute URL as it is, anything else joined to the base.
-fn join(base: Option<&Url>, text: &str) -> Result<Url, String> {
-    let absolute = text.starts_with("http://") || text.starts_with("https://");
-    match base {
-        Some(base) if !absolute => base.join(text),
-        _ => Url::parse(text),
-    }
-    .map_err(|error| format!("`{text}` is not a URL: {error}"))
 }
 
 /// What is said of one that was cut off.

@@ -171,6 +171,7 @@ impl User {
                     let exchange = self.session.exchange_from(&request, started).await;
                     guard.arrived();
                     ok &= self.conclude(step, &rendered.url, trace.as_deref(), exchange);
+                    rendered.done();
                 }
                 Step::Think(wait) => self.think(*wait).await,
                 Step::Group { id, steps } => {
