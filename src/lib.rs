@@ -9,6 +9,7 @@
 //!                                  │     measure::Shard ─ merged copies ─▶ Snapshot
 //!                                  │                                          ├─▶ export: /metrics
 //!                                  ├─ control: serves it                      ├─▶ report: table, summary.json
+//!                                  ├─ keys ◀──────────────────────────────────┼─▶ view: the terminal
 //!                                  └─ exit code ◀─ judge ─────────────────────┘
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! - [`engine`] runs users; [`http`] does their exchanges, over a transport.
 //! - [`measure`] counts; [`export`] and [`report`] turn a snapshot into bytes; [`judge`] says whether to believe it.
 //! - [`trace`] is what ties a request to the server's spans: ids, spans, the queue to their exporter.
+//! - [`view`] shows a run at a terminal while it goes on.
 //! - [`run`] wires these together, [`control`] serves HTTP beside it, [`cli`] is the command line.
 //!
 //! Who may import whom is drawn in CONTRIBUTING.md and kept by a test.
@@ -42,3 +44,4 @@ pub mod statistics;
 pub mod template;
 pub mod trace;
 pub mod units;
+pub mod view;

@@ -70,7 +70,7 @@ pub(super) struct RunArgs {
     /// Results folder of an earlier run, for thresholds like `baseline.p95 < 1.1x` and for dashboards
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
-    /// No progress, only warnings and the summary
+    /// No live view and no progress, only warnings and the summary
     #[arg(long)]
     pub quiet: bool,
     /// Keep serving /metrics after the end until one more scrape has come, at most this long

@@ -34,6 +34,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         linger: args.linger,
         colour: colour(),
         terminal: std::io::stdout().is_terminal(),
+        view: view(args.quiet),
         plan,
     };
     let mut unprinted = None;
@@ -51,4 +52,11 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(_) => unprinted.unwrap_or(Exit::Passed),
         Err(failed) => refuse(&failed),
     }
+}
+
+/// Whether there is a live view, and whether it is coloured. It needs a terminal that can place a cursor, and its keys.
+fn view(quiet: bool) -> Option<bool> {
+    let terminals = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let able = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    (terminals && able && !quiet).then(|| std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
 }

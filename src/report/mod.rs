@@ -37,7 +37,7 @@ pub struct Outcome {
 
 /// The name of a request as a row shows it: without the method, which has its own column; with user and task when another row
 /// would look the same.
-fn row_name(snapshot: &Snapshot, name: &RequestName) -> String {
+pub(crate) fn row_name(snapshot: &Snapshot, name: &RequestName) -> String {
     let shown = short_name(&name.request, &name.method);
     let same = |other: &&RequestName| other.method == name.method && short_name(&other.request, &other.method) == shown;
     if snapshot.catalog.requests.iter().filter(same).count() > 1 {
@@ -53,7 +53,7 @@ fn short_name<'a>(request: &'a str, method: &str) -> &'a str {
 }
 
 /// Seconds as milliseconds with about three digits: `0.123` `1.23` `12.3` `123`.
-fn millis(seconds: f64) -> String {
+pub(crate) fn millis(seconds: f64) -> String {
     let millis = seconds * 1e3;
     let digits = match millis {
         m if m < 0.9995 => 3,
@@ -65,7 +65,7 @@ fn millis(seconds: f64) -> String {
 }
 
 /// A number with a comma before every three digits: `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -78,7 +78,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Foreign text on a line of its own: control characters must reach neither terminal nor layout.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

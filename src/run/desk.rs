@@ -7,6 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::live::Live;
+use super::tell;
+use super::watch::{Key, Keys};
 use crate::control::{Command, Effect, Order, Refusal};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Mode;
@@ -18,6 +20,7 @@ pub(super) type Interrupts = mpsc::UnboundedReceiver<()>;
 pub(super) struct Desk {
     interrupts: Interrupts,
     orders: mpsc::Receiver<Order>,
+    keys: Keys,
 }
 
 /// What it hears.
@@ -25,10 +28,14 @@ pub(super) enum Event {
     /// Ctrl-C or SIGTERM: the first one stops, the second one cuts.
     Interrupt,
     Order(Order),
+    /// Of the live view; its stop is an interrupt.
+    Key(Key),
 }
 
 /// Orders that may wait. Whoever gives one waits for its answer, so more than there are connections there cannot be.
 pub(super) const ORDERS: usize = 64;
+
+const NOBODY: &str = "setup or teardown is under way: there are no users yet, or no more";
 
 /// Ctrl-C and SIGTERM, each time.
 ///
@@ -54,14 +61,15 @@ pub(super) fn signals() -> Result<Interrupts, Diagnostic> {
 }
 
 impl Desk {
-    pub(super) fn new(interrupts: Interrupts, orders: mpsc::Receiver<Order>) -> Self {
-        Self { interrupts, orders }
+    pub(super) fn new(interrupts: Interrupts, orders: mpsc::Receiver<Order>, keys: Keys) -> Self {
+        Self { interrupts, orders, keys }
     }
 
     pub(super) async fn next(&mut self) -> Event {
         tokio::select! {
             biased;
             Some(()) = self.interrupts.recv() => Event::Interrupt,
+            Some(key) = self.keys.recv() => if key == Key::Stop { Event::Interrupt } else { Event::Key(key) },
             Some(order) = self.orders.recv() => Event::Order(order),
             else => std::future::pending().await,
         }
@@ -72,6 +80,7 @@ impl Desk {
         loop {
             match self.next().await {
                 Event::Interrupt => return,
+                Event::Key(_) => {}
                 Event::Order(order) => reply(order, |_| Err(Refusal::over())),
             }
         }
@@ -98,19 +107,20 @@ impl Desk {
                     if *mode == Mode::Cut {
                         return None;
                     }
-                    eprintln!("{message}");
+                    tell(message);
                 }
+                Event::Key(_) => tell(NOBODY),
                 Event::Order(order) => reply(order, |command| match command {
                     Command::Stop => {
                         let changed = *mode == Mode::Run;
                         if changed {
                             *mode = Mode::Stop;
-                            eprintln!("{message}");
+                            tell(message);
                         }
                         Ok(stopping(changed, Duration::ZERO))
                     }
                     Command::Annotate(text) => live.annotate(text),
-                    _ => Err(Refusal::conflict("setup or teardown is under way: there are no users yet, or no more")),
+                    _ => Err(Refusal::conflict(NOBODY)),
                 }),
             }
         }

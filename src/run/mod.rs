@@ -25,6 +25,7 @@ mod steer;
 mod stress;
 mod thresholds;
 mod traces;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ use crate::measure::shard::Shard;
 use crate::measure::snapshot::Snapshot;
 use crate::report;
 use crate::scenario::plan::Plan;
+use crate::view::screen;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
@@ -54,6 +56,7 @@ use soak::Soaking;
 use stage::{Ready, Stage, announce, event_loop, linger, until};
 use stress::Stresses;
 use thresholds::Thresholds;
+use watch::Watch;
 
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
@@ -87,6 +90,8 @@ pub struct Job {
     pub colour: bool,
     /// Whether standard output is a terminal.
     pub terminal: bool,
+    /// Whether there is a live view, and whether it is coloured.
+    pub view: Option<bool>,
 }
 
 /// A run that came to its end.
@@ -148,7 +153,8 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
     let (orders, received) = mpsc::channel(desk::ORDERS);
-    let mut desk = Desk::new(stage.interrupts, received);
+    let (keys, pressed) = mpsc::unbounded_channel();
+    let mut desk = Desk::new(stage.interrupts, received, pressed);
     let live = Arc::new(Live::new(job, client.clone(), extra.clone(), prepared.counts.clone(), orders));
     let thresholds = Thresholds::new(job, &live);
     stage.hub.set(&live);
@@ -156,6 +162,8 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         announce(job, address, &folder);
     }
 
+    // Dropped on every way out, it gives the terminal back.
+    let watch = job.view.and_then(|colour| Watch::start(&live, colour, keys));
     let tracing = prepared.tracing.clone();
     let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers, tracing: tracing.clone() };
     let observer = prepared.start(&live)?;
@@ -166,6 +174,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
     let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up);
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
+    conductor.watched = watch.is_some();
     let mut broken = Ok(());
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
@@ -189,6 +198,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     live.finish();
     // Before the summary, which says what became of the spans.
     std::mem::take(&mut conductor.observer).finish(mode != Mode::Cut).await.iter().for_each(|news| warn(job, news));
+    drop(watch);
     if let Some(failure) = setup_failure {
         return Err(Failed::Broken(failure));
     }
@@ -230,6 +240,8 @@ struct Conductor<'a> {
     room: Room,
     /// When a change by hand was told last.
     said: Option<Instant>,
+    /// A live view is on: there are no lines of progress.
+    watched: bool,
     observer: Observer,
     validity: Validity,
     /// As of the last progress line.
@@ -263,6 +275,7 @@ impl<'a> Conductor<'a> {
             live,
             room,
             said: None,
+            watched: false,
             observer,
             validity: Validity::new(job.plan.validity),
             last,
@@ -297,7 +310,7 @@ impl<'a> Conductor<'a> {
                     mode = Mode::Stop;
                     engine.tell(mode);
                 },
-                _ = progress.tick(), if !self.job.quiet => self.progress(),
+                _ = progress.tick(), if !self.job.quiet && !self.watched => self.progress(),
                 () = until(warm_at), if !self.warm => {
                     self.warm = true;
                     self.recorder.cut(&self.live.snapshot());
@@ -309,6 +322,7 @@ impl<'a> Conductor<'a> {
                         let next = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
                         self.end(engine, &mut mode, next);
                     }
+                    Event::Key(key) => self.pressed(engine, &mut mode, key),
                     Event::Order(order) => desk::reply(order, |command| self.obey(engine, &mut mode, command)),
                 },
             }
@@ -359,7 +373,7 @@ impl<'a> Conductor<'a> {
         for (crew, at, note) in self.stresses.look(&now) {
             engine.broke(crew, at);
             if !self.job.quiet {
-                eprintln!("{note}");
+                tell(&note);
             }
         }
         judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem))
@@ -409,7 +423,13 @@ impl<'a> Conductor<'a> {
 }
 
 fn warn(job: &Job, problem: &Diagnostic) {
-    eprint!("{}", problem.render(job.colour));
+    screen::say(&problem.render(false), &problem.render(job.colour));
+}
+
+/// A line on standard error, or in the live view.
+fn tell(line: &str) {
+    let line = format!("{line}\n");
+    screen::say(&line, &line);
 }
 
 /// A text as it may be shown: each secret of the plan is `***`.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Conductor, desk, steer};
+use super::watch::Key;
+use super::{Conductor, desk, steer, tell};
 use crate::clock;
 use crate::control::{Command, Effect, Refusal, Scale};
 use crate::engine::{Engine, Mode};
-use crate::load::Profile;
+use crate::load::{Profile, Steering};
 use crate::report::remarks::Kind;
-use crate::units::format_duration;
+use crate::units::{Rate, format_duration};
 
 /// A hundred changes a second are not a hundred lines.
 const TELL_EACH: Duration = Duration::from_secs(1);
@@ -46,6 +47,39 @@ impl Conductor<'_> {
         }
     }
 
+    /// What a key asks for is ordered as the control API orders it; a refusal is told.
+    pub(super) fn pressed(&mut self, engine: &Engine, mode: &mut Mode, key: Key) {
+        let command = match key {
+            Key::Stop => Command::Stop,
+            Key::Pause if engine.orders().borrow().pauses.are_on() => Command::Resume,
+            Key::Pause => Command::Pause,
+            Key::Users(by) => Command::Scale(self.scaled_by(engine, by)),
+        };
+        if let Err(refusal) = self.obey(engine, mode, command) {
+            let hint = refusal.hint.map_or_else(String::new, |hint| format!("; {hint}"));
+            tell(&format!("{}{hint}", refusal.error));
+        }
+    }
+
+    /// So many users more than are wanted now; of an open load, arrivals a second.
+    fn scaled_by(&self, engine: &Engine, by: i32) -> Scale {
+        let plan = &self.job.plan;
+        let nobody = Scale { users: Some(0), ..Scale::default() };
+        let arrivals = Scale { arrival_rate: Rate::try_new(0.0), ..Scale::default() };
+        if let Ok((crew, _)) = steer::meant(plan, &arrivals) {
+            let rate = (engine.arrival_rate(crew) + f64::from(by)).max(0.0);
+            return Scale { arrival_rate: Rate::try_new(rate), ..arrivals };
+        }
+        // One that cannot be scaled is refused with the reason, whatever is asked for.
+        let Ok((crew, _)) = steer::meant(plan, &nobody) else { return nobody };
+        let courses = engine.orders().borrow().courses.clone();
+        let wanted = match courses[crew].steering {
+            Some(Steering::Users { to, .. }) => to,
+            _ => plan.crews[crew].users_at(self.live.moment().1, &courses[crew]),
+        };
+        Scale { users: Some(wanted.saturating_add_signed(by)), ..nobody }
+    }
+
     fn scale(&mut self, engine: &Engine, scale: &Scale) -> Result<Effect, Refusal> {
         let plan = &self.job.plan;
         let (crew, wish) = steer::meant(plan, scale)?;
@@ -73,17 +107,17 @@ impl Conductor<'_> {
         engine.tell(next);
         if next == Mode::Stop {
             let grace = format_duration(self.job.plan.graceful_stop);
-            eprintln!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once");
+            tell(&format!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once"));
         }
     }
 
     /// Something was changed by hand: it is noted, and told unless the last time was a moment ago.
     fn changed(&mut self, kind: Kind, words: String) {
         let now = clock::now();
-        if !self.job.quiet && self.said.is_none_or(|said| now - said >= TELL_EACH) {
+        if !self.job.quiet && (self.watched || self.said.is_none_or(|said| now - said >= TELL_EACH)) {
             self.said = Some(now);
             let colon = if words.is_empty() { "" } else { ": " };
-            eprintln!("{}{colon}{words}", kind.name());
+            tell(&format!("{}{colon}{words}", kind.name()));
         }
         self.live.remark(kind, words);
     }

@@ -16,7 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("export", &["measure", "scenario::plan", "trace", "http::settings", "http::tls"]),
     ("report", &["measure", "scenario::plan", "trace"]),
     ("judge", &["measure", "scenario::plan"]),
-    ("view", &["measure", "scenario::plan"]),
+    // It shows names and figures as the tables do.
+    ("view", &["measure", "report", "scenario::plan"]),
     ("control", &[]),
     ("import", &["scenario::document"]),
     // The plan names every series, and holds the settings of the transport and of the exporters; labels must not clash.

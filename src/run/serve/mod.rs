@@ -155,6 +155,7 @@ impl Runner {
             linger: Some(Duration::ZERO),
             colour: self.serve.colour,
             terminal: false,
+            view: None,
         };
         let run = Run {
             id: run_id,
