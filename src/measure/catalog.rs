@@ -69,7 +69,7 @@ pub struct TaskName {
 }
 
 /// A request as labels carry it. Those of setup, teardown, `on_start` and `on_stop` have a user and a task name too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestName {
     pub user: String,
     pub task: String,

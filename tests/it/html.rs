@@ -97,6 +97,13 @@ fn a_run_leaves_its_page() {
     let finished = Otload::run(scenario, &["--host", &target.url(), "--linger", "0s"]).wait(LIMIT).expect_code(1);
     let (dom, said) = opened(&finished.results().join("report.html"));
     assert_eq!(said, [""; 0]);
+    let drawn = dom.split("data-drawn=\"").nth(1).unwrap().split('"').next();
+    assert_eq!(drawn, Some("yes yes yes yes"), "charts of its intervals");
+    let data = dom.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(data["lines"][1]["name"], "GET /cars");
+    assert_eq!(data["lines"][0]["count"], finished.summary()["totals"]["requests"]);
+    assert_eq!(data["limits"][0]["label"], "p95 < 1us");
     let requests = finished.summary()["totals"]["requests"].to_string();
     assert!(dom.contains(&format!("<dt>Requests</dt><dd><b>{requests}</b>")), "{requests}");
     assert!(dom.contains("</span> Failed</p>") && dom.contains("Threshold broken: p95 &lt; 1us: it was"));

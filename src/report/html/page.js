@@ -88,7 +88,7 @@
     label,
     stroke: colour(name),
     width: 1.75,
-    points: { show: data.at.length < 40, size: 5 },
+    points: { show: data.at.length < 40, size: data.at.length < 3 ? 9 : 5, fill: colour(name) },
     value: (_, value) => format(value),
     spanGaps: false,
     ...more,
