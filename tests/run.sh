@@ -3,7 +3,7 @@
 #
 #   bash tests/run.sh
 #
-# Installed are: Debian's packages `prometheus` and `chromium` (with apt-get, as root or through sudo); gunicorn, Flask with OpenTelemetry, Caddy
+# Installed are: Debian's packages `prometheus`, `chromium` and `tmux` (with apt-get, as root or through sudo); gunicorn, Flask with OpenTelemetry, Caddy
 # and rotel (into a virtual environment in the build folder); cargo-deny and otelite (into ~/.cache/otload-tools). What is there
 # already is used again.
 # The last line is `N passed, N failed`: the sum of all test binaries. The exit code is 0 only if every step went well.
@@ -46,6 +46,7 @@ missing_packages() {
     command -v chromium >/dev/null || echo chromium
     command -v python3 >/dev/null || echo python3
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    command -v tmux >/dev/null || echo tmux
     command -v cc >/dev/null || echo gcc libc6-dev
 }
 

@@ -7,8 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::live::Live;
-use super::tell;
-use super::watch::{Key, Keys};
+use super::watch::{Key, Keys, tell};
 use crate::control::{Command, Effect, Order, Refusal};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Mode;

@@ -56,7 +56,7 @@ use soak::Soaking;
 use stage::{Ready, Stage, announce, event_loop, linger, until};
 use stress::Stresses;
 use thresholds::Thresholds;
-use watch::Watch;
+use watch::{Watch, tell};
 
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
@@ -424,12 +424,6 @@ impl<'a> Conductor<'a> {
 
 fn warn(job: &Job, problem: &Diagnostic) {
     screen::say(&problem.render(false), &problem.render(job.colour));
-}
-
-/// A line on standard error, or in the live view.
-fn tell(line: &str) {
-    let line = format!("{line}\n");
-    screen::say(&line, &line);
 }
 
 /// A text as it may be shown: each secret of the plan is `***`.

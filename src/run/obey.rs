@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::watch::Key;
-use super::{Conductor, desk, steer, tell};
+use super::watch::{Key, tell};
+use super::{Conductor, desk, steer};
 use crate::clock;
 use crate::control::{Command, Effect, Refusal, Scale};
 use crate::engine::{Engine, Mode};

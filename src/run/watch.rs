@@ -119,3 +119,9 @@ fn pressed(key: KeyEvent, view: &mut View, keys: &mpsc::UnboundedSender<Key>) {
     // The run may be over.
     let _ = keys.send(asked);
 }
+
+/// A line on standard error, or in the live view.
+pub(super) fn tell(line: &str) {
+    let line = format!("{line}\n");
+    screen::say(&line, &line);
+}

@@ -24,4 +24,5 @@ mod traces;
 mod truth;
 mod users;
 mod validity;
+mod view;
 mod where_time_goes;
