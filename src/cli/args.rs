@@ -25,6 +25,8 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Say where the time of a run went, from its results and a trace store
     Report(Box<ReportArgs>),
+    /// Compare two runs by their results: exit code 1 if the second one is worse
+    Compare(CompareArgs),
     /// Wait for runs: scenarios of a folder are started through the control API or by a schedule
     Serve(ServeArgs),
     /// Say how a running otload is doing
@@ -110,6 +112,29 @@ pub(super) struct ReportArgs {
     /// As many of the slowest and as many of the failed traces
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// The results folder of the earlier run
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// That of the run which is judged
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub format: CompareFormat,
+    /// Where to [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CompareFormat {
+    Text,
+    Markdown,
+    Html,
 }
 
 #[derive(Debug, Args)]

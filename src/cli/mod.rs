@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod compare;
 mod control;
 mod report;
 mod run;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
         args::Command::Report(args) => report::report(&args),
+        args::Command::Compare(args) => compare::compare(&args),
         args::Command::Serve(args) => serve::serve(args),
         args::Command::Status(args) => control::status(&args),
         args::Command::Scale(args) => control::scale(&args),

@@ -250,6 +250,7 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         }
         name::RUN_START_TIME => Some(Value::Float(facts.run.started_at.unix_seconds())),
         name::ANNOTATIONS => Some(Value::Integer(facts.annotations)),
+        name::RESULTS_WRITE_ERRORS => Some(Value::Integer(facts.results_write_errors)),
         name::RUN_VALID => Some(Value::Integer(facts.valid.into())),
         name::RUN_PASSED => Some(Value::Integer((facts.valid && facts.passed).into())),
         name::SPANS_EXPORTED => facts.spans.map(|spans| Value::Integer(spans.exported)),

@@ -232,6 +232,13 @@ pub const ANNOTATIONS: Metric = Metric {
     unit: Unit::None,
     labels: &[],
 };
+pub const RESULTS_WRITE_ERRORS: Metric = Metric {
+    name: "otload_results_write_errors_total",
+    kind: Kind::Counter,
+    help: "Failures to write the intervals of the run to its results folder; after the first no more are written.",
+    unit: Unit::None,
+    labels: &[],
+};
 pub const RUN_START_TIME: Metric = Metric {
     name: "otload_run_start_time_seconds",
     kind: Kind::Gauge,
@@ -368,6 +375,7 @@ pub const ALL: &[&Metric] = &[
     &RUN_PHASE,
     &RUN_START_TIME,
     &ANNOTATIONS,
+    &RESULTS_WRITE_ERRORS,
     &RUN_VALID,
     &RUN_PASSED,
     &THRESHOLD_OK,

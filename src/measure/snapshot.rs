@@ -64,6 +64,8 @@ pub struct Facts {
     pub worst_health: Health,
     /// How many remarks were made.
     pub annotations: u64,
+    /// How often the results could not be written.
+    pub results_write_errors: u64,
     /// The budget of time series, which [`Catalog::series`] has to keep.
     pub series_limit: u64,
     /// What became of the spans of this run; `None` without traces.
@@ -153,6 +155,7 @@ impl Facts {
             health: Health::default(),
             worst_health: Health::default(),
             annotations: 0,
+            results_write_errors: 0,
             series_limit,
             spans: None,
         }

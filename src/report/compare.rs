@@ -9,6 +9,7 @@
 //! ```
 
 mod change;
+mod recorded;
 mod sample;
 
 pub mod html;

@@ -262,6 +262,11 @@ impl Live {
         (state.facts.thresholds, state.facts.passed) = (thresholds, passed);
     }
 
+    /// Results could not be written.
+    pub(super) fn write_failed(&self) {
+        self.state().facts.results_write_errors += 1;
+    }
+
     pub(super) fn set_peak(&self, users: u64) {
         self.state().facts.peak_users = users;
     }

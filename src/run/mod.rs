@@ -18,6 +18,7 @@ mod observe;
 mod page;
 mod preflight;
 mod record;
+mod results;
 mod serve;
 mod soak;
 mod stage;
@@ -53,7 +54,7 @@ use observe::Observer;
 use preflight::Room;
 use record::Recorder;
 use soak::Soaking;
-use stage::{Ready, Stage, announce, event_loop, linger, until};
+use stage::{Ready, Stage, announce, event_loop, linger, setup_failed, until};
 use stress::Stresses;
 use thresholds::Thresholds;
 use watch::{Watch, tell};
@@ -61,6 +62,7 @@ use watch::{Watch, tell};
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
 pub use debug::once;
+pub use results::Results;
 pub use serve::{Serve, serve};
 pub use traces::account_of;
 
@@ -206,7 +208,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     conductor.soak.finish(&live, &|problem| warn(job, problem));
     conductor.thresholds.finish(&live.snapshot(), &live);
     conductor.recorder.finish(&live.snapshot());
-    conductor.recorder.news().iter().for_each(|news| warn(job, news));
+    conductor.recorder.news(&live).iter().for_each(|news| warn(job, news));
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
@@ -344,7 +346,7 @@ impl<'a> Conductor<'a> {
     fn look(&mut self, engine: &Engine) -> bool {
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
-        self.recorder.news().iter().for_each(|news| self.warn(news));
+        self.recorder.news(self.live).iter().for_each(|news| self.warn(news));
         let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
         self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
         for finding in news {
@@ -437,14 +439,4 @@ fn scenario_as_run(job: &Job) -> String {
     let with = if job.overrides.is_empty() { String::new() } else { format!(", with {}", job.overrides.join(" ")) };
     let text = format!("# {}, run as {}{with}\n{}", source.name, job.run_id, source.text);
     without_secrets(&job.plan, &text)
-}
-
-fn setup_failed(live: &Live) -> Diagnostic {
-    let measured = live.snapshot().measured();
-    let example =
-        measured.all.reasons.first().map_or_else(String::new, |failure| {
-            format!(": {}: {}", failure.reason, failure.example.as_deref().unwrap_or_default())
-        });
-    Diagnostic::error(format!("setup failed{example}"))
-        .hint("no user was started; `otload check --once` shows each request and response")
 }

@@ -107,13 +107,14 @@ impl Recorder {
         }
     }
 
-    /// What went wrong, once.
-    pub(super) fn news(&mut self) -> Option<Diagnostic> {
+    /// What went wrong, once; it is counted then.
+    pub(super) fn news(&mut self, live: &Live) -> Option<Diagnostic> {
         if self.told {
             return None;
         }
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         self.told = true;
+        live.write_failed();
         self.queue = None;
         let hint = "the run goes on, and what follows is not in the file; its exit code will be 4 if nothing worse happens";
         Some(Diagnostic::warning(failure).hint(hint))

@@ -11,6 +11,7 @@ mod examples;
 mod exemplars;
 mod flask;
 mod html;
+mod intervals;
 mod kit;
 mod open;
 mod otlp;

@@ -1,0 +1,51 @@
+//! `otload compare`: two runs side by side. The exit code says whether the second is worse.
+
+use std::path::Path;
+
+use super::args::{CompareArgs, CompareFormat};
+use super::{Exit, colour, print, refuse};
+use crate::diagnostic::Diagnostic;
+use crate::report::compare::{self, Run, Verdict, html, markdown, text};
+use crate::run::{Failed, Results};
+
+pub(super) fn compare(args: &CompareArgs) -> Exit {
+    let compared = (|| {
+        let (before, after) = (read(&args.before)?, read(&args.after)?);
+        compare::compare(before, after).map_err(|error| Diagnostic::error(error.message).hint(error.hint))
+    })();
+    let comparison = match compared {
+        Ok(comparison) => comparison,
+        Err(problem) => return refuse(&Failed::Refused(problem)),
+    };
+    let report = match args.format {
+        CompareFormat::Text => text::write(&comparison),
+        CompareFormat::Markdown => markdown::write(&comparison),
+        CompareFormat::Html => html::write(&comparison),
+    };
+    let written = match &args.out {
+        Some(file) => write(file, &report),
+        None => print(&report),
+    };
+    match comparison.verdict {
+        Verdict::Worse if written == Exit::Passed => Exit::ThresholdFailed,
+        _ => written,
+    }
+}
+
+fn read(folder: &Path) -> Result<Run, Diagnostic> {
+    let results = Results::read(folder)?;
+    if let Some(torn) = &results.recorded.torn {
+        eprint!("{}", Diagnostic::warning(format!("{}: {torn}", folder.display())).render(colour()));
+    }
+    Ok(Run::of(&results.recorded, results.valid()))
+}
+
+fn write(file: &Path, report: &str) -> Exit {
+    match std::fs::write(file, report) {
+        Ok(()) => Exit::Passed,
+        Err(error) => {
+            let message = format!("cannot write {}: {error}", file.display());
+            refuse(&Failed::Broken(Diagnostic::error(message).hint("choose another file with --out")))
+        }
+    }
+}
