@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,9 @@ pub const FORMAT: u32 = 1;
 
 /// How long a part is.
 pub const LENGTH: Duration = Duration::from_secs(10);
+
+/// No line is longer: two histograms with all of their bins are a tenth of it.
+const LONGEST: u64 = 8 << 20;
 
 // === Writing ===
 
@@ -321,7 +324,8 @@ struct Read {
 impl Read {
     fn next(file: &mut impl BufRead, line: usize) -> Result<Option<Self>, Unreadable> {
         let mut bytes = Vec::new();
-        match file.read_until(b'\n', &mut bytes) {
+        match file.take(LONGEST).read_until(b'\n', &mut bytes) {
+            Ok(read) if read as u64 == LONGEST => Err(Unreadable { line, message: "it has no end".to_owned() }),
             Err(error) => Err(Unreadable { line, message: error.to_string() }),
             Ok(0) => Ok(None),
             Ok(_) => {

@@ -100,6 +100,7 @@ fn garbage_is_refused_with_its_line() {
     let line = |text: &str| Recorded::read(text.as_bytes()).unwrap_err().line;
     assert_eq!(line(""), 1);
     assert_eq!(line("no JSON\n"), 1);
+    assert!(Recorded::read(std::io::BufReader::new(std::io::repeat(0))).unwrap_err().message.contains("no end"));
     let broken: Vec<_> = text.lines().enumerate().map(|(at, line)| if at == 2 { "{}" } else { line }).collect();
     assert_eq!(line(&(broken.join("\n") + "\n")), 3);
     assert_eq!(line(&text.replacen("HISTFAAA", "HISTFBBB", 1)), 2);
