@@ -86,8 +86,7 @@ impl Pane {
     fn is_sane(&self, code: u8) {
         let flag = |name: &str| self.tmux(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned();
         wait_for("the shell's turn", 30 * SECOND, || (flag("pane_current_command") == "sh").then_some(()));
-        self.line("echo code $?");
-        self.line("sh sane.sh");
+        self.line("echo code $?; sh sane.sh");
         let screen = self.until("the answer", |screen| screen.lines().any(|line| line.trim_end().ends_with(" end")));
         assert!(screen.contains(&format!("\ncode {code}\n")), "{screen}");
         let flags = screen.lines().find(|line| line.ends_with(" end")).unwrap();
