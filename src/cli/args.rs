@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::control::client::DEFAULT_ADDRESS;
+use crate::control::guard::TOKEN_FILE_VARIABLE;
 use crate::units::{Rate, format_duration, parse_duration};
 
 /// Load generator whose interface is Prometheus, Grafana and OpenTelemetry.
@@ -58,7 +59,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub listen: SocketAddr,
     /// A file with the token that whoever controls the run has to send [default: OTLOAD_CONTROL_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = TOKEN_FILE_VARIABLE)]
     pub control_token_file: Option<PathBuf>,
     /// Engine threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -149,7 +150,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub listen: SocketAddr,
     /// A file with the token that whoever controls it has to send [default: OTLOAD_CONTROL_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = TOKEN_FILE_VARIABLE)]
     pub control_token_file: Option<PathBuf>,
     /// Engine threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -166,7 +167,7 @@ pub(super) struct ToArgs {
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub to: String,
     /// A file with its token [default: OTLOAD_CONTROL_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = TOKEN_FILE_VARIABLE)]
     pub control_token_file: Option<PathBuf>,
 }
 
@@ -180,6 +181,9 @@ pub(super) struct StatusArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// Only whether it serves, for health checks: needs no token, wherever it listens
+    #[arg(long, conflicts_with_all = ["requests", "json"])]
+    pub health: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,9 @@ use crate::run::Failed;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     let told = |client: &Client| {
+        if args.health {
+            return client.health().map(|()| "ok\n".to_owned());
+        }
         let status = client.status()?;
         if !args.requests {
             return Ok(if args.json { format!("{status}\n") } else { state(&status) });

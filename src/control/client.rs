@@ -62,15 +62,7 @@ impl Client {
     /// # Errors
     /// See [`Failure`].
     pub fn ask(&self, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| self.unreachable(&error.to_string()))?;
-        let asked = async { tokio::time::timeout(WITHIN, self.exchange(path, body)).await };
-        let (status, body) = match runtime.block_on(asked) {
-            Ok(answer) => answer?,
-            Err(_) => return Err(self.unreachable("there is no answer within 10 seconds")),
-        };
+        let (status, body) = self.send(path, body)?;
         let Ok(value) = serde_json::from_slice::<Value>(&body) else {
             return Err(self.stranger(status));
         };
@@ -89,6 +81,27 @@ impl Client {
     pub fn status(&self) -> Result<Value, Failure> {
         let status = self.ask("/api/v1/status", None)?;
         if status["phase"].is_string() { Ok(status) } else { Err(self.stranger(StatusCode::OK)) }
+    }
+
+    /// Whether it serves, which everybody may ask.
+    ///
+    /// # Errors
+    /// See [`Failure`]; also when what answers is no otload.
+    pub fn health(&self) -> Result<(), Failure> {
+        let (status, body) = self.send("/healthz", None)?;
+        if status.is_success() && body.trim_ascii() == b"ok" { Ok(()) } else { Err(self.stranger(status)) }
+    }
+
+    fn send(&self, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| self.unreachable(&error.to_string()))?;
+        let asked = async { tokio::time::timeout(WITHIN, self.exchange(path, body)).await };
+        match runtime.block_on(asked) {
+            Ok(answer) => answer,
+            Err(_) => Err(self.unreachable("there is no answer within 10 seconds")),
+        }
     }
 
     async fn exchange(&self, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {

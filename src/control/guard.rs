@@ -30,6 +30,8 @@ pub struct Token(String);
 
 /// Where a token is taken from.
 pub const TOKEN_VARIABLE: &str = "OTLOAD_CONTROL_TOKEN";
+/// Which file it is taken from; before the variable above.
+pub const TOKEN_FILE_VARIABLE: &str = "OTLOAD_CONTROL_TOKEN_FILE";
 
 // === impl Guard ===
 

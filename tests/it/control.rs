@@ -280,10 +280,17 @@ fn on_an_address_that_others_reach_only_the_token_controls() {
                     "{}",
                     refused.stderr
                 );
+                let health = Otload::command(&["status", "--health", "--to", &to]).expect_code(0);
+                assert_eq!(health.stdout, "ok\n");
+                // The file may be named by the environment, as in a container.
+                Otload::command_with_env(&["annotate", "--to", &to, "seen"], &[("OTLOAD_CONTROL_TOKEN_FILE", &file)])
+                    .expect_code(0);
                 Otload::command(&["stop", "--to", &to, "--control-token-file", &file]).expect_code(0);
             }
         }
         let finished = run.wait(Duration::from_secs(30)).expect_code(0);
+        let gone = Otload::command(&["status", "--health", "--to", &address.to_string()]).expect_code(4);
+        assert!(gone.stderr.contains("nothing listens on"), "{}", gone.stderr);
         assert!(!finished.stderr.contains("0123456789abcdef") && !finished.stdout.contains("0123456789abcdef"));
     }
 }

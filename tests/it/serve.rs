@@ -139,6 +139,21 @@ fn what_is_scheduled_runs_by_itself_and_is_skipped_when_it_would_overlap() {
 }
 
 #[test]
+fn what_is_scheduled_for_the_start_runs_once() {
+    let target = CountingTarget::start(Delays::none());
+    let schedule = "schedule:\n  - {cron: '@reboot', scenario: good}\n";
+    let mut daemon = Otload::serve(&[("good.yaml", &scenario(&target)), ("serve.yaml", schedule)], &[]);
+    let address = daemon.metrics();
+    let run = wait_for("the run", 10 * SECOND, || Some(ask(address, "runs")["runs"][0].clone()).filter(Value::is_object));
+    assert_eq!((&run["scheduled"], &run["scenario"]), (&true.into(), &"good".into()));
+    assert_eq!(ended(address, run["run_id"].as_str().unwrap())["verdict"], "passed");
+    let after = ask(address, "runs");
+    assert_eq!((after["runs"].as_array().unwrap().len(), &after["schedule"][0]["next_at"]), (1, &Value::Null), "{after}");
+    daemon.signal(Signal::TERM);
+    daemon.wait(10 * SECOND).expect_code(0);
+}
+
+#[test]
 fn a_schedule_that_is_wrong_is_said_at_the_start() {
     for (schedule, error) in [("schedule: [{cron: '61 * * * *', scenario: good}]\n", "minute `61`"), ("shedule: []\n", "shedule")]
     {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each field is a list of `*`, numbers, names and ranges, which may have a step. As in cron, when both days are restricted either
-//! of them is enough. Also: `@hourly`, `@daily`, `@weekly`, `@monthly`.
+//! of them is enough. Also: `@hourly`, `@daily`, `@weekly`, `@monthly`; and `@reboot`, once when the daemon has started.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub(super) struct Cron {
     weekdays: u64,
     /// Both days are restricted.
     either_day: bool,
+    at_start: bool,
 }
 
 const MINUTE: u64 = 60;
@@ -39,6 +40,7 @@ impl Cron {
     /// Names the field that is wrong.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let spelt = match text.trim() {
+            "@reboot" => return Ok(Self::once(text.trim())),
             "@hourly" => "0 * * * *",
             "@daily" | "@midnight" => "0 0 * * *",
             "@weekly" => "0 0 * * 0",
@@ -61,11 +63,23 @@ impl Cron {
             months: field("month", months, 1, 12, &MONTHS)?,
             weekdays: (sundays | sundays >> 7) & 0x7f,
             either_day: !days.starts_with('*') && !weekdays.starts_with('*'),
+            at_start: false,
         };
         if cron.after(Timestamp::from_unix(Duration::ZERO)).is_none() {
             return Err(format!("`{text}` never comes: no such month has that day"));
         }
         Ok(cron)
+    }
+
+    /// At the start, and in no minute of any day after it.
+    fn once(text: &str) -> Self {
+        let (minutes, hours, days, months, weekdays) = (0, 0, 0, 0, 0);
+        Self { text: text.to_owned(), minutes, hours, days, months, weekdays, either_day: false, at_start: true }
+    }
+
+    /// Whether it is due when the daemon has started.
+    pub(super) fn at_start(&self) -> bool {
+        self.at_start
     }
 
     /// The first minute after `now` that it is due.
@@ -171,6 +185,16 @@ mod tests {
         ] {
             assert_eq!(Cron::parse(cron).unwrap().after(at(now)).unwrap().rfc3339(), next, "{cron} after {now}");
         }
+    }
+
+    #[test]
+    fn what_is_due_at_the_start_never_comes_again() {
+        let reboot = Cron::parse(" @reboot ").unwrap();
+        assert_eq!(
+            (reboot.at_start(), reboot.after(at("2026-11-23T10:15:30Z")), reboot.to_string()),
+            (true, None, "@reboot".to_owned())
+        );
+        assert!(!Cron::parse("@hourly").unwrap().at_start());
     }
 
     #[test]

@@ -237,6 +237,9 @@ impl Runner {
     /// Starts what a line of the schedule says, each time it is due.
     async fn keep(self: Arc<Self>, line: usize) {
         let Some(due) = self.schedule.get(line) else { return };
+        if due.cron.at_start() {
+            self.due(line);
+        }
         while let Some(next) = due.cron.after(clock::timestamp()) {
             self.state().next[line].0 = Some(next);
             loop {

@@ -75,7 +75,11 @@ impl Otload {
 
     /// Any command, to its end.
     pub(crate) fn command(args: &[&str]) -> Finished {
-        Self::start(tempfile::tempdir().unwrap(), args, &[]).wait(Duration::from_secs(30))
+        Self::command_with_env(args, &[])
+    }
+
+    pub(crate) fn command_with_env(args: &[&str], env: &[(&str, &str)]) -> Finished {
+        Self::start(tempfile::tempdir().unwrap(), args, env).wait(Duration::from_secs(30))
     }
 
     fn start(dir: TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
