@@ -20,6 +20,7 @@
 //! - [`measure`] counts; [`export`] and [`report`] turn a snapshot into bytes; [`judge`] says whether to believe it.
 //! - [`trace`] is what ties a request to the server's spans: ids, spans, the queue to their exporter.
 //! - [`view`] shows a run at a terminal while it goes on.
+//! - [`dashboards`] shows the metrics in Grafana, and raises alerts.
 //! - [`run`] wires these together, [`control`] serves HTTP beside it, [`cli`] is the command line.
 //!
 //! Who may import whom is drawn in CONTRIBUTING.md and kept by a test.
@@ -27,6 +28,7 @@
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod dashboards;
 pub mod demo;
 pub mod diagnostic;
 pub mod engine;

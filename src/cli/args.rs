@@ -42,6 +42,8 @@ pub(super) enum Command {
     Stop(ToArgs),
     /// Leave a remark in the summary of a running otload
     Annotate(AnnotateArgs),
+    /// List the dashboards, rules and alerts that are built in, or write them to a folder
+    Dashboards(DashboardsArgs),
     /// Print the JSON Schema of scenarios, for editors
     Schema,
     /// Print a completion script for a shell
@@ -212,6 +214,13 @@ pub(super) struct AnnotateArgs {
     /// What to remember
     #[arg(value_name = "TEXT", required = true)]
     pub text: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DashboardsArgs {
+    /// Write them into this folder
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
 }
 
 /// Which scenario, and what of it is overridden.

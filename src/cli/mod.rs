@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod compare;
 mod control;
+mod dashboards;
 mod report;
 mod run;
 mod serve;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         args::Command::Resume(to) => control::resume(&to),
         args::Command::Stop(to) => control::stop(&to),
         args::Command::Annotate(args) => control::annotate(&args),
+        args::Command::Dashboards(args) => dashboards::dashboards(&args),
         args::Command::Schema => print(&format!("{:#}\n", scenario::schema())),
         args::Command::Completions { shell } => {
             let mut script = Vec::new();

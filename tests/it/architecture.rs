@@ -9,7 +9,7 @@ use std::path::Path;
 /// A module and what it may name: whole modules, or parts of them. Its own parts, and [`GROUND`], it always may.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["run", "scenario", "load", "import", "report", "control::client", "control::guard"]),
+    ("cli", &["run", "scenario", "load", "import", "report", "control::client", "control::guard", "dashboards"]),
     ("run", &["engine", "export", "report", "judge", "control", "view", "demo", "http", "scenario", "load", "measure", "trace"]),
     ("engine", &["scenario::plan", "load", "template", "http", "measure", "trace", "export::otlp::settings"]),
     // An exporter that sends, sends over the same TLS.
@@ -18,6 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("judge", &["measure", "scenario::plan"]),
     // It shows names and figures as the tables do.
     ("view", &["measure", "report", "scenario::plan"]),
+    // They show and judge the metrics, and may draw the thresholds of a scenario.
+    ("dashboards", &["measure::name", "measure::daemon", "scenario::plan"]),
     ("control", &[]),
     ("import", &["scenario::document"]),
     // The plan names every series, and holds the settings of the transport and of the exporters; labels must not clash.

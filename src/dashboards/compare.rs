@@ -1,0 +1,19 @@
+//! Better or worse than that run?
+
+use super::dashboard::{Dashboard, Row, Variable};
+use super::panel::{Kind, Panel, Target, Unit};
+use super::query::{of, rate};
+use crate::measure::name;
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard {
+        uid: "otload-compare",
+        title: "otload: compare",
+        description: "Better or worse than that run?",
+        variables: Variable::usual(),
+        rows: vec![Row::top(vec![
+            Panel::new(Kind::Curves, "Requests a second", Unit::Requests, "How many requests ended a second.")
+                .ask(Target::curve("{{request}}", rate(&of(&name::REQUESTS), &["request"]))),
+        ])],
+    }
+}

@@ -1,0 +1,52 @@
+//! The dashboards, recording rules and alerts that belong to the metrics: made here, kept in `dashboards/` for who looks there,
+//! and embedded in the binary.
+//!
+//! | file | what it makes |
+//! |---|---|
+//! | `overview.rs` `request.rs` `soak.rs` `generator.rs` `compare.rs` | a dashboard each, as a list of rows of panels |
+//! | `panel.rs` | one panel: what is asked, and how it is shown |
+//! | `dashboard.rs` | the whole: variables, links, annotations, places of panels; its JSON |
+//! | `query.rs` | PromQL, from the metrics of `measure::name` alone |
+//! | `rules.rs` | recording and alert rules |
+//!
+//! They are generated because nobody can see in JSON that a label is misspelt, a bucket is asked for that a server does not store,
+//! or a panel has no unit; here the first does not compile, and the others have a test each.
+
+mod compare;
+#[expect(dead_code, reason = "the dashboards come one after the other")]
+mod dashboard;
+mod generator;
+mod overview;
+#[expect(dead_code, reason = "the dashboards come one after the other")]
+mod panel;
+#[expect(dead_code, reason = "the dashboards come one after the other")]
+mod query;
+mod request;
+mod rules;
+mod soak;
+
+#[cfg(test)]
+mod tests;
+
+use dashboard::Dashboard;
+
+/// A file to be written, pushed or loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where it lies in the folder that is asked for: `overview.json`.
+    pub path: String,
+    /// What it is for, in a line.
+    pub about: String,
+    pub contents: String,
+}
+
+/// All of them, as shipped.
+pub fn all() -> Vec<File> {
+    let dashboards = dashboards();
+    dashboards.iter().map(Dashboard::file).chain(rules::files()).collect()
+}
+
+/// In the order in which a newcomer reads them.
+fn dashboards() -> Vec<Dashboard> {
+    vec![overview::dashboard(), request::dashboard(), soak::dashboard(), generator::dashboard(), compare::dashboard()]
+}

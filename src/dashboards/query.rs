@@ -1,0 +1,164 @@
+//! PromQL, from the metrics of `measure::name` alone.
+//!
+//! A [`Selector`] picks the series of one metric in the run that the dashboard's variables name, and, where the metric has such a
+//! label, of the users and requests that are chosen. What is asked of them is one of the functions below.
+//!
+//! Two traps decide their form:
+//! - Prometheus 2.42 stores either buckets or native parts of a histogram, never both; so whatever reads a histogram asks for the
+//!   native one, *or*, where there is none, for the classic one.
+//! - A counter with a label that is known only when it first occurs (a status, a reason) begins with its first value and not with 0,
+//!   so `rate` and `increase` miss what it counted until then. See [`rate`] and [`count`].
+
+use std::fmt;
+
+use crate::measure::name::{Kind, Metric};
+
+/// The series of one metric.
+#[derive(Clone, Debug)]
+pub(super) struct Selector {
+    metric: &'static Metric,
+    matchers: Vec<(&'static str, String)>,
+}
+
+/// Over which time something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Window {
+    /// As short as the scrapes and the width of the panel allow: for curves.
+    Rate,
+    /// All that the dashboard shows: for figures and tables.
+    Range,
+}
+
+/// Of the run that the variables name, and of the users and requests that are chosen.
+pub(super) fn of(metric: &'static Metric) -> Selector {
+    let mut selector = of_run(metric, "$run_id");
+    for (label, variable) in [("user", "$user"), ("request", "$request")] {
+        if metric.labels.contains(&label) {
+            selector.matchers.push((label, format!("=~\"{variable}\"")));
+        }
+    }
+    selector
+}
+
+/// Of the run that the variable names, whatever users and requests are chosen.
+pub(super) fn of_run(metric: &'static Metric, variable: &str) -> Selector {
+    Selector { metric, matchers: vec![("test", "=\"$test\"".to_owned()), ("run_id", format!("=\"{variable}\""))] }
+}
+
+/// Of all runs of the test.
+pub(super) fn of_test(metric: &'static Metric) -> Selector {
+    Selector { metric, matchers: vec![("test", "=\"$test\"".to_owned())] }
+}
+
+impl Selector {
+    /// Only those with this value of a label.
+    pub(super) fn only(mut self, label: &'static str, value: &str) -> Self {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        self.matchers.push((label, format!("=\"{value}\"")));
+        self
+    }
+
+    /// All but those with this value of a label.
+    pub(super) fn but(mut self, label: &'static str, value: &str) -> Self {
+        self.matchers.push((label, format!("!=\"{value}\"")));
+        self
+    }
+
+    /// As PromQL, the name with this ending.
+    fn ending(&self, ending: &str) -> String {
+        let matchers: Vec<_> = self.matchers.iter().map(|(label, rest)| format!("{label}{rest}")).collect();
+        format!("{}{ending}{{{}}}", self.metric.name, matchers.join(","))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.ending(""))
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rate => "$__rate_interval",
+            Self::Range => "$__range",
+        })
+    }
+}
+
+/// `sum by (a, b) (…)`, `sum(…)` without labels.
+pub(super) fn sum(by: &[&str], what: &str) -> String {
+    aggregate("sum", by, what)
+}
+
+pub(super) fn aggregate(function: &str, by: &[&str], what: &str) -> String {
+    if by.is_empty() { format!("{function}({what})") } else { format!("{function} by ({}) ({what})", by.join(", ")) }
+}
+
+/// A curve of how often a second.
+///
+/// A series that began within the window has counted all of its value in it, the first included.
+pub(super) fn rate(of: &Selector, by: &[&str]) -> String {
+    debug_assert_eq!(of.metric.kind, Kind::Counter);
+    if born_at_zero(of.metric) {
+        return sum(by, &format!("rate({of}[$__rate_interval])"));
+    }
+    let born = format!("({of} unless {of} offset $__rate_interval) * 1000 / $__rate_interval_ms");
+    sum(by, &format!("{born} or rate({of}[$__rate_interval])"))
+}
+
+/// How many within the time that the dashboard shows, to the unit: what had been counted at its end, less what had been at its
+/// beginning. `increase` would guess at both.
+pub(super) fn count(of: &Selector, by: &[&str]) -> String {
+    sum(by, &difference(of))
+}
+
+/// The same of a gauge that only grows.
+pub(super) fn difference(of: &Selector) -> String {
+    let last = last(of);
+    format!("{last} - ({of} offset $__range or {last} * 0)")
+}
+
+/// The last value within the time that the dashboard shows: a run that is over has its figures still.
+pub(super) fn last(of: &Selector) -> String {
+    format!("last_over_time({of}[$__range])")
+}
+
+/// A quantile, of the native histogram or else of the classic one; nothing where nothing was observed.
+pub(super) fn quantile(share: &str, of: &Selector, by: &[&str], window: Window) -> String {
+    debug_assert_eq!(of.metric.kind, Kind::Histogram);
+    let with_le: Vec<&str> = by.iter().copied().chain(["le"]).collect();
+    let native = format!("histogram_quantile({share}, {})", sum(by, &format!("rate({of}[{window}])")));
+    let classic = format!("histogram_quantile({share}, {})", sum(&with_le, &format!("rate({}[{window}])", of.ending("_bucket"))));
+    format!("({native} or {classic}) >= 0")
+}
+
+/// The mean, likewise.
+pub(super) fn mean(of: &Selector, by: &[&str], window: Window) -> String {
+    let summed = sum(by, &format!("rate({of}[{window}])"));
+    let part = |ending: &str| sum(by, &format!("rate({}[{window}])", of.ending(ending)));
+    let native = format!("histogram_sum({summed}) / histogram_count({summed})");
+    format!("({native} or {} / {}) >= 0", part("_sum"), part("_count"))
+}
+
+/// Buckets for a heatmap: cells of the native histogram, or else a series for each `le`.
+pub(super) fn buckets(of: &Selector) -> String {
+    let native = sum(&[], &format!("increase({of}[$__rate_interval])"));
+    let classic = sum(&["le"], &format!("increase({}[$__rate_interval])", of.ending("_bucket")));
+    format!("{native} or on() {classic}")
+}
+
+/// 0 where there is nothing: for what did not happen.
+pub(super) fn or_zero(what: &str) -> String {
+    format!("{what} or on() vector(0)")
+}
+
+/// A part of a whole, from 0 to 1; 0 while there is no whole.
+pub(super) fn share(part: &str, whole: &str) -> String {
+    format!("({}) / ({whole} > 0) or on() vector(0)", or_zero(part))
+}
+
+/// Whether every series of a counter is there, with 0, before it counts: see the first lines of `measure::name`.
+fn born_at_zero(metric: &Metric) -> bool {
+    !metric.labels.iter().any(|label| matches!(*label, "status" | "reason"))
+}

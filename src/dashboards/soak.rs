@@ -1,0 +1,19 @@
+//! Is it getting worse?
+
+use super::dashboard::{Dashboard, Row, Variable};
+use super::panel::{Kind, Panel, Target, Unit};
+use super::query::{of, rate};
+use crate::measure::name;
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard {
+        uid: "otload-soak",
+        title: "otload: soak",
+        description: "Is it getting worse?",
+        variables: Variable::usual(),
+        rows: vec![Row::top(vec![
+            Panel::new(Kind::Curves, "Requests a second", Unit::Requests, "How many requests ended a second.")
+                .ask(Target::curve("{{request}}", rate(&of(&name::REQUESTS), &["request"]))),
+        ])],
+    }
+}
