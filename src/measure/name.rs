@@ -246,6 +246,20 @@ pub const RUN_START_TIME: Metric = Metric {
     unit: Unit::Seconds,
     labels: &[],
 };
+pub const RUN_PLANNED: Metric = Metric {
+    name: "otload_run_planned_seconds",
+    kind: Kind::Gauge,
+    help: "How long the load is to last by its scenario, without pauses; absent when it lasts until it is stopped.",
+    unit: Unit::Seconds,
+    labels: &[],
+};
+pub const RUN_STEADY: Metric = Metric {
+    name: "otload_run_steady_seconds",
+    kind: Kind::Gauge,
+    help: "For how long the load has been held as it is, without a change or a pause; 0 outside of the steady phase.",
+    unit: Unit::Seconds,
+    labels: &[],
+};
 pub const RUN_VALID: Metric = Metric {
     name: "otload_run_valid",
     kind: Kind::Gauge,
@@ -374,6 +388,8 @@ pub const ALL: &[&Metric] = &[
     &RUN_INFO,
     &RUN_PHASE,
     &RUN_START_TIME,
+    &RUN_PLANNED,
+    &RUN_STEADY,
     &ANNOTATIONS,
     &RESULTS_WRITE_ERRORS,
     &RUN_VALID,

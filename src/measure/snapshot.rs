@@ -47,6 +47,10 @@ pub struct Facts {
     pub paused: Duration,
     /// Since the end of the warm-up: what rates of the summary are relative to.
     pub measured: Duration,
+    /// How long the load is to last; `None` until it is stopped.
+    pub planned: Option<Duration>,
+    /// For how long it has been held as it is; zero outside of the steady phase.
+    pub steady: Duration,
     /// The most users there were at once.
     pub peak_users: u64,
     /// Whether the figures can be believed so far.
@@ -146,6 +150,8 @@ impl Facts {
             elapsed: Duration::ZERO,
             paused: Duration::ZERO,
             measured: Duration::ZERO,
+            planned: None,
+            steady: Duration::ZERO,
             peak_users: 0,
             valid: true,
             passed: true,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::hold::{Hold, Level};
 use super::{Job, SERIES_LIMIT};
 use crate::clock::{self, Instant};
 use crate::control::{Effect, Order, Refusal};
@@ -54,6 +55,7 @@ struct State {
     crews: usize,
     load_ended: Option<Instant>,
     finished: bool,
+    hold: Hold,
     /// It got worse, and was not to.
     soak_failed: bool,
     reading: Option<Reading>,
@@ -103,7 +105,7 @@ impl Live {
         let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
         let baseline = job.baseline.as_ref().map(|baseline| baseline.times(&plan.catalog)).unwrap_or_default();
         let state = State {
-            facts: Facts { baseline, ..Facts::new(Arc::new(info), phase, SERIES_LIMIT) },
+            facts: Facts { baseline, planned: plan.end(), ..Facts::new(Arc::new(info), phase, SERIES_LIMIT) },
             shards: vec![extra.clone()],
             extra,
             started: None,
@@ -112,6 +114,7 @@ impl Live {
             load_ended: None,
             finished: false,
             soak_failed: false,
+            hold: Hold::default(),
             reading: None,
             busy: Vec::new(),
             connections: (0, 0),
@@ -223,6 +226,9 @@ impl Live {
         state.facts.paused = state.paused();
         state.facts.measured = state.facts.elapsed.saturating_sub(self.plan.warm_up);
         state.facts.phase = self.phase(state);
+        let users = self.targets(state).into_iter().map(|(_, users)| u64::from(users)).sum();
+        let level = Level::of(users, &state.orders().courses, state.facts.paused);
+        state.facts.steady = state.hold.look(state.facts.phase, state.facts.elapsed, level);
     }
 
     /// How many users of each type there should be at this moment.

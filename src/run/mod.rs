@@ -11,6 +11,7 @@ mod baseline;
 mod debug;
 mod desk;
 mod files;
+mod hold;
 mod hub;
 mod live;
 mod obey;

@@ -296,6 +296,11 @@ impl Default for SoakLimits {
 // === impl Plan ===
 
 impl Plan {
+    /// When the load ends by itself, at the latest, since the run's start; `None` if it does not.
+    pub fn end(&self) -> Option<Duration> {
+        self.crews.iter().map(Crew::end).try_fold(Duration::ZERO, |longest, end| Some(longest.max(end?)))
+    }
+
     /// Shows each request step of the plan.
     pub fn each_request(&self, show: &mut dyn FnMut(&RequestStep)) {
         fn walk(steps: &[Step], show: &mut dyn FnMut(&RequestStep)) {

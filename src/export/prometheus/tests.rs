@@ -93,6 +93,8 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         labels: vec![("team".into(), "a\nb".into()), ("user".into(), "taken".into()), ("not-a-label".into(), "x".into())],
     };
     let mut facts = Facts::new(Arc::new(run), Phase::Steady, 100_000);
+    facts.planned = Some(Duration::from_secs(12 * 3600));
+    facts.steady = Duration::from_millis(90_500);
     facts.health = Health {
         cpu_ratio: Some(0.25),
         loop_lag_seconds: Some(0.0001),
