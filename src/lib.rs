@@ -34,6 +34,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod export;
 pub mod http;
+pub mod journal;
 pub mod judge;
 pub mod load;
 pub mod measure;

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &[]),
     ("clock", &[]),
     ("diagnostic", &[]),
+    ("journal", &[]),
     ("random", &[]),
     ("reason", &[]),
     ("statistics", &[]),
@@ -39,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random", "statistics"];
+const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random", "statistics", "journal"];
 
 #[test]
 fn imports_follow_the_arrows() {
