@@ -70,6 +70,14 @@ impl Diagnostic {
         self
     }
 
+    /// Without what is around its place: for logs.
+    pub fn on_one_line(&self) -> String {
+        let place = self.place.as_ref().map(|place| (place, place.line_column()));
+        let place = place.map_or_else(String::new, |(place, (line, _))| format!(" ({}:{line})", place.source.name));
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{}{place}{hint}", self.message)
+    }
+
     /// The whole message; with ANSI colours if `colour`.
     pub fn render(&self, colour: bool) -> String {
         let paint = |code: &'static str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
@@ -243,6 +251,7 @@ mod tests {
 
     #[test]
     fn foreign_control_characters_do_not_reach_the_terminal() {
+        assert_eq!(Diagnostic::warning("w").at(place("a\nb", 2..3)).hint("h").on_one_line(), "w (cars.yaml:2); h");
         assert!(!Diagnostic::error("\x1b[31mred").at(place("a\x1bb", 1..2)).render(false).contains('\x1b'));
     }
 

@@ -9,7 +9,7 @@ use crate::scenario;
 const SEED: u64 = 1;
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
-    let Some(plan) = plan(&args.scenario) else { return Exit::Wrong };
+    let Some((plan, _)) = plan(&args.scenario) else { return Exit::Wrong };
     let shown = print(&run::without_secrets(&plan, &scenario::describe(&plan)));
     if !args.once || shown != Exit::Passed {
         return shown;

@@ -89,14 +89,14 @@ fn complain(problems: &Problems) {
     }
 }
 
-/// The plan of a scenario, its warnings printed; `None` when it is wrong, and its problems are.
-fn plan(args: &args::ScenarioArgs) -> Option<Arc<Plan>> {
+/// The plan of a scenario and its warnings, which are printed; `None` when it is wrong, and its problems are.
+fn plan(args: &args::ScenarioArgs) -> Option<(Arc<Plan>, Problems)> {
     let (plan, problems) = match scenario::load(&args.file, &overrides(args)) {
         Ok((plan, warnings)) => (Some(Arc::new(plan)), warnings),
         Err(problems) => (None, problems),
     };
     complain(&problems);
-    plan
+    plan.map(|plan| (plan, problems))
 }
 
 /// The token that guards control: of the file, else of the environment; `None` if there is neither.

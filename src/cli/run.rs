@@ -6,10 +6,11 @@ use std::thread::available_parallelism;
 use super::args::RunArgs;
 use super::{Exit, colour, plan, print, refuse, token};
 use crate::clock;
+use crate::journal::{Journal, Topic};
 use crate::run::{self, Baseline, Ended, Failed, Job};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let Some(plan) = plan(&args.scenario) else { return Exit::Wrong };
+    let Some((plan, warnings)) = plan(&args.scenario) else { return Exit::Wrong };
     let token = match token(args.control_token_file.as_deref()) {
         Ok(token) => token,
         Err(problem) => return refuse(&Failed::Refused(problem)),
@@ -19,6 +20,9 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(problem) => return refuse(&Failed::Refused(problem)),
     };
     let run_id = args.run_id.clone().unwrap_or_else(|| run::default_run_id(&plan.name, clock::timestamp()));
+    let secrets = plan.clone();
+    let journal = Journal::new(move |text| run::without_secrets(&secrets, text));
+    warnings.sorted().iter().for_each(|warning| journal.say(Topic::Warning, &warning.on_one_line()));
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
     let job = Job {
         out: args.out.clone().unwrap_or_else(|| std::path::Path::new("results").join(run_id.replace(':', "-"))),
@@ -35,6 +39,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         colour: colour(),
         terminal: std::io::stdout().is_terminal(),
         view: view(args.quiet),
+        journal,
         plan,
     };
     let mut unprinted = None;

@@ -30,9 +30,14 @@ struct Summary<'a> {
     paused_seconds: f64,
     /// Without the warm-up: what all figures below are about.
     measured_seconds: f64,
-    valid: bool,
+    /// `finished` `interrupted` `cut_off`
+    ended: &'static str,
+    /// Whether all of its intervals and its log are on disk.
+    recorded: bool,
+    /// Of a run that was cut off: `false` or not known.
+    valid: Option<bool>,
     invalid_reasons: &'a [String],
-    passed: bool,
+    passed: Option<bool>,
     notes: &'a [String],
     /// What was said and done while it ran.
     annotations: Vec<Written<'a>>,
@@ -186,9 +191,11 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_jso
         duration_seconds: facts.elapsed.as_secs_f64(),
         paused_seconds: facts.paused.as_secs_f64(),
         measured_seconds: measured.seconds,
-        valid: outcome.valid,
+        ended: outcome.ended.name(),
+        recorded: outcome.recorded,
+        valid: outcome.known(outcome.valid),
         invalid_reasons: &outcome.invalid_reasons,
-        passed: outcome.passed,
+        passed: outcome.known(outcome.passed),
         notes: &outcome.notes,
         annotations: outcome.remarks.iter().map(Remark::written).collect(),
         peak_users: facts.peak_users,

@@ -20,8 +20,11 @@ use crate::measure::catalog::RequestName;
 use crate::measure::snapshot::Snapshot;
 
 /// How the run is judged, by those who judge it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
+    pub ended: Ending,
+    /// Whether all of its intervals and its log are on disk.
+    pub recorded: bool,
     /// Whether the figures can be believed: the generator was not the bottleneck.
     pub valid: bool,
     /// Why they cannot, a sentence each.
@@ -33,6 +36,51 @@ pub struct Outcome {
     pub remarks: Vec<remarks::Remark>,
     /// The slowest and the failed exported traces; `None` if nothing was traced.
     pub traces: Option<traces::Traces>,
+}
+
+/// How a run came to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// As planned, or it was stopped and its users ended their tasks.
+    #[default]
+    Finished,
+    /// A second signal cut off what was under way.
+    Interrupted,
+    /// It was killed: what is known of it is what it had written by then.
+    CutOff,
+}
+
+impl Ending {
+    /// As `summary.json` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Interrupted => "interrupted",
+            Self::CutOff => "cut_off",
+        }
+    }
+}
+
+impl Outcome {
+    /// What went wrong stays wrong; of a run that was cut off nobody knows whether all would have gone well.
+    fn known(&self, good: bool) -> Option<bool> {
+        (!good || self.ended != Ending::CutOff).then_some(good)
+    }
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self {
+            ended: Ending::Finished,
+            recorded: true,
+            valid: false,
+            invalid_reasons: Vec::new(),
+            passed: false,
+            notes: Vec::new(),
+            remarks: Vec::new(),
+            traces: None,
+        }
+    }
 }
 
 /// The name of a request as a row shows it: without the method, which has its own column; with user and task when another row

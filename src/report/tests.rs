@@ -164,6 +164,8 @@ fn remark() -> Remark {
 fn outcome() -> Outcome {
     Outcome {
         remarks: vec![remark()],
+        ended: Ending::Finished,
+        recorded: true,
         valid: false,
         invalid_reasons: vec!["a worker was busy for 95% of the time".into()],
         passed: false,

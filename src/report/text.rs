@@ -1,7 +1,7 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
 use super::traces::tables;
-use super::{Outcome, grouped, millis, printable, row_name, soak, thresholds};
+use super::{Ending, Outcome, grouped, millis, printable, row_name, soak, thresholds};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
 use crate::measure::quantiles::Times;
@@ -47,6 +47,7 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
 fn title(snapshot: &Snapshot, outcome: &Outcome) -> String {
     let facts = &snapshot.facts;
     let verdict = match outcome {
+        Outcome { ended: Ending::Interrupted, .. } => "interrupted",
         Outcome { valid: false, .. } => "invalid",
         Outcome { passed: false, .. } => "failed",
         _ if !facts.thresholds.is_empty() => "passed",

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::live::Live;
-use super::watch::{Key, Keys, tell};
+use super::watch::{Key, Keys, show};
 use crate::control::{Command, Effect, Order, Refusal};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Mode;
@@ -106,15 +106,15 @@ impl Desk {
                     if *mode == Mode::Cut {
                         return None;
                     }
-                    tell(message);
+                    live.tell(message);
                 }
-                Event::Key(_) => tell(NOBODY),
+                Event::Key(_) => show(NOBODY),
                 Event::Order(order) => reply(order, |command| match command {
                     Command::Stop => {
                         let changed = *mode == Mode::Run;
                         if changed {
                             *mode = Mode::Stop;
-                            tell(message);
+                            live.tell(message);
                         }
                         Ok(stopping(changed, Duration::ZERO))
                     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::hold::{Hold, Level};
-use super::{Job, SERIES_LIMIT};
+use super::{Job, SERIES_LIMIT, say};
 use crate::clock::{self, Instant};
 use crate::control::{Effect, Order, Refusal};
 use crate::engine::{Engine, Mode, Orders, Pauses};
 use crate::export::prometheus::{self, Format};
 use crate::http::Client;
+use crate::journal::{Journal, Topic};
 use crate::judge::validity::Look;
 use crate::load::Trend;
 use crate::measure::catalog::{Catalog, UserId};
@@ -35,6 +36,7 @@ pub(super) struct Live {
     /// What becomes of spans.
     spans: Option<Arc<Counts>>,
     remarks: Mutex<Remarks>,
+    journal: Journal,
     order: mpsc::Sender<Order>,
     /// What those are told who ask often.
     recent: Mutex<Option<Arc<Recent>>>,
@@ -121,7 +123,8 @@ impl Live {
         };
         let remarks = Mutex::default();
         let (recent, scrapes, scraped) = (Mutex::default(), AtomicU64::new(0), Notify::new());
-        Self { client, plan, state: Mutex::new(state), spans, remarks, order: orders, recent, scrapes, scraped }
+        let journal = job.journal.clone();
+        Self { client, plan, state: Mutex::new(state), spans, remarks, journal, order: orders, recent, scrapes, scraped }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -177,6 +180,8 @@ impl Live {
     /// Notes what is said or done now, unless that was too much already; when that was.
     pub(super) fn remark(&self, kind: Kind, text: String) -> Option<Duration> {
         let elapsed = self.state().elapsed();
+        let colon = if text.is_empty() { "" } else { ": " };
+        self.journal.say(Topic::Event, &format!("{}{colon}{text}", kind.name()));
         let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         let count = if kind == Kind::Annotation { &mut remarks.annotations } else { &mut remarks.changes };
         *count += 1;
@@ -185,6 +190,11 @@ impl Live {
         }
         remarks.kept.push(Remark { at: clock::timestamp(), elapsed, kind, text });
         Some(elapsed)
+    }
+
+    /// Says something to whoever watches the run, or reads its log.
+    pub(super) fn tell(&self, line: &str) {
+        say::tell(&self.journal, line);
     }
 
     pub(super) fn remarks(&self) -> Vec<Remark> {

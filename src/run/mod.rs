@@ -4,7 +4,7 @@
 //!  before   descriptors and ports counted · listener bound · results folder writable · demo started · setup done     any failure: nothing has run
 //!  while    engine at work; each second a look at health, targets and thresholds; each 10 s a part of intervals.jsonl;
 //!           progress; warm-up ends; signals
-//!  after    teardown · final snapshot · summary.json · table · one more scrape
+//!  after    teardown · final snapshot · summary.json and the other reports · table · one more scrape
 //! ```
 
 mod baseline;
@@ -20,6 +20,7 @@ mod page;
 mod preflight;
 mod record;
 mod results;
+mod say;
 mod serve;
 mod soak;
 mod stage;
@@ -41,12 +42,12 @@ use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Mode};
+use crate::journal::{Journal, Topic};
 use crate::judge::validity::{Finding, Validity};
 use crate::measure::shard::Shard;
-use crate::measure::snapshot::Snapshot;
-use crate::report;
+use crate::measure::snapshot::{Phase, Snapshot};
+use crate::report::{self, Ending};
 use crate::scenario::plan::Plan;
-use crate::view::screen;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
@@ -54,11 +55,12 @@ use live::Live;
 use observe::Observer;
 use preflight::Room;
 use record::Recorder;
+use say::warn;
 use soak::Soaking;
 use stage::{Ready, Stage, announce, event_loop, linger, setup_failed, until};
 use stress::Stresses;
 use thresholds::Thresholds;
-use watch::{Watch, tell};
+use watch::Watch;
 
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
@@ -95,6 +97,8 @@ pub struct Job {
     pub terminal: bool,
     /// Whether there is a live view, and whether it is coloured.
     pub view: Option<bool>,
+    /// What is said and done in it is kept there, and becomes `otload.log`.
+    pub journal: Journal,
 }
 
 /// A run that came to its end.
@@ -150,9 +154,14 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
 }
 
 async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
+    say::close(job, perform(job, ready, stage, print).await)
+}
+
+async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
     let Ready { client, room, prepared, demo: _demo } = ready;
     let folder = ResultFolder::create(&job.out).map_err(Failed::Broken)?;
     folder.write_scenario(&scenario_as_run(job)).map_err(Failed::Broken)?;
+    say::open(job).map_err(Failed::Broken)?;
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
     let (orders, received) = mpsc::channel(desk::ORDERS);
@@ -175,7 +184,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let ready =
         desk.bounded(&mut mode, &live, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
-    let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up);
+    let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up, job.journal.clone());
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
     conductor.watched = watch.is_some();
     let mut broken = Ok(());
@@ -184,6 +193,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         let mut engine =
             Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
         live.begin(&engine);
+        job.journal.say(Topic::Event, "the load begins");
         conductor.recorder.begin(&live);
         mode = conductor.until_the_end(&mut engine, &mut desk).await;
         broken = engine.join();
@@ -214,6 +224,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
     let outcome = report::Outcome { traces, ..conductor.outcome() };
+    say::conclude(job, &live, &outcome);
     let snapshot = live.snapshot();
     let written = report::json::write(&snapshot, &outcome)
         .map_err(|error| Diagnostic::error(format!("cannot write the summary as JSON: {error}")))
@@ -243,8 +254,10 @@ struct Conductor<'a> {
     room: Room,
     /// When a change by hand was told last.
     said: Option<Instant>,
-    /// A live view is on: there are no lines of progress.
+    /// A live view is on: no lines of progress are printed.
     watched: bool,
+    /// As of the last look.
+    phase: Option<Phase>,
     observer: Observer,
     validity: Validity,
     /// As of the last progress line.
@@ -279,6 +292,7 @@ impl<'a> Conductor<'a> {
             room,
             said: None,
             watched: false,
+            phase: None,
             observer,
             validity: Validity::new(job.plan.validity),
             last,
@@ -313,7 +327,7 @@ impl<'a> Conductor<'a> {
                     mode = Mode::Stop;
                     engine.tell(mode);
                 },
-                _ = progress.tick(), if !self.job.quiet && !self.watched => self.progress(),
+                _ = progress.tick() => self.progress(),
                 () = until(warm_at), if !self.warm => {
                     self.warm = true;
                     self.recorder.cut(&self.live.snapshot());
@@ -361,6 +375,9 @@ impl<'a> Conductor<'a> {
         // One snapshot for all who look at it, and none if nobody does.
         let judged = self.warm && self.thresholds.any();
         let (phase, elapsed) = self.live.moment();
+        if self.phase.replace(phase) != Some(phase) {
+            self.job.journal.say(Topic::Event, &format!("phase {}", phase.name()));
+        }
         let window = self.soak.wants(phase, elapsed);
         let part = self.recorder.is_due(elapsed);
         if !judged && !self.stresses.any() && !window && !part {
@@ -375,8 +392,10 @@ impl<'a> Conductor<'a> {
         }
         for (crew, at, note) in self.stresses.look(&now) {
             engine.broke(crew, at);
-            if !self.job.quiet {
-                tell(&note);
+            if self.job.quiet {
+                self.job.journal.say(Topic::Info, &note);
+            } else {
+                self.live.tell(&note);
             }
         }
         judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem))
@@ -384,7 +403,11 @@ impl<'a> Conductor<'a> {
 
     fn progress(&mut self) {
         let now = self.live.snapshot();
-        (self.print)(&format!("{}\n", report::progress::line(&self.last, &now)));
+        let line = report::progress::line(&self.last, &now);
+        self.job.journal.say(Topic::Progress, &line);
+        if !self.job.quiet && !self.watched {
+            (self.print)(&(line + "\n"));
+        }
         self.last = now;
     }
 
@@ -407,6 +430,8 @@ impl<'a> Conductor<'a> {
         let invalid_reasons: Vec<_> = self.validity.reasons().into_iter().map(said).collect();
         let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
+            ended: if self.interrupted { Ending::Interrupted } else { Ending::Finished },
+            recorded: self.recorder.is_whole(),
             valid: invalid_reasons.is_empty(),
             passed: invalid_reasons.is_empty() && self.thresholds.passed() && self.soak.passed(),
             invalid_reasons,
@@ -423,10 +448,6 @@ impl<'a> Conductor<'a> {
             traces: None,
         }
     }
-}
-
-fn warn(job: &Job, problem: &Diagnostic) {
-    screen::say(&problem.render(false), &problem.render(job.colour));
 }
 
 /// A text as it may be shown: each secret of the plan is `***`.

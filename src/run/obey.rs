@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::watch::{Key, tell};
+use super::watch::{Key, show};
 use super::{Conductor, desk, steer};
 use crate::clock;
 use crate::control::{Command, Effect, Refusal, Scale};
@@ -57,7 +57,7 @@ impl Conductor<'_> {
         };
         if let Err(refusal) = self.obey(engine, mode, command) {
             let hint = refusal.hint.map_or_else(String::new, |hint| format!("; {hint}"));
-            tell(&format!("{}{hint}", refusal.error));
+            self.live.tell(&format!("{}{hint}", refusal.error));
         }
     }
 
@@ -107,7 +107,7 @@ impl Conductor<'_> {
         engine.tell(next);
         if next == Mode::Stop {
             let grace = format_duration(self.job.plan.graceful_stop);
-            tell(&format!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once"));
+            self.live.tell(&format!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once"));
         }
     }
 
@@ -117,7 +117,7 @@ impl Conductor<'_> {
         if !self.job.quiet && (self.watched || self.said.is_none_or(|said| now - said >= TELL_EACH)) {
             self.said = Some(now);
             let colon = if words.is_empty() { "" } else { ": " };
-            tell(&format!("{}{colon}{words}", kind.name()));
+            show(&format!("{}{colon}{words}", kind.name()));
         }
         self.live.remark(kind, words);
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::live::Live;
 use crate::diagnostic::Diagnostic;
+use crate::journal::Journal;
 use crate::measure::snapshot::{Facts, Snapshot};
 use crate::report::intervals::{self, LENGTH};
 
@@ -26,6 +27,9 @@ pub(super) struct Recorder {
     thread: Option<JoinHandle<()>>,
     failure: Arc<Mutex<Option<String>>>,
     told: bool,
+    /// The log is written while the run goes on, too.
+    journal: Journal,
+    log_failed: bool,
 }
 
 pub(super) const INTERVALS: &str = "intervals.jsonl";
@@ -35,7 +39,7 @@ const QUEUE: usize = 4;
 
 impl Recorder {
     /// Begins the file. What goes wrong is news, not an error.
-    pub(super) fn new(folder: &Path, live: &Live, warm_up: Duration) -> Self {
+    pub(super) fn new(folder: &Path, live: &Live, warm_up: Duration, journal: Journal) -> Self {
         let now = live.snapshot();
         let failure = Arc::new(Mutex::new(None));
         let (queue, received) = sync_channel(QUEUE);
@@ -55,6 +59,8 @@ impl Recorder {
             thread: None,
             failure,
             told: false,
+            journal,
+            log_failed: false,
         };
         match thread {
             Ok(thread) => recorder.thread = Some(thread),
@@ -108,21 +114,25 @@ impl Recorder {
     }
 
     /// What went wrong, once; it is counted then.
-    pub(super) fn news(&mut self, live: &Live) -> Option<Diagnostic> {
-        if self.told {
-            return None;
+    pub(super) fn news(&mut self, live: &Live) -> Vec<Diagnostic> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| !self.told);
+        if failure.is_some() {
+            self.told = true;
+            self.queue = None;
         }
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        self.told = true;
-        live.write_failed();
-        self.queue = None;
-        let hint = "the run goes on, and what follows is not in the file; its exit code will be 4 if nothing worse happens";
-        Some(Diagnostic::warning(failure).hint(hint))
+        let log = self.journal.failure();
+        self.log_failed |= log.is_some();
+        let warn = |failure: String| {
+            live.write_failed();
+            let hint = "the run goes on, and what follows is not in the file; its exit code will be 4 if nothing worse happens";
+            Diagnostic::warning(failure).hint(hint)
+        };
+        failure.into_iter().chain(log).map(warn).collect()
     }
 
     /// Whether all of it could be written so far.
     pub(super) fn is_whole(&self) -> bool {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        !self.log_failed && self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     fn send(&mut self, lines: String) -> bool {

@@ -44,7 +44,7 @@ impl Watch {
         let screen = Screen::take().ok()?;
         let over = Arc::new(AtomicBool::new(false));
         let (live, ends) = (live.clone(), over.clone());
-        let work = move || show(screen, &live, colour, &keys, &ends);
+        let work = move || serve(screen, &live, colour, &keys, &ends);
         // Without a thread the screen is dropped with the work, and the terminal given back.
         let thread = thread::Builder::new().name("view".to_owned()).spawn(work).ok()?;
         Some(Self { over, thread: Some(thread) })
@@ -59,7 +59,7 @@ impl Drop for Watch {
     }
 }
 
-fn show(mut screen: Screen, live: &Live, colour: bool, keys: &mpsc::UnboundedSender<Key>, over: &AtomicBool) {
+fn serve(mut screen: Screen, live: &Live, colour: bool, keys: &mpsc::UnboundedSender<Key>, over: &AtomicBool) {
     let mut view = View::new(live.snapshot(), colour);
     let mut looked = clock::now();
     let mut drawn: Option<clock::Instant> = None;
@@ -121,7 +121,7 @@ fn pressed(key: KeyEvent, view: &mut View, keys: &mpsc::UnboundedSender<Key>) {
 }
 
 /// A line on standard error, or in the live view.
-pub(super) fn tell(line: &str) {
+pub(super) fn show(line: &str) {
     let line = format!("{line}\n");
     screen::say(&line, &line);
 }

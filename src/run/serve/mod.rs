@@ -34,6 +34,7 @@ use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::control::{Daemon, Refusal, Start};
 use crate::diagnostic::Diagnostic;
+use crate::journal::Journal;
 use crate::measure::daemon::{DaemonCounts, Verdict};
 use config::Due;
 use history::{History, Run};
@@ -139,8 +140,11 @@ impl Runner {
         let (plan, overrides) = self.library.load(&start.scenario, &start.overrides).map_err(library::Wrong::refusal)?;
         let run_id = default_run_id(&plan.name, clock::timestamp());
         let out = self.serve.out.join(&run_id);
+        let plan = Arc::new(plan);
+        let secrets = plan.clone();
         let job = Job {
-            plan: Arc::new(plan),
+            journal: Journal::new(move |text| super::without_secrets(&secrets, text)),
+            plan,
             run_id: run_id.clone(),
             seed: start.overrides.seed.unwrap_or_else(random_seed),
             workers: self.serve.workers,
