@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::http::Exchange;
+use super::seen::{Response, quoted};
 use crate::measure::catalog::CheckId;
 use crate::scenario::plan::{Expectation, Rule, TextRule, ValueRule};
 use crate::template::{JsonTemplate, Random, Scope};
@@ -16,15 +16,16 @@ pub struct CheckResult {
     pub outcome: Result<(), String>,
 }
 
-/// Found texts are shown up to this many characters.
-const SHOWN: usize = 80;
-
 /// Evaluates all expectations of a request that has a response, in order.
-pub(super) fn evaluate(expect: &[Expectation], exchange: &Exchange, scope: &Scope, random: &mut Random) -> Vec<CheckResult> {
-    let mut context = Response { exchange, text: None, json: None };
+pub(super) fn evaluate(
+    expect: &[Expectation],
+    response: &mut Response<'_>,
+    scope: &Scope,
+    random: &mut Random,
+) -> Vec<CheckResult> {
     expect
         .iter()
-        .map(|expectation| CheckResult { id: expectation.id, outcome: check(&expectation.rule, &mut context, scope, random) })
+        .map(|expectation| CheckResult { id: expectation.id, outcome: check(&expectation.rule, response, scope, random) })
         .collect()
 }
 
@@ -33,15 +34,8 @@ pub(super) fn judges_status(expect: &[Expectation]) -> bool {
     expect.iter().any(|expectation| matches!(expectation.rule, Rule::Status(_)))
 }
 
-/// The response, with its text and JSON made once, when asked for.
-struct Response<'a> {
-    exchange: &'a Exchange,
-    text: Option<Cow<'a, str>>,
-    json: Option<Result<Value, String>>,
-}
-
 fn check(rule: &Rule, response: &mut Response<'_>, scope: &Scope, random: &mut Random) -> Result<(), String> {
-    let Ok(head) = &response.exchange.result else { return Err("there is no response".to_owned()) };
+    let Ok(head) = &response.exchange().result else { return Err("there is no response".to_owned()) };
     match rule {
         Rule::Status(ranges) => {
             let status = head.status;
@@ -62,7 +56,8 @@ fn check(rule: &Rule, response: &mut Response<'_>, scope: &Scope, random: &mut R
             check_value(rule, nodes.first(), text, scope, random)
         }
         Rule::MaxTime(limit) => {
-            let took = response.exchange.finished.saturating_duration_since(response.exchange.started);
+            let exchange = response.exchange();
+            let took = exchange.finished.saturating_duration_since(exchange.started);
             if took <= *limit { Ok(()) } else { Err(format!("it took {}", format_duration(took))) }
         }
         Rule::That(expression) => match expression.is_true(scope, random) {
@@ -174,38 +169,8 @@ fn render_json(template: &JsonTemplate, scope: &Scope, random: &mut Random) -> R
     serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
-fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    format!("`{shown}`")
-}
-
 fn shown(value: &Value) -> String {
     quoted(&value.to_string())
-}
-
-// === impl Response ===
-
-impl<'a> Response<'a> {
-    fn text(&mut self) -> Cow<'a, str> {
-        let exchange = self.exchange;
-        self.text.get_or_insert_with(|| exchange.result.as_ref().map_or(Cow::Borrowed(""), |response| response.text())).clone()
-    }
-
-    fn json(&mut self) -> Result<&Value, String> {
-        if self.json.is_none() {
-            let text = self.text();
-            self.json =
-                Some(serde_json::from_str(&text).map_err(|error| format!("the body is not JSON ({error}): {}", quoted(&text))));
-        }
-        match &self.json {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(error.clone()),
-            None => Err("the body was not read".to_owned()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -216,7 +181,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::diagnostic::Source;
-    use crate::http::{Phases, Response as Answer};
+    use crate::http::{Exchange, Phases, Response as Answer};
     use crate::scenario::plan::{Plan, Step};
     use crate::scenario::{self, Overrides};
     use crate::template::{Response as Seen, Shared};
@@ -252,7 +217,9 @@ mod tests {
             connections_opened: 0,
             phases: Phases::default(),
         };
-        evaluate(&step.expect, &exchange, &scope, &mut Random::new(1, 1)).into_iter().try_for_each(|check| check.outcome)
+        evaluate(&step.expect, &mut Response::new(&exchange), &scope, &mut Random::new(1, 1))
+            .into_iter()
+            .try_for_each(|check| check.outcome)
     }
 
     #[test]

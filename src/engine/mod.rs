@@ -22,6 +22,7 @@
 //! off is counted as a failure with the reason `cancelled`, for the target may have seen it.
 
 mod address;
+mod capture;
 mod checks;
 mod lifecycle;
 mod once;
@@ -29,6 +30,7 @@ mod orders;
 mod pacing;
 mod pool;
 mod request;
+mod seen;
 mod supervisor;
 mod timer;
 mod tracing;
@@ -41,5 +43,5 @@ mod tests;
 pub use checks::CheckResult;
 pub use once::{Seen, run_once};
 pub use orders::{Mode, Orders, Pauses};
-pub use supervisor::{Engine, Options, mask, perform};
+pub use supervisor::{Engine, Options, Performed, mask, perform};
 pub use tracing::Tracing;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::lifecycle::Handle;
 use super::request::{Outcome, render, request_of};
-use super::supervisor::{RunFacts, mask};
+use super::supervisor::{Options, RunFacts, mask};
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::user::User;
@@ -32,6 +32,8 @@ pub enum Seen<'a> {
         exchange: &'a Exchange,
         /// Each check's name and, if it does not hold, what was found.
         checks: Vec<(&'a str, Option<String>)>,
+        /// The variables that it filled, as JSON; those that stayed empty are not there.
+        captured: Vec<(&'a str, String)>,
         failure: Option<String>,
     },
 }
@@ -39,11 +41,14 @@ pub enum Seen<'a> {
 /// Runs setup, each user type's `on_start`, tasks and `on_stop`, and teardown; returns how many requests failed.
 pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe: impl FnMut(Seen<'_>)) -> usize {
     let started = clock::now();
-    let run = Arc::new(RunFacts::new(plan, "once", seed, started));
-    let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
-    let client = (client.clone(), Tracing::off());
-    let context = Rc::new(Context::new(plan.clone(), run, client, shard, Part::WHOLE, Timer::new()));
-    let user_of = |kind: usize| {
+    let mut options = Options::plain("once", seed);
+    let context_of = |options: &Options| {
+        let run = Arc::new(RunFacts::new(plan, options, started));
+        let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
+        let client = (client.clone(), Tracing::off());
+        Rc::new(Context::new(plan.clone(), run, client, shard, Part::WHOLE, Timer::new()))
+    };
+    let user_of = |context: &Rc<Context>, kind: usize| {
         let mut user = User::new(context.clone(), Handle::detached(plan.users[kind].id), kind, kind as u32, started);
         if plan.observe.traces.is_some() {
             user.session.trace_with(Ids::new(fresh_seed(), 0));
@@ -52,10 +57,13 @@ pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe:
     };
     let mut failures = 0;
     if !plan.setup.is_empty() {
-        failures += task(&mut user_of(0), plan, ("setup", "setup"), &plan.setup, &mut observe).await;
+        let mut user = user_of(&context_of(&options), 0);
+        failures += task(&mut user, plan, ("setup", "setup"), &plan.setup, &mut observe).await;
+        options.setup = user.scope.variables();
     }
+    let context = context_of(&options);
     for (kind, user_type) in plan.users.iter().enumerate() {
-        let mut user = user_of(kind);
+        let mut user = user_of(&context, kind);
         let around = |steps: &'_ Vec<Step>| !steps.is_empty();
         if around(&user_type.on_start) {
             failures += task(&mut user, plan, (&user_type.name, "on_start"), &user_type.on_start, &mut observe).await;
@@ -69,7 +77,7 @@ pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe:
         }
     }
     if !plan.teardown.is_empty() {
-        failures += task(&mut user_of(0), plan, ("teardown", "teardown"), &plan.teardown, &mut observe).await;
+        failures += task(&mut user_of(&context, 0), plan, ("teardown", "teardown"), &plan.teardown, &mut observe).await;
     }
     failures
 }
@@ -123,15 +131,20 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     let head = plan.observe.traces.as_ref().map(|_| single_trace());
     let request = Request { keep_body: true, keep_head: true, trace: head.as_ref(), ..request_of(step, &rendered, None) };
     let exchange = user.session.exchange(&request).await;
-    let Outcome { exchange, checks, failure } = user.judge(step, exchange);
+    let Outcome { exchange, checks, failure } = user.judge(step, &rendered.url, exchange);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
     let checks = checks.into_iter().map(|check| (name(check.id), check.outcome.err())).collect();
+    let captured = step.captures.iter().filter_map(|capture| {
+        let value = user.scope.get(&capture.name)?;
+        Some((&*capture.name, serde_json::to_string(&value).unwrap_or_else(|_| value.to_string())))
+    });
     let ok = failure.is_none();
     observe(Seen::Request {
         step,
         request: &request,
         exchange: &exchange,
         checks,
+        captured: captured.collect(),
         failure: failure.map(|(reason, text)| format!("{reason}: {text}")),
     });
     ok

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::address;
 use super::checks::{self, CheckResult};
+use super::seen::Response;
 use super::tracing::{self, RequestTrace};
 use super::user::User;
 use super::worker::{Context, lock};
@@ -56,7 +57,7 @@ impl User {
 
     /// Judges and records what a request came to. Says whether it went well.
     pub(super) fn conclude(&mut self, step: &RequestStep, url: &Url, trace: Option<&RequestTrace>, exchange: Exchange) -> bool {
-        let outcome = self.judge(step, exchange);
+        let outcome = self.judge(step, url, exchange);
         self.record(step, url, trace, &outcome);
         self.due = outcome.exchange.finished;
         outcome.failure.is_none()
@@ -74,12 +75,13 @@ impl User {
         step.when.as_ref().map_or(Ok(true), |when| when.is_true(&self.scope, &mut self.random))
     }
 
-    /// Evaluates what the scenario expects, and shows the response to later templates.
-    pub(super) fn judge(&mut self, step: &RequestStep, exchange: Exchange) -> Outcome {
+    /// Takes out of the response what the scenario wants, evaluates what it expects, and shows the response to later templates.
+    pub(super) fn judge(&mut self, step: &RequestStep, url: &Url, exchange: Exchange) -> Outcome {
         let response = match &exchange.result {
             Ok(response) => response,
             Err(failure) => {
                 self.scope.clear_response();
+                self.capture_nothing(&step.captures);
                 let failure = Some((failure.reason, failure.message.clone()));
                 return Outcome { exchange, checks: Vec::new(), failure };
             }
@@ -88,7 +90,11 @@ impl User {
             let body = response.body.clone().unwrap_or_default();
             self.scope.set_response(Seen::new(response.status, response.headers.clone(), body));
         }
-        let checks = checks::evaluate(&step.expect, &exchange, &self.scope, &mut self.random);
+        let mut seen = Response::new(&exchange);
+        // Before the checks, which may look at it.
+        let missed = self.capture(&step.captures, url, &mut seen);
+        let checks = checks::evaluate(&step.expect, &mut seen, &self.scope, &mut self.random);
+        drop(seen);
         let broken = checks.iter().find_map(|check| check.outcome.as_ref().err().map(|found| (check.id, found)));
         let failure = match broken {
             Some((id, found)) => {
@@ -97,7 +103,7 @@ impl User {
             None if response.status >= 400 && !checks::judges_status(&step.expect) => {
                 Some((Reason::Status, format!("the status is {}", response.status)))
             }
-            None => None,
+            None => missed.map(|missed| (Reason::Capture, missed)),
         };
         Outcome { exchange, checks, failure }
     }

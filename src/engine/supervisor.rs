@@ -23,7 +23,7 @@ use crate::load::{Course, Part, Steering, Wish};
 use crate::measure::catalog::UserId;
 use crate::measure::shard::Shard;
 use crate::scenario::plan::{Plan, Step};
-use crate::template::Shared;
+use crate::template::{Shared, Value};
 
 /// What a run is told besides its plan.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Options {
     pub seed: u64,
     /// Engine threads, at least 1.
     pub workers: u32,
+    /// What templates see as `setup`: its variables, when it is over.
+    pub setup: Value,
     pub tracing: Arc<Tracing>,
 }
 
@@ -44,6 +46,14 @@ pub(super) struct RunFacts {
     secrets: Vec<String>,
     users: AtomicI64,
     peak_users: AtomicI64,
+}
+
+/// What setup or teardown came to.
+#[derive(Clone, Debug)]
+pub struct Performed {
+    pub good: bool,
+    /// The variables of its one user.
+    pub variables: Value,
 }
 
 /// A running plan.
@@ -72,7 +82,7 @@ impl Engine {
         extra: Arc<Mutex<Shard>>,
         started: Instant,
     ) -> Result<Self, Diagnostic> {
-        let run = Arc::new(RunFacts::new(&plan, &options.run_id, options.seed, started));
+        let run = Arc::new(RunFacts::new(&plan, options, started));
         let (orders, _) = watch::channel(Orders::new(plan.crews.len()));
         let (ending, ended) = mpsc::channel(1);
         let mut shards: Vec<_> = (0..options.workers).map(|_| Arc::new(Mutex::new(Shard::new(&plan.catalog)))).collect();
@@ -230,32 +240,58 @@ impl Engine {
     }
 }
 
-/// Does the steps of setup or teardown as one user and records them in `shard`. Says whether all went well.
-pub async fn perform(plan: &Arc<Plan>, client: &Client, options: &Options, shard: &Arc<Mutex<Shard>>, steps: &[Step]) -> bool {
+/// Does the steps of setup or teardown as one user and records them in `shard`.
+pub async fn perform(
+    plan: &Arc<Plan>,
+    client: &Client,
+    options: &Options,
+    shard: &Arc<Mutex<Shard>>,
+    steps: &[Step],
+) -> Performed {
     if steps.is_empty() {
-        return true;
+        return Performed { good: true, variables: options.setup.clone() };
     }
     let due = clock::now();
-    let run = Arc::new(RunFacts::new(plan, &options.run_id, options.seed, due));
+    let run = Arc::new(RunFacts::new(plan, options, due));
     let client = (client.clone(), options.tracing.clone());
     let context = Rc::new(Context::new(plan.clone(), run, client, shard.clone(), Part::WHOLE, Timer::new()));
     // A number that no slot has, so that its random stream is its own.
     let mut user = User::new(context.clone(), Handle::detached(UserId(0)), 0, u32::MAX, due);
-    tokio::select! {
+    let good = tokio::select! {
         good = user.steps(steps) => good,
         () = context.timer.drive() => false,
+    };
+    Performed { good, variables: user.scope.variables() }
+}
+
+// === impl Performed ===
+
+impl Default for Performed {
+    fn default() -> Self {
+        Self { good: true, variables: Value::from_iter::<[(String, Value); 0]>([]) }
+    }
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Of one worker, without traces and before any setup.
+    pub(super) fn plain(run_id: &str, seed: u64) -> Self {
+        let setup = Performed::default().variables;
+        Self { run_id: run_id.to_owned(), seed, workers: 1, setup, tracing: Tracing::off() }
     }
 }
 
 // === impl RunFacts ===
 
 impl RunFacts {
-    pub(super) fn new(plan: &Plan, run_id: &str, seed: u64, started: Instant) -> Self {
+    pub(super) fn new(plan: &Plan, options: &Options, started: Instant) -> Self {
         let mut shared = Shared::clone(&plan.constants);
-        shared.set("run_id", run_id.into());
+        shared.set("run_id", options.run_id.as_str().into());
+        shared.set("setup", options.setup.clone());
         Self {
             shared: Arc::new(shared),
-            seed,
+            seed: options.seed,
             started,
             secrets: plan.secrets.clone(),
             users: AtomicI64::new(0),

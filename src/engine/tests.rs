@@ -2,6 +2,7 @@
 //! transport answers after a fixed delay and touches no network. So an hour of load takes milliseconds and every count is
 //! exact.
 
+mod capturing;
 mod sampling;
 mod steering;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::orders::{Mode, Orders};
-use super::supervisor::RunFacts;
+use super::supervisor::{Options, RunFacts};
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::worker::{self, Context};
@@ -68,7 +69,7 @@ impl Bench {
         let start = clock::now();
         let frozen = target.frozen.map(|(from, until)| (start + from, start + until));
         let client = Client::try_with(&plan.http, TransportKind::Fake { delay: target.delay, frozen }).unwrap();
-        let run = Arc::new(RunFacts::new(plan, "virtual", 1, clock::now()));
+        let run = Arc::new(RunFacts::new(plan, &Options::plain("virtual", 1), clock::now()));
         let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
         let (tracing, spans) = match &plan.observe.traces {
             Some(traces) => {

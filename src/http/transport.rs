@@ -28,7 +28,8 @@ pub enum TransportKind {
     Wire,
     /// HTTP/1.1 and HTTP/2 over the crate `reqwest`, with proxies.
     Reqwest,
-    /// For tests in virtual time: after `delay` every request is answered with an empty 200, and no network is touched. From
+    /// For tests in virtual time: after `delay` every request is answered, and no network is touched. The answer has the body of
+    /// the request, its path and query in the header `x-url`, and the status 200 or that of the query (`?status=404`). From
     /// the first to the second moment of `frozen` nothing is answered; what should have been follows after it.
     #[cfg(test)]
     Fake { delay: std::time::Duration, frozen: Option<(Instant, Instant)> },
@@ -160,8 +161,15 @@ impl Transport {
                     _ => answer,
                 };
                 tokio::time::sleep_until(answer.into()).await;
-                let (version, headers) = (http::Version::HTTP_11, HeaderMap::new());
-                Ok(Reply { status: 200, version, headers, body: Bytes::new(), peer: None, finished: crate::clock::now() })
+                let (version, mut headers) = (http::Version::HTTP_11, HeaderMap::new());
+                let status = hop.url.query_pairs().find(|(name, _)| name == "status").and_then(|(_, status)| status.parse().ok());
+                if hop.wants.always {
+                    let url = &hop.url[url::Position::BeforePath..];
+                    headers.extend(HeaderValue::from_str(url).ok().map(|url| (HeaderName::from_static("x-url"), url)));
+                }
+                let body = if hop.keep_body { hop.body.clone() } else { Bytes::new() };
+                let finished = crate::clock::now();
+                Ok(Reply { status: status.unwrap_or(200), version, headers, body, peer: None, finished })
             }
         }
     }

@@ -16,6 +16,9 @@ use crate::units::{format_duration, format_size};
 /// Bodies are shown up to this many characters.
 const SHOWN: usize = 2000;
 
+/// And values up to this many.
+const SHOWN_OF_A_VALUE: usize = 200;
+
 /// Runs every task once and hands the account of it to `print`, secrets masked. Returns how many requests failed.
 ///
 /// # Errors
@@ -42,10 +45,13 @@ fn describe(seen: &Seen<'_>) -> String {
         Seen::Unsent { step, error } => {
             let _ = writeln!(out, "{}: not sent\n✗ template: {error}", step.name);
         }
-        Seen::Request { step, request, exchange, checks, failure } => {
+        Seen::Request { step, request, exchange, checks, captured, failure } => {
             let _ = writeln!(out, "{}", step.name);
             describe_request(&mut out, request);
             describe_exchange(&mut out, exchange);
+            for (name, value) in captured {
+                let _ = writeln!(out, "= {name}: {}", shortened(value));
+            }
             for (name, found) in checks {
                 let _ = match found {
                     None => writeln!(out, "✓ {name}"),
@@ -59,6 +65,12 @@ fn describe(seen: &Seen<'_>) -> String {
         }
     }
     out
+}
+
+/// A value on one line.
+fn shortened(value: &str) -> String {
+    let shown: String = value.chars().take(SHOWN_OF_A_VALUE).collect();
+    if shown.len() < value.len() { format!("{shown}… ({} in all)", format_size(value.len() as u64)) } else { shown }
 }
 
 fn describe_request(out: &mut String, request: &Request<'_>) {

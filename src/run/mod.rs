@@ -177,12 +177,22 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     // Dropped on every way out, it gives the terminal back.
     let watch = job.view.and_then(|colour| Watch::start(&live, colour, keys));
     let tracing = prepared.tracing.clone();
-    let options = engine::Options { run_id: job.run_id.clone(), seed: job.seed, workers: job.workers, tracing: tracing.clone() };
+    let mut options = engine::Options {
+        run_id: job.run_id.clone(),
+        seed: job.seed,
+        workers: job.workers,
+        setup: engine::Performed::default().variables,
+        tracing: tracing.clone(),
+    };
     let observer = prepared.start(&live)?;
     let mut mode = Mode::Run;
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
-    let ready =
+    let setup =
         desk.bounded(&mut mode, &live, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
+    let ready = setup.map(|setup| {
+        options.setup = setup.variables;
+        setup.good
+    });
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
     let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up, job.journal.clone());
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
@@ -204,7 +214,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         let good = desk
             .bounded(&mut mode, &live, TEARDOWN, engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown))
             .await;
-        if good != Some(true) {
+        if !good.is_some_and(|teardown| teardown.good) {
             conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
         }
     }

@@ -8,7 +8,8 @@
 //! | `settings.rs` | `http` |
 //! | `users.rs` | user types, their tasks, and which of them are reached |
 //! | `steps.rs` | flows, groups, pauses |
-//! | `request.rs`, `expect.rs` | requests and what their responses must be |
+//! | `request.rs`, `expect.rs`, `capture.rs` | requests, what their responses must be, and what is taken out of them |
+//! | `defined.rs` | the names that steps define |
 //! | `naming.rs` | what metrics call tests, tasks and requests |
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the loads, warm-up and graceful stop |
@@ -17,7 +18,9 @@
 //! | `thresholds.rs` | what the run has to keep, and the names in it |
 //! | `validity.rs` | when the generator was the bottleneck |
 
+mod capture;
 mod constants;
+mod defined;
 mod expect;
 mod load;
 mod naming;
@@ -104,6 +107,8 @@ struct Compiler<'a> {
     catalog: Catalog,
     /// Request steps so far.
     requests: usize,
+    /// The steps of `setup` are being compiled.
+    in_setup: bool,
     /// Where headers are written that make a request part of another trace.
     own_traces: Vec<Range<usize>>,
 }
@@ -134,6 +139,7 @@ impl<'a> Compiler<'a> {
             defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
             catalog: Catalog::default(),
             requests: 0,
+            in_setup: false,
             own_traces: Vec::new(),
         }
     }
@@ -143,7 +149,7 @@ impl<'a> Compiler<'a> {
         let variables = self.variables(scenario);
         self.host(scenario);
         let settings = self.settings(&scenario.http);
-        let setup = self.once(&scenario.setup, "setup");
+        let setup = self.setup(&scenario.setup);
         let teardown = self.once(&scenario.teardown, "teardown");
         let users = self.users(&scenario.users);
         let load = self.load(scenario, &users);

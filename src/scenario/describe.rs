@@ -1,16 +1,14 @@
 //! A plan as a text for people: what `otload check` prints.
 
+mod steps;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::plan::{
-    Address, Body, Crew, Order, Plan, RequestStep, Rule, Share, SoakLimits, Step, Task, TextRule, Threshold, UserType,
-    ValidityLimits, ValueRule, Wait,
-};
+use super::plan::{Crew, Order, Plan, RequestStep, Share, SoakLimits, Step, Task, Threshold, UserType, ValidityLimits, Wait};
 use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
 use crate::load::{self, Profile, Spacing};
-use crate::template::{JsonTemplate, Template};
 use crate::units::{Rate, format_duration};
 
 /// The whole plan: load, users with their tasks and steps, and how many series it makes.
@@ -206,61 +204,6 @@ impl Description<'_> {
         }
         self.steps(2, &task.steps);
     }
-
-    fn steps(&mut self, depth: usize, steps: &[Step]) {
-        for step in steps {
-            match step {
-                Step::Request(request) => self.request(depth, request),
-                Step::Think(wait) => self.line(depth, &format!("think {}", wait_of(*wait))),
-                Step::Group { id, steps } => {
-                    let name = self.plan.catalog.groups.get(id.index()).map_or("", |group| &group.group);
-                    self.line(depth, &format!("group `{name}`"));
-                    self.steps(depth + 1, steps);
-                }
-            }
-        }
-    }
-
-    fn request(&mut self, depth: usize, request: &RequestStep) {
-        let host = self.plan.host.as_ref().map(|host| host.as_str().trim_end_matches('/')).unwrap_or_default();
-        let url = match &request.address {
-            Address::Fixed(url) => url.as_str().strip_prefix(host).filter(|path| path.starts_with('/')).unwrap_or(url.as_str()),
-            Address::Rendered { template, .. } => template.source(),
-        };
-        let plain = format!("{} {url}", request.method);
-        let name = if plain == request.name { plain } else { format!("{plain} as `{}`", request.name) };
-        self.line(depth, &name);
-        let depth = depth + 2;
-        if let Some(when) = &request.when {
-            self.line(depth, &format!("when {}", when.source()));
-        }
-        for (name, value) in &request.query {
-            self.line(depth, &format!("query {}={}", name.source(), value.source()));
-        }
-        for (name, value) in headers(request) {
-            if !self.common.headers.contains(&(name.clone(), value.clone())) {
-                self.line(depth, &format!("header {name}: {value}"));
-            }
-        }
-        match &request.body {
-            Body::None => {}
-            Body::Text(text) => self.line(depth, &format!("body {}", one_line(text.source()))),
-            Body::Json(document) => self.line(depth, &format!("json {}", json(document))),
-            Body::Form(fields) => {
-                let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", name.source(), value.source())).collect();
-                self.line(depth, &format!("form {}", fields.join("&")));
-            }
-        }
-        if self.common.bounds != Some((request.timeout, request.redirects)) {
-            self.line(depth, &bounds(request.timeout, request.redirects));
-        }
-        for expectation in &request.expect {
-            self.line(depth, &format!("expect {}", rule(&expectation.rule)));
-        }
-        if request.keep_body {
-            self.line(depth, "keeps the body");
-        }
-    }
 }
 
 fn load_of(profile: &Profile) -> String {
@@ -409,60 +352,4 @@ fn wait_of(wait: Wait) -> String {
         Wait::Pacing(duration) => format!("tasks start {} apart", d(duration)),
         Wait::Throughput(duration) => format!("tasks are due {} apart, and late ones are made up for", d(duration)),
     }
-}
-
-fn rule(rule: &Rule) -> String {
-    match rule {
-        Rule::Status(ranges) => {
-            let ranges: Vec<_> = ranges
-                .iter()
-                .map(|(least, most)| if least == most { least.to_string() } else { format!("{least} to {most}") })
-                .collect();
-            format!("status {}", ranges.join(" or "))
-        }
-        Rule::Header(name, rule) => format!("header {name} {}", text_rule(rule)),
-        Rule::Body(rule) => format!("body {}", text_rule(rule)),
-        Rule::Json { text, rule, .. } => format!("json {text} {}", value_rule(rule)),
-        Rule::MaxTime(limit) => format!("at most {}", format_duration(*limit)),
-        Rule::That(expression) => format!("that {}", expression.source()),
-    }
-}
-
-fn exists(exists: bool) -> String {
-    if exists { "exists" } else { "does not exist" }.to_owned()
-}
-
-fn text_rule(rule: &TextRule) -> String {
-    let shown = |what: &str, template: &Template| format!("{what} `{}`", one_line(template.source()));
-    let parts = [
-        rule.exists.map(exists),
-        rule.equals.as_ref().map(|template| shown("equals", template)),
-        rule.contains.as_ref().map(|template| shown("contains", template)),
-        rule.matches.as_ref().map(|regex| format!("matches `{regex}`")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn value_rule(rule: &ValueRule) -> String {
-    let number = |sign: &str, number: Option<f64>| number.map(|number| format!("{sign} {number}"));
-    let parts = [
-        rule.exists.map(exists),
-        rule.equals.as_ref().map(|value| format!("equals {}", json(value))),
-        rule.contains.as_ref().map(|value| format!("contains {}", json(value))),
-        rule.matches.as_ref().map(|regex| format!("matches `{regex}`")),
-        number(">", rule.gt),
-        number("≥", rule.gte),
-        number("<", rule.lt),
-        number("≤", rule.lte),
-        rule.length.map(|length| format!("has the length {length}")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn json(document: &JsonTemplate) -> String {
-    document.as_constant().map_or_else(|| "(with templates)".to_owned(), one_line)
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

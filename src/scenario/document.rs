@@ -7,6 +7,7 @@
 //!     no YAML: why          later.rs                                    keys to come, keys in the wrong place
 //! ```
 
+pub mod capture;
 pub mod later;
 pub mod model;
 pub mod node;
@@ -107,6 +108,10 @@ pub fn schema() -> Json {
         if let Some(definition) = definitions.get_mut(name) {
             definition["oneOf"] = Json::Array(forms);
         }
+    }
+    if let Some(capture) = definitions.get_mut("Capture") {
+        let sources = ["json", "regex", "header", "cookie", "css"];
+        capture["oneOf"] = sources.iter().map(|key| json!({"required": [key]})).collect();
     }
     if let Some(stage) = definitions.get_mut("Stage") {
         stage["oneOf"] = json!([{"required": ["users"]}, {"required": ["arrival_rate"]}]);

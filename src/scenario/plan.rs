@@ -1,6 +1,8 @@
 //! What a run will do: the immutable result of compiling a scenario. Every name is interned in the [`Catalog`], every
 //! template is parsed, every value is checked; from here on nothing about the file can be wrong.
 
+mod capture;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use crate::load::{Course, Profile, Trend};
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
+
+pub use capture::{Capture, Source as CaptureSource};
 
 pub use super::threshold::{Comparison, Condition, Figure, Quantile, Requests, Signal, Threshold, Times};
 
@@ -195,6 +199,8 @@ pub struct RequestStep {
     /// Skipped, uncounted, unless true.
     pub when: Option<Expression>,
     pub expect: Vec<Expectation>,
+    /// What is taken out of the response, in the order of the file.
+    pub captures: Vec<Capture>,
     /// Whether anything looks into the response's body.
     pub keep_body: bool,
     /// Whether anything looks at the response's headers.

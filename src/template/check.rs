@@ -232,6 +232,15 @@ impl<'a> Checker<'a> {
                     format!("the environment variable `{field}` is not set"),
                     Some(format!("set it before the run: `export {field}=...`")),
                 ),
+                "setup" => (
+                    format!("`setup` captures no `{field}`"),
+                    Some(match known.is_empty() {
+                        true => format!("add a step with `capture: {{{field}: …}}` to `setup`"),
+                        false => {
+                            format!("it captures {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+                        }
+                    }),
+                ),
                 _ => (format!("`{name}` has no `{field}`"), listed(known.iter().map(String::as_str))),
             };
             self.error(place.clone(), message, near.or(otherwise));

@@ -13,15 +13,18 @@
 //! | `code.rs` | an expression, ready to be computed |
 //! | `engine.rs` | MiniJinja, set up for scenarios |
 //! | `functions.rs`, `fakes.rs`, `filters.rs` | what can be called, and what stands after a bar |
-//! | `json.rs` | JSON documents with templates in their strings |
+//! | `json.rs`, `assigned.rs` | JSON documents and values with templates in their strings |
+//! | `extract.rs` | values out of responses |
 //!
 //! The language is MiniJinja's. A text without `{{`, `{%` and `{#` costs a copy; `{{ name }}`, `{{ row.field }}` and the
 //! simplest random functions are computed here; other expressions by the engine; and a text with statements (`{% if %}`)
 //! is the engine's as a whole.
 
+mod assigned;
 mod check;
 mod code;
 mod engine;
+pub mod extract;
 mod fakes;
 mod filters;
 mod functions;
@@ -30,6 +33,7 @@ mod names;
 mod scope;
 mod syntax;
 
+pub use assigned::Assigned;
 pub use json::{JsonTemplate, from_json};
 pub use minijinja::Value;
 pub use names::{Names, Reference};

@@ -94,6 +94,11 @@ impl Scope {
         self.change().variables.retain(|(known, _)| **known != *name);
     }
 
+    /// All variables of this user, as a map.
+    pub fn variables(&self) -> Value {
+        self.layers.variables.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
+    }
+
     /// Which iteration of the user this is.
     pub fn set_iteration(&mut self, iteration: u64) {
         self.change().iteration = iteration;

@@ -38,23 +38,10 @@ impl Compiler<'_> {
     pub(super) fn variables(&mut self, scenario: &Scenario) -> BTreeMap<String, serde_json::Value> {
         // Their fields are checked against what they are referred to, with better messages.
         self.names.open("env");
-        self.names.open("setup");
         let mut values = BTreeMap::new();
         for (key, value) in scenario.variables.value().map(|pairs| pairs.0.as_slice()).unwrap_or_default() {
             let name = key.name.as_str();
-            if TAKEN.contains(&name) {
-                self.push(&key.range, format!("`{name}` has a meaning of its own in templates"), "choose another name");
-                continue;
-            }
-            if !is_identifier(name) {
-                let first = if name.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
-                let rest: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-                let fixed = format!("{first}{rest}");
-                self.push(
-                    &key.range,
-                    format!("`{name}` cannot be a name in templates"),
-                    format!("use letters, digits and `_`: `{fixed}`"),
-                );
+            if !self.variable_name(name, &key.range) {
                 continue;
             }
             self.constant_texts(&value.value.0);
@@ -147,7 +134,11 @@ fn secret_forms(secret: &str) -> Vec<String> {
     forms
 }
 
-fn is_identifier(name: &str) -> bool {
+pub(super) fn is_taken(name: &str) -> bool {
+    TAKEN.contains(&name)
+}
+
+pub(super) fn is_identifier(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()

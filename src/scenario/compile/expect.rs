@@ -1,12 +1,14 @@
 //! `expect`: what a response must be, each with the name that the label `check` carries.
 
+use std::ops::Range;
+
 use serde_json_path::JsonPath;
 
 use super::Compiler;
 use super::text::After;
 use crate::measure::catalog::RequestId;
 use crate::scenario::document::model::Expect;
-use crate::scenario::document::node::{Key, shorten};
+use crate::scenario::document::node::shorten;
 use crate::scenario::document::place::inside;
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::rules::{BodyRule, HeaderOperators, HeaderRule, JsonOperators, JsonRule, Pattern, StatusRange};
@@ -26,7 +28,7 @@ impl Compiler<'_> {
         }
         for (path, rule) in expect.json.value().map(|pairs| pairs.0.as_slice()).unwrap_or_default() {
             let value = self.value_rule(rule);
-            let parsed = self.json_path(path);
+            let parsed = self.json_path(&path.name, &path.range);
             let text = path.name.clone();
             rules.extend(
                 parsed.zip(value).map(|(path, rule)| (format!("json {}", label(&text)), Rule::Json { text, path, rule })),
@@ -73,18 +75,18 @@ impl Compiler<'_> {
         ))
     }
 
-    fn json_path(&mut self, path: &Key) -> Option<JsonPath> {
-        let error = match JsonPath::parse(&path.name) {
+    pub(super) fn json_path(&mut self, path: &str, range: &Range<usize>) -> Option<JsonPath> {
+        let error = match JsonPath::parse(path) {
             Ok(parsed) => return Some(parsed),
             Err(error) => error,
         };
-        if !path.name.starts_with('$') {
-            let hint = format!("write `{}`", quoted(&format!("$.{}", path.name.trim_start_matches('.'))));
-            self.push(&path.range, "a JSONPath begins with `$`", hint);
+        if !path.starts_with('$') {
+            let hint = format!("write `{}`", quoted(&format!("$.{}", path.trim_start_matches('.'))));
+            self.push(range, "a JSONPath begins with `$`", hint);
             return None;
         }
-        let at = (0..=error.position().min(path.name.len())).rev().find(|at| path.name.is_char_boundary(*at)).unwrap_or(0);
-        let place = inside(&self.source, &path.range, &path.name, at..path.name.len().max(at + 1));
+        let at = (0..=error.position().min(path.len())).rev().find(|at| path.is_char_boundary(*at)).unwrap_or(0);
+        let place = inside(&self.source, range, path, at..path.len().max(at + 1));
         let message = match error.message() {
             "parser error" => "this JSONPath is wrong from here on".to_owned(),
             message => format!("this JSONPath is wrong: {message}"),
@@ -158,7 +160,7 @@ impl Compiler<'_> {
     }
 
     /// `exists: false` beside something that the value must be.
-    fn exists(&mut self, exists: &Field<bool>, others: &[Option<&std::ops::Range<usize>>]) -> Option<bool> {
+    fn exists(&mut self, exists: &Field<bool>, others: &[Option<&Range<usize>>]) -> Option<bool> {
         if let (Some(false), Some(other)) = (exists.value(), others.iter().flatten().next()) {
             self.push(other, "what does not exist can be nothing else", "keep `exists: false`, or the other");
         }

@@ -63,6 +63,7 @@ impl Compiler<'_> {
             _ => RequestId(0),
         };
         let expect = keys.expect.value().map(|expect| self.expect(expect, id)).unwrap_or_default();
+        let captures = keys.capture.given().map(|pairs| self.captures(pairs)).unwrap_or_default();
         let (headers, rendered_headers) = self.all_headers(own, &body);
         let number = self.requests;
         self.requests += 1;
@@ -80,6 +81,7 @@ impl Compiler<'_> {
             redirects,
             when,
             expect,
+            captures,
             keep_body: false,
             keep_head: false,
         })
@@ -97,6 +99,7 @@ impl Compiler<'_> {
             ("redirects", keys.redirects.key()),
             ("when", keys.when.key()),
             ("expect", keys.expect.key()),
+            ("capture", keys.capture.key()),
         ];
         for (name, place) in places {
             if let Some(place) = place {

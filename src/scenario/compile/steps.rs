@@ -1,8 +1,10 @@
 //! Flows: steps one after the other, with groups and pauses between the requests.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Compiler;
+use super::defined;
 use super::text::After;
 use crate::scenario::document::model::{Step as StepForm, Task as TaskForm};
 use crate::scenario::document::read::{Field, Placed};
@@ -20,9 +22,27 @@ pub(super) struct Around<'a> {
 }
 
 impl Compiler<'_> {
-    /// `setup` and `teardown`.
+    /// `setup` or `teardown`.
     pub(super) fn once(&mut self, field: &Field<List<StepForm>>, name: &str) -> Vec<Step> {
-        self.steps_of(field, Around { user: name, task: name })
+        let mut names = BTreeSet::new();
+        defined::of_steps(field, &mut names);
+        self.with_names(&names, |compiler| compiler.steps_of(field, Around { user: name, task: name }))
+    }
+
+    /// `setup`, whose variables all others see under its name.
+    pub(super) fn setup(&mut self, field: &Field<List<StepForm>>) -> Vec<Step> {
+        self.in_setup = true;
+        // Known, so that it is explained why it is not to be used here.
+        let steps = self.with_names(&BTreeSet::from(["setup".to_owned()]), |compiler| compiler.once(field, "setup"));
+        self.in_setup = false;
+        let mut names = BTreeSet::new();
+        defined::of_steps(field, &mut names);
+        // When it could not be read, nothing can be said of what is in it.
+        match field {
+            Field::Wrong { .. } => self.names.open("setup"),
+            _ => self.names.closed("setup", names),
+        }
+        steps
     }
 
     /// Lists of steps of which each begins anew: there is no response before them.
@@ -194,9 +214,11 @@ fn keep_bodies(steps: &mut [Step], mut wanted: bool) -> bool {
             Step::Think(_) => {}
             Step::Group { steps, .. } => wanted = keep_bodies(steps, wanted),
             Step::Request(request) => {
-                let own = request.expect.iter().any(|expectation| looks_at_body(&expectation.rule));
+                let own = request.expect.iter().any(|expectation| looks_at_body(&expectation.rule))
+                    || request.captures.iter().any(|capture| capture.from.is_in_body());
                 request.keep_body |= own || wanted;
-                let headers = request.expect.iter().any(|expectation| matches!(expectation.rule, Rule::Header(..)));
+                let headers = request.expect.iter().any(|expectation| matches!(expectation.rule, Rule::Header(..)))
+                    || !request.captures.is_empty();
                 request.keep_head |= headers || request.keep_body;
                 // A skipped request leaves the response of the one before.
                 wanted = uses_response(request) || (wanted && request.when.is_some());

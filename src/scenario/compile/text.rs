@@ -6,7 +6,7 @@ use super::Compiler;
 use crate::scenario::document::node::{Node, Value};
 use crate::scenario::document::place::inside;
 use crate::scenario::document::read::Placed;
-use crate::template::{Expression, JsonTemplate, ParseError, Reference, Template};
+use crate::template::{Assigned, Expression, JsonTemplate, ParseError, Reference, Template};
 
 /// Whether there is a response that a template may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,14 @@ impl Compiler<'_> {
         }
     }
 
+    /// A value that keeps its YAML type; its texts are templates.
+    pub(super) fn assigned(&mut self, node: &Node, after: After) -> Option<Assigned> {
+        match &node.value {
+            Value::Text(text) => self.template_at(text, &node.range, after).map(Assigned::text),
+            _ => self.json(node, after).map(Assigned::document),
+        }
+    }
+
     fn wrong(&mut self, text: &str, range: &Range<usize>, errors: Vec<ParseError>) {
         for error in errors {
             let place = inside(&self.source, range, text, error.range);
@@ -87,9 +95,9 @@ impl Compiler<'_> {
                 ("env", None) => {
                     ("`env` alone is nothing".to_owned(), "write `env.NAME`, so that it can be checked before the run".to_owned())
                 }
-                ("setup", _) => (
-                    "`setup` holds no values: captures are not supported by this version".to_owned(),
-                    "use `env.NAME` or a variable instead".to_owned(),
+                ("setup", field) if self.in_setup => (
+                    "`setup` is what others see of it; here its values have their own names".to_owned(),
+                    format!("write `{}`", field.unwrap_or("the name alone")),
                 ),
                 ("response", _) if after == After::Nothing => (
                     "there is no response here: no request of this task comes before".to_owned(),

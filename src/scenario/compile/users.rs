@@ -84,7 +84,7 @@ impl Compiler<'_> {
         let chosen: Vec<bool> = tasks.iter().map(|task| self.chosen(&form.tags, &task.value.tags)).collect();
         let name = form.name.value().cloned().unwrap_or_else(|| "User".to_owned());
         let catalog = (!chosen.contains(&true)).then(|| self.catalog.clone());
-        let user = self.chosen_user(form, &name, &chosen);
+        let user = self.with_names_of(form, |compiler| compiler.chosen_user(form, &name, &chosen));
         if let Some(catalog) = catalog {
             self.catalog = catalog;
         }

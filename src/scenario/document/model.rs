@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::capture::Capture;
 use super::observe::Observe;
 use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
@@ -207,6 +208,8 @@ macro_rules! with_request {
                 when: String,
                 /// What the response must be. Without `status`, 400 and above fail the request.
                 expect: Expect,
+                /// Names for values of the response, which later steps may use: `{id: {json: $.id}}`.
+                capture: Pairs<Capture>,
             }
         }
 
@@ -234,6 +237,7 @@ macro_rules! with_request {
                     redirects: &self.redirects,
                     when: &self.when,
                     expect: &self.expect,
+                    capture: &self.capture,
                 }
             }
         }
@@ -255,6 +259,7 @@ pub struct RequestKeys<'a> {
     pub redirects: &'a Field<u32>,
     pub when: &'a Field<String>,
     pub expect: &'a Field<Expect>,
+    pub capture: &'a Field<Pairs<Capture>>,
 }
 
 with_request! {

@@ -178,7 +178,10 @@ impl Read for Pattern {
                 let (message, at) = explain(&error, text);
                 let place = at.map_or_else(|| node.range.clone(), |at| inside(&reader.source, &node.range, text, at));
                 let problem = error_at(&reader.source, &place, format!("the regular expression is wrong: {message}"));
-                reader.push(problem.hint("in double quotes a backslash is written twice; single quotes leave it alone"));
+                reader.push(problem.hint(match error {
+                    regex::Error::CompiledTooBig(_) => "repetitions within repetitions multiply; write smaller ones",
+                    _ => "in double quotes a backslash is written twice; single quotes leave it alone",
+                }));
                 None
             }
         }

@@ -1,0 +1,75 @@
+//! A response as checks and captures look at it.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use http::HeaderMap;
+use scraper::Html;
+use serde_json::Value;
+use url::Url;
+
+use crate::http::Exchange;
+
+/// The response of an exchange; its text, JSON and page are made once, when asked for.
+pub(super) struct Response<'a> {
+    exchange: &'a Exchange,
+    text: Option<Cow<'a, str>>,
+    json: Option<Result<Value, String>>,
+    page: Option<Html>,
+}
+
+/// Found texts are shown up to this many characters.
+const SHOWN: usize = 80;
+
+impl<'a> Response<'a> {
+    pub(super) fn new(exchange: &'a Exchange) -> Self {
+        Self { exchange, text: None, json: None, page: None }
+    }
+
+    pub(super) fn exchange(&self) -> &'a Exchange {
+        self.exchange
+    }
+
+    /// Where it came from, if a redirect led there.
+    pub(super) fn url(&self) -> Option<&'a Url> {
+        self.exchange.result.as_ref().ok()?.url.as_deref()
+    }
+
+    pub(super) fn headers(&self) -> &'a HeaderMap {
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.exchange.result.as_ref().map_or(&NONE, |response| &response.headers)
+    }
+
+    pub(super) fn text(&mut self) -> Cow<'a, str> {
+        let exchange = self.exchange;
+        self.text.get_or_insert_with(|| exchange.result.as_ref().map_or(Cow::Borrowed(""), |response| response.text())).clone()
+    }
+
+    pub(super) fn json(&mut self) -> Result<&Value, String> {
+        if self.json.is_none() {
+            let text = self.text();
+            self.json =
+                Some(serde_json::from_str(&text).map_err(|error| format!("the body is not JSON ({error}): {}", quoted(&text))));
+        }
+        match &self.json {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err("the body was not read".to_owned()),
+        }
+    }
+
+    /// As HTML, of which anything is some.
+    pub(super) fn page(&mut self) -> &Html {
+        let text = self.text();
+        self.page.get_or_insert_with(|| Html::parse_document(&text))
+    }
+}
+
+/// A text in quotes, on one line and not endless.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

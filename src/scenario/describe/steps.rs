@@ -1,0 +1,145 @@
+//! Steps and requests, a line for each thing that is said of them.
+
+use super::{Description, bounds, headers, wait_of};
+use crate::scenario::plan::{Address, Body, Capture, CaptureSource, RequestStep, Rule, Step, TextRule, ValueRule};
+use crate::template::extract::Pick;
+use crate::template::{JsonTemplate, Template};
+use crate::units::format_duration;
+
+impl Description<'_> {
+    pub(super) fn steps(&mut self, depth: usize, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Request(request) => self.request(depth, request),
+                Step::Think(wait) => self.line(depth, &format!("think {}", wait_of(*wait))),
+                Step::Group { id, steps } => {
+                    let name = self.plan.catalog.groups.get(id.index()).map_or("", |group| &group.group);
+                    self.line(depth, &format!("group `{name}`"));
+                    self.steps(depth + 1, steps);
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, depth: usize, request: &RequestStep) {
+        let host = self.plan.host.as_ref().map(|host| host.as_str().trim_end_matches('/')).unwrap_or_default();
+        let url = match &request.address {
+            Address::Fixed(url) => url.as_str().strip_prefix(host).filter(|path| path.starts_with('/')).unwrap_or(url.as_str()),
+            Address::Rendered { template, .. } => template.source(),
+        };
+        let plain = format!("{} {url}", request.method);
+        let name = if plain == request.name { plain } else { format!("{plain} as `{}`", request.name) };
+        self.line(depth, &name);
+        let depth = depth + 2;
+        if let Some(when) = &request.when {
+            self.line(depth, &format!("when {}", when.source()));
+        }
+        for (name, value) in &request.query {
+            self.line(depth, &format!("query {}={}", name.source(), value.source()));
+        }
+        for (name, value) in headers(request) {
+            if !self.common.headers.contains(&(name.clone(), value.clone())) {
+                self.line(depth, &format!("header {name}: {value}"));
+            }
+        }
+        match &request.body {
+            Body::None => {}
+            Body::Text(text) => self.line(depth, &format!("body {}", one_line(text.source()))),
+            Body::Json(document) => self.line(depth, &format!("json {}", json(document))),
+            Body::Form(fields) => {
+                let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", name.source(), value.source())).collect();
+                self.line(depth, &format!("form {}", fields.join("&")));
+            }
+        }
+        if self.common.bounds != Some((request.timeout, request.redirects)) {
+            self.line(depth, &bounds(request.timeout, request.redirects));
+        }
+        for expectation in &request.expect {
+            self.line(depth, &format!("expect {}", rule(&expectation.rule)));
+        }
+        for capture in &request.captures {
+            self.line(depth, &format!("capture {}", captured(capture)));
+        }
+        if request.keep_body {
+            self.line(depth, "keeps the body");
+        }
+    }
+}
+
+fn rule(rule: &Rule) -> String {
+    match rule {
+        Rule::Status(ranges) => {
+            let ranges: Vec<_> = ranges
+                .iter()
+                .map(|(least, most)| if least == most { least.to_string() } else { format!("{least} to {most}") })
+                .collect();
+            format!("status {}", ranges.join(" or "))
+        }
+        Rule::Header(name, rule) => format!("header {name} {}", text_rule(rule)),
+        Rule::Body(rule) => format!("body {}", text_rule(rule)),
+        Rule::Json { text, rule, .. } => format!("json {text} {}", value_rule(rule)),
+        Rule::MaxTime(limit) => format!("at most {}", format_duration(*limit)),
+        Rule::That(expression) => format!("that {}", expression.source()),
+    }
+}
+
+/// What is captured, and from where.
+fn captured(capture: &Capture) -> String {
+    let from = match &capture.from {
+        CaptureSource::Json { text, .. } => format!("json {text}"),
+        CaptureSource::Regex { pattern, group: 0 } => format!("what matches `{pattern}`"),
+        CaptureSource::Regex { pattern, group } => format!("group {group} of `{pattern}`"),
+        CaptureSource::Header(name) => format!("header {name}"),
+        CaptureSource::Cookie(name) => format!("cookie {name}"),
+        CaptureSource::Css(css) => match css.attribute() {
+            Some(attribute) => format!("attribute {attribute} of `{}`", css.source()),
+            None => format!("text of `{}`", css.source()),
+        },
+    };
+    let pick = match capture.pick {
+        Pick::First => "",
+        Pick::Random => ", one at random",
+        Pick::All => ", all",
+    };
+    let default = capture.default.as_ref().map(|default| format!(", else {}", one_line(default.shown())));
+    format!("{} = {from}{pick}{}", capture.name, default.unwrap_or_default())
+}
+
+fn exists(exists: bool) -> String {
+    if exists { "exists" } else { "does not exist" }.to_owned()
+}
+
+fn text_rule(rule: &TextRule) -> String {
+    let shown = |what: &str, template: &Template| format!("{what} `{}`", one_line(template.source()));
+    let parts = [
+        rule.exists.map(exists),
+        rule.equals.as_ref().map(|template| shown("equals", template)),
+        rule.contains.as_ref().map(|template| shown("contains", template)),
+        rule.matches.as_ref().map(|regex| format!("matches `{regex}`")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn value_rule(rule: &ValueRule) -> String {
+    let number = |sign: &str, number: Option<f64>| number.map(|number| format!("{sign} {number}"));
+    let parts = [
+        rule.exists.map(exists),
+        rule.equals.as_ref().map(|value| format!("equals {}", json(value))),
+        rule.contains.as_ref().map(|value| format!("contains {}", json(value))),
+        rule.matches.as_ref().map(|regex| format!("matches `{regex}`")),
+        number(">", rule.gt),
+        number("≥", rule.gte),
+        number("<", rule.lt),
+        number("≤", rule.lte),
+        rule.length.map(|length| format!("has the length {length}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn json(document: &JsonTemplate) -> String {
+    document.as_constant().map_or_else(|| "(with templates)".to_owned(), one_line)
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
