@@ -22,7 +22,7 @@ mod panel;
 #[expect(dead_code, reason = "the dashboards come one after the other")]
 mod query;
 mod request;
-mod rules;
+pub mod rules;
 mod soak;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ pub struct File {
 /// All of them, as shipped.
 pub fn all() -> Vec<File> {
     let dashboards = dashboards();
-    dashboards.iter().map(Dashboard::file).chain(rules::files()).collect()
+    dashboards.iter().map(Dashboard::file).chain(rules::files(&rules::Options::default())).collect()
 }
 
 /// In the order in which a newcomer reads them.
