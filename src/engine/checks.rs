@@ -1,6 +1,7 @@
 //! Whether a response is what the scenario expects.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde_json::Value;
 
@@ -23,10 +24,27 @@ pub(super) fn evaluate(
     scope: &Scope,
     random: &mut Random,
 ) -> Vec<CheckResult> {
-    expect
-        .iter()
-        .map(|expectation| CheckResult { id: expectation.id, outcome: check(&expectation.rule, response, scope, random) })
-        .collect()
+    if expect.is_empty() {
+        return Vec::new();
+    }
+    let mut results = SPARE.take();
+    for expectation in expect {
+        results.push(CheckResult { id: expectation.id, outcome: check(&expectation.rule, response, scope, random) });
+    }
+    results
+}
+
+thread_local! {
+    /// Kept for its allocation.
+    static SPARE: Cell<Vec<CheckResult>> = const { Cell::new(Vec::new()) };
+}
+
+/// Takes back what `evaluate` gave.
+pub(super) fn spare(mut results: Vec<CheckResult>) {
+    if results.capacity() > 0 {
+        results.clear();
+        SPARE.set(results);
+    }
 }
 
 /// Whether the scenario says itself which statuses are good.

@@ -56,11 +56,13 @@ impl User {
     }
 
     /// Judges and records what a request came to. Says whether it went well.
-    pub(super) fn conclude(&mut self, step: &RequestStep, url: &Url, trace: Option<&RequestTrace>, exchange: Exchange) -> bool {
+    pub(super) fn conclude(&mut self, step: &RequestStep, url: &Url, exchange: Exchange) -> bool {
         let outcome = self.judge(step, url, exchange);
-        self.record(step, url, trace, &outcome);
+        self.record(step, url, &outcome);
         self.due = outcome.exchange.finished;
-        outcome.failure.is_none()
+        let went_well = outcome.failure.is_none();
+        checks::spare(outcome.checks);
+        went_well
     }
 
     /// `None`, if its `when` is false.
@@ -108,7 +110,7 @@ impl User {
         Outcome { exchange, checks, failure }
     }
 
-    fn record(&mut self, step: &RequestStep, url: &Url, trace: Option<&RequestTrace>, outcome: &Outcome) {
+    fn record(&mut self, step: &RequestStep, url: &Url, outcome: &Outcome) {
         let exchange = &outcome.exchange;
         let context = self.context.clone();
         let status = match &exchange.result {
@@ -118,7 +120,7 @@ impl User {
         let message = outcome.failure.as_ref().map(|(reason, text)| (*reason, context.run.mask(text)));
         let failure = message.as_ref().map(|(reason, text)| (*reason, text.as_ref()));
         let response = exchange.finished.saturating_duration_since(self.due);
-        let exported = trace.and_then(|trace| self.export(step, url, trace, &outcome.exchange, failure, response));
+        let exported = self.export(step, url, exchange, failure, response);
         if let Some((reason, text)) = failure
             && context.tracing.tells_failures()
         {

@@ -61,6 +61,8 @@ pub(super) struct UserTrace {
     doing: Option<TaskId>,
     /// The task underway, if that is a trace.
     task: Option<TaskTrace>,
+    /// The request underway. In here, so that it is neither moved about nor allocated anew for each request.
+    request: Option<RequestTrace>,
 }
 
 struct TaskTrace {
@@ -133,7 +135,7 @@ impl Tracing {
     /// A new user's part, and the ids of the later hops of its requests.
     pub(super) fn user(self: &Arc<Self>) -> Option<(Box<UserTrace>, Ids)> {
         self.rules.as_ref()?;
-        let user = UserTrace { shared: self.clone(), ids: self.ids(), doing: None, task: None };
+        let user = UserTrace { shared: self.clone(), ids: self.ids(), doing: None, task: None, request: None };
         Some((Box::new(user), self.ids()))
     }
 
@@ -234,7 +236,16 @@ impl UserTrace {
     }
 
     /// A request begins. One that the scenario gives a `traceparent` of its own belongs to that trace, which is not ours to export.
-    pub(super) fn begin_request(&mut self, step: &RequestStep) -> Option<RequestTrace> {
+    pub(super) fn begin_request(&mut self, step: &RequestStep) {
+        self.request = self.request_of(step);
+    }
+
+    /// The request underway.
+    pub(super) fn request(&self) -> Option<&RequestTrace> {
+        self.request.as_ref()
+    }
+
+    fn request_of(&mut self, step: &RequestStep) -> Option<RequestTrace> {
         if step.headers.contains_key(TRACEPARENT) || step.rendered_headers.iter().any(|(name, _)| name == TRACEPARENT) {
             return None;
         }
@@ -270,13 +281,12 @@ impl User {
         &mut self,
         step: &RequestStep,
         url: &Url,
-        traced: &RequestTrace,
         exchange: &Exchange,
         message: Option<(Reason, &str)>,
         response: Duration,
     ) -> Option<Exported> {
         let user = self.trace.as_deref_mut()?;
-        let rules = user.shared.rules.as_ref()?;
+        let (rules, traced) = (user.shared.rules.as_ref()?, user.request.as_ref()?);
         let keep = rules.keep;
         let is_slow = keep.slower_than.is_some_and(|limit| response > limit);
         let wanted = traced.sampled || is_slow || (keep.errors && message.is_some());

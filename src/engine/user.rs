@@ -162,15 +162,17 @@ impl User {
                         }
                     };
                     let started = clock::now();
-                    // Boxed, because most runs have none, and a user's future has room for all that it may hold.
-                    let trace = self.trace.as_mut().and_then(|trace| trace.begin_request(step)).map(Box::new);
-                    let (due, free, traced) = (self.due, self.free, trace.as_deref());
+                    if let Some(trace) = &mut self.trace {
+                        trace.begin_request(step);
+                    }
+                    let traced = self.trace.as_deref().and_then(UserTrace::request);
+                    let (due, free) = (self.due, self.free);
                     let guard = InFlight { context: &self.context, step, url: &rendered.url, due, free, started, traced };
                     let head = traced.map(|trace| &trace.head);
                     let request = Request { trace: head, ..request_of(step, &rendered, self.context.prepared(step)) };
                     let exchange = self.session.exchange_from(&request, started).await;
                     guard.arrived();
-                    ok &= self.conclude(step, &rendered.url, trace.as_deref(), exchange);
+                    ok &= self.conclude(step, &rendered.url, exchange);
                     rendered.done();
                 }
                 Step::Think(wait) => self.think(*wait).await,
