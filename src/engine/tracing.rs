@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use url::Url;
 
@@ -67,7 +67,8 @@ pub(super) struct UserTrace {
 
 struct TaskTrace {
     task: TaskId,
-    started: Instant,
+    /// `None`: whatever becomes of it, it is not exported.
+    started: Option<Instant>,
     trace: TraceId,
     span: SpanId,
     sampled: bool,
@@ -91,7 +92,7 @@ pub(super) struct Exported {
     sampled: bool,
 }
 
-const TRACEPARENT: &str = "traceparent";
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What may stand in a value of `baggage` as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
@@ -197,13 +198,15 @@ impl UserTrace {
     }
 
     /// A task begins.
-    pub(super) fn begin_task(&mut self, task: TaskId, started: Instant) {
+    pub(super) fn begin_task(&mut self, task: TaskId) {
         self.doing = Some(task);
         let Some(rules) = &self.shared.rules else { return };
         if rules.per == Per::Request {
             return;
         }
         let sampled = self.ids.chosen(rules.sample);
+        // One that is never exported need not know when it began.
+        let started = (sampled || rules.keep != Keep::default()).then(clock::now);
         let (trace, span) = (self.ids.trace(), self.ids.span());
         self.end_task();
         self.task = Some(TaskTrace { task, started, trace, span, sampled, kept: false, ok: false });
@@ -223,14 +226,14 @@ impl UserTrace {
         if !task.sampled && !task.kept {
             return;
         }
-        let Some(rules) = self.rules() else { return };
+        let (Some(started), Some(rules)) = (task.started, self.rules()) else { return };
         rules.spans.offer(Span {
             trace: task.trace,
             id: task.span,
             parent: None,
             sampled: task.sampled || rules.propagate_all,
-            started: clock::timestamp_of(task.started),
-            duration: clock::now().saturating_duration_since(task.started),
+            started: clock::timestamp_of(started),
+            duration: clock::now().saturating_duration_since(started),
             kind: Kind::Task { task: task.task.0, ok: task.ok },
         });
     }
@@ -246,7 +249,7 @@ impl UserTrace {
     }
 
     fn request_of(&mut self, step: &RequestStep) -> Option<RequestTrace> {
-        if step.headers.contains_key(TRACEPARENT) || step.rendered_headers.iter().any(|(name, _)| name == TRACEPARENT) {
+        if step.headers.contains_key(&TRACEPARENT) || step.rendered_headers.iter().any(|(name, _)| *name == TRACEPARENT) {
             return None;
         }
         let rules = self.shared.rules.as_ref()?;

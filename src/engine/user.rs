@@ -131,7 +131,7 @@ impl User {
     pub(super) async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
         let (began, thought) = (self.due, self.thought);
         if let Some(trace) = &mut self.trace {
-            trace.begin_task(id, clock::now());
+            trace.begin_task(id);
         }
         let ok = self.steps(steps).await;
         self.scope.clear_response();

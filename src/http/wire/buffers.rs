@@ -7,14 +7,24 @@ use std::cell::{Cell, RefCell};
 
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
-/// As many buffers for writing are kept,
-const MOST_KEPT: usize = 16;
-/// and none that has grown larger than this.
+/// Room of the buffers for writing that are kept, of all together: a thousand of a usual size, as many as there may be requests
+/// underway when all that has arrived was read.
+const MOST_KEPT: usize = 512 << 10;
+/// None is kept that has grown larger than this.
 const LARGEST_KEPT: usize = 64 << 10;
+/// Room of a new one: for a request line and a handful of headers.
+const USUAL: usize = 512;
 
 thread_local! {
     static READING: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-    static WRITING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static WRITING: RefCell<Pool> = const { RefCell::new(Pool { buffers: Vec::new(), room: 0 }) };
+}
+
+/// Buffers that wait for their next request; the one that came last is warm, and the next to go.
+struct Pool {
+    buffers: Vec<Vec<u8>>,
+    /// Of all of them.
+    room: usize,
 }
 
 /// A buffer for one request; it goes back to the pool when it is dropped.
@@ -34,7 +44,12 @@ pub(super) fn with_reading<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 impl Scratch {
     /// An empty one.
     pub(super) fn take() -> Self {
-        Self(WRITING.with_borrow_mut(Vec::pop).unwrap_or_default())
+        let kept = WRITING.with_borrow_mut(|pool| {
+            let buffer = pool.buffers.pop()?;
+            pool.room -= buffer.capacity();
+            Some(buffer)
+        });
+        Self(kept.unwrap_or_else(|| Vec::with_capacity(USUAL)))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -54,11 +69,12 @@ impl Drop for Scratch {
         }
         buffer.clear();
         // At the end of the thread there may be no pool any more.
-        let _ = WRITING.try_with(|kept| {
-            if let Ok(mut kept) = kept.try_borrow_mut()
-                && kept.len() < MOST_KEPT
+        let _ = WRITING.try_with(|pool| {
+            if let Ok(mut pool) = pool.try_borrow_mut()
+                && pool.room + buffer.capacity() <= MOST_KEPT
             {
-                kept.push(buffer);
+                pool.room += buffer.capacity();
+                pool.buffers.push(buffer);
             }
         });
     }
@@ -70,13 +86,17 @@ mod tests {
 
     #[test]
     fn buffers_come_back_empty_and_few() {
-        let mut all: Vec<_> = (0..40).map(|_| Scratch::take()).collect();
+        let mut all: Vec<_> = (0..1100).map(|_| Scratch::take()).collect();
         all.iter_mut().for_each(|scratch| scratch.vec().extend_from_slice(b"request"));
-        all[0].vec().reserve(1 << 20);
+        all[0].vec().reserve(LARGEST_KEPT);
         drop(all);
-        assert_eq!(WRITING.with_borrow(Vec::len), MOST_KEPT);
+        let kept = || WRITING.with_borrow(|pool| (pool.buffers.len(), pool.room));
+        assert_eq!(kept(), (MOST_KEPT / USUAL, MOST_KEPT), "as many as there is room for, and not the large one");
         let again = Scratch::take();
-        assert!(again.bytes().is_empty() && (1..=LARGEST_KEPT).contains(&again.0.capacity()));
+        assert_eq!((again.bytes(), again.0.capacity()), (&[][..], USUAL));
+        assert_eq!(kept(), (MOST_KEPT / USUAL - 1, MOST_KEPT - USUAL));
+        drop(again);
+        assert_eq!(kept(), (MOST_KEPT / USUAL, MOST_KEPT));
         let inner = with_reading(|outer| {
             outer[0] = 1;
             with_reading(|inner| inner.len())
