@@ -3,9 +3,9 @@
 #
 #   bash tests/run.sh
 #
-# Installed are: Debian's packages `prometheus`, `chromium` and `tmux` (with apt-get, as root or through sudo); gunicorn, Flask with OpenTelemetry, Caddy
-# and rotel (into a virtual environment in the build folder); cargo-deny and otelite (into ~/.cache/otload-tools). What is there
-# already is used again.
+# Installed are: Debian's packages `prometheus`, `prometheus-alertmanager`, `chromium` and `tmux` (with apt-get, as root or through sudo);
+# gunicorn, Flask with OpenTelemetry, Caddy, rotel, hadolint and kubernetes-validate (into a virtual environment in the build folder);
+# cargo-deny, otelite and some programs of Debian's later suite (into ~/.cache/otload-tools). What is there already is used again.
 # The last line is `N passed, N failed`: the sum of all test binaries. The exit code is 0 only if every step went well.
 
 set -uo pipefail
@@ -43,6 +43,7 @@ step() {
 
 missing_packages() {
     { command -v prometheus && command -v promtool; } >/dev/null || echo prometheus
+    { command -v prometheus-alertmanager && command -v amtool; } >/dev/null || echo prometheus-alertmanager
     command -v chromium >/dev/null || echo chromium
     command -v python3 >/dev/null || echo python3
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
@@ -98,6 +99,11 @@ install_otelite() {
         rm -rf "$target/tools"
 }
 
+# Later versions of what the tests run beside, and what reads compose/ and kubernetes/.
+fetch_later() {
+    bash tests/forky.sh prometheus promtool prometheus-alertmanager docker-compose kustomize
+}
+
 # --- the checks ---
 
 # Advisories need a copy of their database, which is fetched by `cargo deny fetch`; without one the rest is checked.
@@ -115,13 +121,16 @@ run_tests() {
 }
 
 step "install packages" install_packages
-step "install gunicorn, flask, caddy and rotel" make_venv
+step "install python tools" make_venv
+step "fetch later programs" fetch_later
 step "install cargo-deny" install_deny
 step "install otelite" install_otelite
 step "fetch dependencies" cargo fetch --locked
 step "cargo fmt" cargo fmt --check
 step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
 step "cargo deny" run_deny
+step "compose file" bash tests/deploy.sh compose
+step "dockerfiles" bash tests/deploy.sh dockerfiles
 step "cargo test" run_tests
 tests_went_well=$?
 

@@ -71,7 +71,8 @@ impl Library {
             .map(|ending| format!("{name}{ending}"))
             .filter(|file| (file.ends_with(".yaml") || file.ends_with(".yml")) && file != config::FILE)
             .filter_map(|file| self.folder.join(file).canonicalize().ok())
-            .find(|path| path.is_file() && path.parent() == Some(&self.folder))
+            // A link may lead deeper into the folder: that is how Kubernetes mounts a ConfigMap.
+            .find(|path| path.is_file() && path.starts_with(&self.folder))
     }
 
     /// The plan of a scenario, and what of it was overridden, as on the command line.
@@ -168,7 +169,11 @@ mod tests {
         std::fs::write(folder.join("bad.yaml"), "users: 5\n").unwrap();
         std::os::unix::fs::symlink("../secret.yaml", folder.join("out.yaml")).unwrap();
         std::os::unix::fs::symlink("a.yaml", folder.join("link.yaml")).unwrap();
-        std::os::unix::fs::symlink("inner/d.yaml", folder.join("deep.yaml")).unwrap();
+        // As Kubernetes mounts a ConfigMap: files by a link to a folder that is replaced as a whole.
+        std::fs::create_dir(folder.join("..2026")).unwrap();
+        std::fs::write(folder.join("..2026/deep.yaml"), GOOD).unwrap();
+        std::os::unix::fs::symlink("..2026", folder.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/deep.yaml", folder.join("deep.yaml")).unwrap();
         let library = Library::open(&folder, HashMap::new()).unwrap();
         let list = library.list();
         let names: Vec<_> = list["scenarios"]
@@ -177,15 +182,27 @@ mod tests {
             .iter()
             .map(|one| (one["scenario"].as_str().unwrap(), one["valid"] == true))
             .collect();
-        assert_eq!(names, [("a.yaml", true), ("b.yml", true), ("bad.yaml", false), ("link.yaml", true)]);
+        assert_eq!(names, [("a.yaml", true), ("b.yml", true), ("bad.yaml", false), ("deep.yaml", true), ("link.yaml", true)]);
         assert!(list["scenarios"][2]["problems"][0].as_str().is_some_and(|problem| !problem.is_empty()));
-        for name in ["a", "a.yaml", "b", "link"] {
+        for name in ["a", "a.yaml", "b", "link", "deep"] {
             assert_eq!(library.load(name, &Asked::default()).unwrap().0.name, "good", "{name}");
         }
         let secret = place.path().join("secret.yaml").display().to_string();
-        for name in
-            ["../secret", "../secret.yaml", "inner/d", "./a", "out", "deep", ".e", "serve", "c.txt", "", "..", &secret, "a\0"]
-        {
+        for name in [
+            "../secret",
+            "../secret.yaml",
+            "inner/d",
+            "./a",
+            "out",
+            "..data/deep",
+            ".e",
+            "serve",
+            "c.txt",
+            "",
+            "..",
+            &secret,
+            "a\0",
+        ] {
             assert!(library.load(name, &Asked::default()).is_err(), "{name}");
         }
         assert!(

@@ -56,6 +56,15 @@ pub(crate) fn venv() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv")
 }
 
+/// A program of Debian's later suite, which `tests/forky.sh` unpacks.
+pub(crate) fn later(package: &str) -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
+    let program = cache.join(format!("otload-tools/forky/{package}/usr/bin/{package}"));
+    assert!(program.is_file(), "{} is missing; `bash tests/forky.sh {package}` fetches it", program.display());
+    program
+}
+
 /// Asks until there is an answer, every 10 ms; panics with `what` after `limit`.
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let started = otload::clock::now();
