@@ -57,6 +57,12 @@ impl Timestamp {
         }
     }
 
+    /// Reads what [`Self::rfc3339`] wrote.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let millis = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();
+        Some(Self::from_unix(Duration::from_millis(u64::try_from(millis).ok()?)))
+    }
+
     /// As a part of a file name: `20261123-101530`, in UTC.
     pub fn compact(self) -> String {
         self.rfc3339().chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect::<String>().replace('T', "-")
@@ -71,6 +77,8 @@ mod tests {
     fn timestamps_print_in_utc() {
         let timestamp = Timestamp::from_unix(Duration::from_millis(1_795_428_930_250));
         assert_eq!(timestamp.rfc3339(), "2026-11-23T10:15:30.250Z");
+        assert_eq!(Timestamp::from_rfc3339(&timestamp.rfc3339()), Some(timestamp));
+        assert_eq!(Timestamp::from_rfc3339("yesterday"), None);
         assert_eq!(timestamp.compact(), "20261123-101530");
         assert_eq!(timestamp.unix_nanos(), 1_795_428_930_250_000_000);
     }

@@ -206,6 +206,8 @@ impl fmt::Display for Ratio {
 // === Quantity ===
 
 impl Quantity {
+    pub const ALL: [Self; 5] = [Self::Seconds, Self::Ratio, Self::PerSecond, Self::Count, Self::Factor];
+
     /// As files name it.
     pub fn name(self) -> &'static str {
         match self {

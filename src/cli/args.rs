@@ -24,7 +24,7 @@ pub(super) enum Command {
     Run(Box<RunArgs>),
     /// Validate a scenario and print what it would do
     Check(Box<CheckArgs>),
-    /// Say where the time of a run went, from its results and a trace store
+    /// Rebuild the reports of a run from its results folder; or say where its time went, with a trace store
     Report(Box<ReportArgs>),
     /// Compare two runs by their results: exit code 1 if the second one is worse
     Compare(CompareArgs),
@@ -102,9 +102,15 @@ pub(super) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXIT_CODES)]
 pub(super) struct ReportArgs {
-    /// The results folder of the run
+    /// The results folder of the run, also of one that was killed
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+    /// Which reports, with commas between them [default: all]
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', conflicts_with = "traces")]
+    pub format: Vec<ReportFormat>,
+    /// Another folder for them, or `-` for standard output [default: the results folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "traces")]
+    pub out: Option<PathBuf>,
     /// Base URL of the trace store (Tempo, Jaeger, otelite): splits the time of traced requests into generator, network and
     /// server
     #[arg(long, value_name = "URL")]
@@ -115,6 +121,20 @@ pub(super) struct ReportArgs {
     /// As many of the slowest and as many of the failed traces
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// report.html
+    Html,
+    /// summary.json
+    Json,
+    /// stats.csv, stats_history.csv and failures.csv, as Locust names their columns
+    Csv,
+    /// junit.xml
+    Junit,
+    /// report.md
+    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -285,8 +305,8 @@ Exit codes: 0 done · 2 the scenario or the command line is wrong · 3 the run i
 bottleneck · 4 it could not run · 130 interrupted by a second Ctrl-C. The first Ctrl-C stops gracefully.";
 
 const REPORT_EXIT_CODES: &str = "\
-Exit codes: 0 done · 2 the folder or the command line is wrong · 4 the trace store does not answer,
-or has none of the traces.";
+Exit codes: 0 done · 2 the folder or the command line is wrong · 4 a report cannot be written, or the
+trace store does not answer or has none of the traces.";
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;

@@ -1,22 +1,63 @@
-//! `otload report`: what the results of a run say, after it. So far: where the time went, from a trace store.
+//! `otload report`: what the results of a run say, after it: all reports from its folder alone, or where the time went, from a
+//! trace store.
 
 use std::path::Path;
 
-use super::args::ReportArgs;
+use super::args::{ReportArgs, ReportFormat};
 use super::{Exit, colour, print, refuse};
 use crate::diagnostic::Diagnostic;
 use crate::report::where_time_goes::{html, text};
-use crate::run::{self, Failed};
+use crate::run::{self, Failed, Format, Reports};
 
 pub(super) fn report(args: &ReportArgs) -> Exit {
-    let Some(store) = &args.traces else {
-        let problem = Diagnostic::error("`otload report` needs `--traces URL`: reports without traces cannot be rebuilt yet")
-            .hint(
-                "give the base URL of the trace store that the run exported to, like http://127.0.0.1:3200; what else is known \
-                   of the run is in its summary.json",
-            );
-        return refuse(&Failed::Refused(problem));
+    match &args.traces {
+        Some(store) => where_time_goes(args, store),
+        None => match rebuild(args) {
+            Ok(exit) => exit,
+            Err(failed) => refuse(&failed),
+        },
+    }
+}
+
+fn rebuild(args: &ReportArgs) -> Result<Exit, Failed> {
+    let mut formats: Vec<Format> = args.format.iter().copied().map(format).collect();
+    if formats.is_empty() {
+        formats.extend(Format::ALL);
+    }
+    let out = args.out.as_deref().unwrap_or(&args.folder);
+    let one = match formats[..] {
+        [format] if format.files().len() == 1 => Some(format),
+        _ => None,
     };
+    if out == Path::new("-") && one.is_none() {
+        let problem = Diagnostic::error("only one file fits on standard output")
+            .hint("write `--out - --format` with html, json, junit or markdown; the others are several files");
+        return Err(Failed::Refused(problem));
+    }
+    let mut reports = Reports::read(&args.folder).map_err(Failed::Refused)?;
+    reports.warnings.iter().for_each(|warning| eprint!("{}", warning.render(colour())));
+    match one {
+        Some(format) if out == Path::new("-") => {
+            Ok(reports.render(format).iter().map(|(_, text)| print(text)).next().unwrap_or(Exit::Passed))
+        }
+        _ => {
+            let written = reports.write(&formats, out).map_err(Failed::Broken)?;
+            Ok(print(&written.iter().map(|file| format!("{}\n", file.display())).collect::<String>()))
+        }
+    }
+}
+
+fn format(format: ReportFormat) -> Format {
+    match format {
+        ReportFormat::Html => Format::Html,
+        ReportFormat::Json => Format::Json,
+        ReportFormat::Csv => Format::Csv,
+        ReportFormat::Junit => Format::Junit,
+        ReportFormat::Markdown => Format::Markdown,
+    }
+}
+
+fn where_time_goes(args: &ReportArgs, store: &str) -> Exit {
     let account = match run::account_of(&args.folder, store, args.limit as usize) {
         Ok(account) => account,
         Err(failed) => return refuse(&failed),

@@ -185,7 +185,7 @@ impl Watch {
             judge(&self.windows, self.names.iter().map(|(name, _)| name.as_str()), self.limits.min_change.get(), &mut self.space);
         let seconds = |soak: &Soak| soak.windows as f64 * soak.window_seconds;
         if !found.drifts.is_empty() && seconds(&found) >= seconds(&self.found) {
-            self.found = Arc::new(found);
+            self.found = Arc::new(Soak { fail_on_regression: self.limits.fail_on_regression, ..found });
             self.news = true;
         }
     }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::soak::Signal;
 use crate::reason::Reason;
 use crate::trace::queue::Dropped;
@@ -69,7 +71,7 @@ pub struct TaskName {
 }
 
 /// A request as labels carry it. Those of setup, teardown, `on_start` and `on_stop` have a user and a task name too.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequestName {
     pub user: String,
     pub task: String,

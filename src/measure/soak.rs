@@ -41,6 +41,8 @@ pub struct Soak {
     pub window_seconds: f64,
     /// The change that is accepted.
     pub min_change: f64,
+    /// Whether a run that got worse, or was too short to tell, has failed.
+    pub fail_on_regression: bool,
     /// By request, then by signal.
     pub drifts: Vec<Drift>,
 }

@@ -60,6 +60,8 @@ pub enum Judgement {
 // === Judgement, ThresholdState ===
 
 impl Judgement {
+    pub const ALL: [Self; 5] = [Self::Open, Self::Holds, Self::Broken, Self::NoData, Self::Invalid];
+
     /// As files name it.
     pub fn name(self) -> &'static str {
         match self {

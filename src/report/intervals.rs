@@ -10,25 +10,30 @@
 //! and maximum are the outermost, and the bins of the histograms are those that the summary's quantiles come from. A part that
 //! was not closed is left out by the reader, which says so.
 
+mod plan;
+mod read;
+
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{BufRead, Read as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::catalog::RequestName;
+use super::remarks::{Remark, Written};
+use crate::measure::catalog::{Catalog, RequestName, TaskName};
 use crate::measure::delta::RequestDelta;
 use crate::measure::hdr::Packed;
+use crate::measure::health::Health;
 use crate::measure::quantiles::Quantiles;
-use crate::measure::snapshot::{RunInfo, Snapshot};
+use crate::measure::snapshot::Snapshot;
 use crate::reason::Reason;
+pub use plan::{Planned, RulePart};
+pub use read::{NO_HISTOGRAM, Outline, Parts, Unreadable};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Line {
-    Meta(Meta),
+    Meta(Box<Meta>),
     Request(Box<RequestPart>),
     Run(Box<RunPart>),
 }
@@ -47,6 +52,8 @@ pub struct Meta {
     /// RFC 3339, UTC.
     pub started_at: String,
     pub warm_up_seconds: f64,
+    #[serde(flatten)]
+    pub plan: Planned,
 }
 
 /// One request in one part. Requests of setup are in the first part, those of teardown in the last.
@@ -71,6 +78,9 @@ pub struct RequestPart {
     pub bytes_received: u64,
     pub redirects: u64,
     pub retried: u64,
+    /// By check: held, failed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, [u64; 2]>,
     pub response: Option<Packed>,
     pub service: Option<Packed>,
 }
@@ -93,12 +103,42 @@ pub struct RunPart {
     pub cpu_ratio: Option<f64>,
     pub busy_ratio: Option<f64>,
     pub resident_bytes: Option<u64>,
+    /// The worst of the generator's figures so far.
+    #[serde(default)]
+    pub worst: Option<HealthPart>,
     pub arrivals_dropped: u64,
     pub connections_opened: u64,
     pub durations_clamped: u64,
     pub valid: bool,
     pub thresholds: Vec<ThresholdPart>,
+    /// Iterations that ended in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskPart>,
+    /// What was said and done in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<RemarkPart>,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPart {
+    pub user: String,
+    pub task: String,
+    pub successes: u64,
+    pub failures: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthPart {
+    pub cpu_ratio: Option<f64>,
+    pub busy_ratio: Option<f64>,
+    pub loop_lag_seconds: Option<f64>,
+    pub resident_bytes: Option<u64>,
+    pub open_fds: Option<u64>,
+    pub saturated: bool,
+}
+
+/// As the summary has it.
+pub type RemarkPart = Written;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdPart {
@@ -106,6 +146,17 @@ pub struct ThresholdPart {
     pub state: String,
     /// In its unit; `null` without data.
     pub value: Option<f64>,
+    /// As in the summary.
+    #[serde(default)]
+    pub worst: Option<f64>,
+    #[serde(default)]
+    pub worst_at_seconds: Option<f64>,
+    #[serde(default)]
+    pub broken_at_seconds: Option<f64>,
+    #[serde(default)]
+    pub aborted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// A file of parts, as it was read.
@@ -123,29 +174,19 @@ pub struct Part {
     pub requests: Vec<RequestPart>,
 }
 
-/// Why a file cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// From 1.
-    pub line: usize,
-    pub message: String,
-}
-
 pub const FORMAT: u32 = 1;
 
 /// How long a part is.
 pub const LENGTH: Duration = Duration::from_secs(10);
 
-/// No line is longer: two histograms with all of their bins are a tenth of it.
-const LONGEST: u64 = 8 << 20;
-
 // === Writing ===
 
-/// The first line.
+/// The first line, of a snapshot from the beginning.
 ///
 /// # Errors
 /// None that can happen.
-pub fn first_line(run: &RunInfo, warm_up: Duration) -> Result<String, serde_json::Error> {
+pub fn first_line(begin: &Snapshot, warm_up: Duration) -> Result<String, serde_json::Error> {
+    let run = &begin.facts.run;
     let meta = Meta {
         format: FORMAT,
         run_id: run.run_id.clone(),
@@ -155,31 +196,38 @@ pub fn first_line(run: &RunInfo, warm_up: Duration) -> Result<String, serde_json
         scenario_sha256: run.scenario_sha256.clone(),
         started_at: run.started_at.rfc3339(),
         warm_up_seconds: warm_up.as_secs_f64(),
+        plan: Planned::of(begin),
     };
-    Ok(serde_json::to_string(&Line::Meta(meta))? + "\n")
+    Ok(serde_json::to_string(&Line::Meta(Box::new(meta)))? + "\n")
 }
 
-/// The lines of what came between two snapshots with `Detail::Full`. When the warm-up ended in between, they are of what came
-/// after its end.
+/// The lines of what came between two snapshots with `Detail::Full`, and of what was said meanwhile. When the warm-up ended in
+/// between, they are of what came after its end.
 ///
 /// # Errors
 /// None that can happen.
-pub fn lines(before: &Snapshot, now: &Snapshot, warm_up: Duration) -> Result<String, serde_json::Error> {
+pub fn lines(before: &Snapshot, now: &Snapshot, warm_up: Duration, said: &[Remark]) -> Result<String, serde_json::Error> {
     let delta = now.delta(before);
     let end = now.facts.elapsed;
     let begin = if now.is_warm() && !before.is_warm() { end.saturating_sub(now.facts.measured) } else { before.facts.elapsed };
     let (at, seconds) = (begin.as_secs_f64(), end.saturating_sub(begin).as_secs_f64());
     let warm_up = !warm_up.is_zero() && !now.is_warm();
     let mut text = String::new();
-    for (name, request) in now.catalog.requests.iter().zip(&delta.requests) {
+    let mut checks = vec![BTreeMap::new(); now.catalog.requests.len()];
+    for (check, counts) in now.catalog.checks.iter().zip(&delta.checks).filter(|(_, counts)| **counts != [0, 0]) {
+        checks.get_mut(check.request.index()).map(|checks| checks.insert(check.check.clone(), *counts));
+    }
+    for ((name, request), checks) in now.catalog.requests.iter().zip(&delta.requests).zip(checks) {
         let (requests, failures) = request.counters.requests_and_failures();
-        if requests > 0 || request.response.count() > 0 {
+        if requests > 0 || request.response.count() > 0 || !checks.is_empty() {
             let part = RequestPart::new(name, request, (requests, failures), (at, seconds, warm_up));
+            let part = RequestPart { checks, ..part };
             text += &(serde_json::to_string(&Line::Request(Box::new(part)))? + "\n");
         }
     }
     let (facts, health) = (&now.facts, now.facts.health);
     let lag = delta.lag.times_at([0.5, 0.99]);
+    let tasks = now.catalog.tasks.iter().zip(&delta.tasks).filter(|(_, counts)| **counts != [0, 0]);
     let users: i64 = now.totals.users.iter().flatten().sum();
     let run = RunPart {
         at,
@@ -201,6 +249,9 @@ pub fn lines(before: &Snapshot, now: &Snapshot, warm_up: Duration) -> Result<Str
         durations_clamped: delta.clamped,
         valid: facts.valid,
         thresholds: facts.thresholds.iter().map(ThresholdPart::of).collect(),
+        worst: Some(HealthPart::of(facts.worst_health)),
+        tasks: tasks.map(|(name, counts)| TaskPart::of(&now.catalog, name, *counts)).collect(),
+        remarks: said.iter().map(Remark::written).collect(),
     };
     text += &(serde_json::to_string(&Line::Run(Box::new(run)))? + "\n");
     Ok(text)
@@ -208,7 +259,35 @@ pub fn lines(before: &Snapshot, now: &Snapshot, warm_up: Duration) -> Result<Str
 
 impl ThresholdPart {
     fn of(state: &crate::measure::threshold::ThresholdState) -> Self {
-        Self { name: state.rule.name.clone(), state: state.judgement.name().to_owned(), value: state.value }
+        Self {
+            name: state.rule.name.clone(),
+            state: state.judgement.name().to_owned(),
+            value: state.value,
+            worst: state.worst.map(|(worst, _)| worst),
+            worst_at_seconds: state.worst.map(|(_, at)| at.as_secs_f64()),
+            broken_at_seconds: state.broken_at.map(|at| at.as_secs_f64()),
+            aborted: state.aborted,
+            missing: state.missing.clone(),
+        }
+    }
+}
+
+impl TaskPart {
+    fn of(catalog: &Catalog, name: &TaskName, [successes, failures]: [u64; 2]) -> Self {
+        let user = catalog.users.get(name.user.index()).cloned().unwrap_or_default();
+        Self { user, task: name.name.clone(), successes, failures }
+    }
+}
+
+impl HealthPart {
+    fn of(health: Health) -> Self {
+        let Health { cpu_ratio, loop_lag_seconds, resident_bytes, open_fds, busy_ratio, saturated } = health;
+        Self { cpu_ratio, busy_ratio, loop_lag_seconds, resident_bytes, open_fds, saturated }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let Self { cpu_ratio, busy_ratio, loop_lag_seconds, resident_bytes, open_fds, saturated } = *self;
+        Health { cpu_ratio, loop_lag_seconds, resident_bytes, open_fds, busy_ratio, saturated }
     }
 }
 
@@ -242,6 +321,7 @@ impl RequestPart {
             bytes_received: delta.counters.received_bytes,
             redirects: delta.counters.redirects,
             retried: delta.counters.retried,
+            checks: BTreeMap::new(),
             response: Packed::of(&delta.response),
             service: Packed::of(&delta.service),
         }
@@ -266,91 +346,10 @@ impl RequestPart {
     }
 }
 
-// === Reading ===
-
 impl Recorded {
-    /// Reads a file of parts. A last part that is not whole is left out.
-    ///
-    /// # Errors
-    /// Names the first line that is not as it should be.
-    pub fn read(mut file: impl BufRead) -> Result<Self, Unreadable> {
-        let mut lines = 0;
-        let mut next = || {
-            lines += 1;
-            Read::next(&mut file, lines)
-        };
-        let unreadable = |line, message: &str| Unreadable { line, message: message.to_owned() };
-        let meta = match next()? {
-            Some(Read { content: Ok(Line::Meta(meta)), .. }) if meta.format == FORMAT => meta,
-            Some(Read { line, content: Ok(Line::Meta(_)), .. }) => {
-                return Err(unreadable(line, "this format is of another version of otload"));
-            }
-            Some(Read { line, content: Err(message), .. }) => return Err(Unreadable { line, message }),
-            Some(Read { line, .. }) => return Err(unreadable(line, "the first line is to say whose file this is")),
-            None => return Err(unreadable(1, "it is empty")),
-        };
-        let (mut parts, mut requests, mut torn) = (Vec::new(), Vec::new(), false);
-        while let Some(Read { line, content, whole }) = next()? {
-            match content {
-                // Without its end it may be cut off within a number, even if it can be read.
-                _ if !whole => torn = true,
-                Ok(Line::Request(request)) => requests.push(*request),
-                Ok(Line::Run(run)) => parts.push(Part { run: *run, requests: std::mem::take(&mut requests) }),
-                Ok(Line::Meta(_)) => return Err(unreadable(line, "another run begins here")),
-                Err(message) => return Err(Unreadable { line, message }),
-            }
-        }
-        let after = parts.last().map_or(0.0, |part: &Part| part.run.at + part.run.seconds);
-        let torn = (torn || !requests.is_empty()).then(|| {
-            format!("the last interval was not written to its end and is left out: all before second {after:.0} is there")
-        });
-        Ok(Self { meta, parts, torn })
-    }
-
     /// Those that count.
     pub fn measured(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(|part| !part.run.warm_up)
-    }
-}
-
-/// A line as it was read.
-struct Read {
-    line: usize,
-    content: Result<Line, String>,
-    /// It has its end.
-    whole: bool,
-}
-
-impl Read {
-    fn next(file: &mut impl BufRead, line: usize) -> Result<Option<Self>, Unreadable> {
-        let mut bytes = Vec::new();
-        match file.take(LONGEST).read_until(b'\n', &mut bytes) {
-            Ok(read) if read as u64 == LONGEST => Err(Unreadable { line, message: "it has no end".to_owned() }),
-            Err(error) => Err(Unreadable { line, message: error.to_string() }),
-            Ok(0) => Ok(None),
-            Ok(_) => {
-                let content = serde_json::from_slice::<Line>(&bytes).map_err(|error| error.to_string());
-                Ok(Some(Self { line, content: content.and_then(Line::checked), whole: bytes.ends_with(b"\n") }))
-            }
-        }
-    }
-}
-
-impl Line {
-    fn checked(self) -> Result<Self, String> {
-        let packed = match &self {
-            Self::Meta(_) => vec![],
-            Self::Request(part) => vec![&part.response, &part.service],
-            Self::Run(part) => vec![&part.lag],
-        };
-        let good = packed.into_iter().flatten().all(|packed| packed.quantiles().is_some());
-        if good { Ok(self) } else { Err("a histogram in it is none".to_owned()) }
-    }
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.message)
     }
 }
 

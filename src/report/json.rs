@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::remarks::{Remark, Written};
 use super::traces::Traces;
 use super::{Outcome, soak};
-use crate::measure::catalog::RequestName;
-use crate::measure::measured::Row;
+use crate::measure::catalog::{Catalog, RequestName};
+use crate::measure::measured::{Measured, Row};
 use crate::measure::quantiles::Times;
-use crate::measure::snapshot::Snapshot;
+use crate::measure::snapshot::{Facts, Snapshot};
 use crate::measure::threshold::ThresholdState;
 use crate::trace::queue::SpanCounts;
 
@@ -40,7 +40,7 @@ struct Summary<'a> {
     passed: Option<bool>,
     notes: &'a [String],
     /// What was said and done while it ran.
-    annotations: Vec<Written<'a>>,
+    annotations: Vec<Written>,
     peak_users: u64,
     totals: Figures<'a>,
     requests: Vec<Request<'a>>,
@@ -164,8 +164,16 @@ struct Generator {
 /// # Errors
 /// None that can happen: there are no maps with keys that are no strings.
 pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> Result<String, serde_json::Error> {
-    let (facts, catalog) = (&snapshot.facts, &snapshot.catalog);
-    let measured = snapshot.measured();
+    write_of(&snapshot.catalog, &snapshot.facts, &snapshot.measured(), outcome)
+}
+
+/// The same of what was measured, by the ids of a catalog.
+pub(super) fn write_of(
+    catalog: &Catalog,
+    facts: &Facts,
+    measured: &Measured,
+    outcome: &Outcome,
+) -> Result<String, serde_json::Error> {
     let requests = catalog.requests.iter().zip(&measured.requests).map(|(name, row)| Request::of(name, row));
     let tasks = catalog.tasks.iter().zip(&measured.tasks).map(|(name, tally)| Task {
         user: catalog.users.get(name.user.index()).map_or("", String::as_str),

@@ -1,26 +1,11 @@
-//! What all pages share: how foreign text, links and data get into HTML, and the look.
+//! What all pages share: how links and data get into HTML, and the look.
 
 use serde::Serialize;
 
+pub(super) use super::escape::html as escape;
+
 /// Colours, text, sections and tables; each page adds what is its own.
 pub(super) const STYLE: &str = include_str!("markup.css");
-
-/// Foreign text between tags, and in attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// A link comes from a file: only one that a browser fetches may be clicked.
 pub(super) fn link(text: &str, link: Option<&str>) -> String {
@@ -48,8 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_stays_text() {
-        assert_eq!(escape("<a b=\"c\" d='e'>&\u{1b}"), "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;\u{fffd}");
+    fn only_web_links_are_links() {
         assert_eq!(link("<t>", Some("https://t/\"x")), "<a href=\"https://t/&quot;x\"><code>&lt;t&gt;</code></a>");
         assert_eq!(link("t", Some("javascript:alert(1)")), "<code>t</code>");
         assert_eq!(link("t", None), "<code>t</code>");

@@ -2,15 +2,22 @@
 //! same for what a trace store answers.
 
 pub mod compare;
+pub mod csv;
+pub mod digest;
+mod escape;
 pub mod html;
 pub mod intervals;
 pub mod json;
+pub mod junit;
+pub mod markdown;
 mod markup;
 pub mod progress;
+pub mod rebuilt;
 pub mod remarks;
 mod soak;
 pub mod state;
 pub mod store;
+mod summary;
 pub mod text;
 mod thresholds;
 pub mod traces;

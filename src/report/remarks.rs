@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
@@ -26,20 +26,22 @@ pub enum Kind {
     Stopped,
 }
 
-/// As `summary.json` has it.
-#[derive(Serialize)]
-pub(super) struct Written<'a> {
+/// As files have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
     /// RFC 3339, UTC.
     at: String,
     elapsed_seconds: f64,
-    kind: &'static str,
-    text: &'a str,
+    kind: String,
+    text: String,
 }
 
 /// More are only in the summary.
 const SHOWN: usize = 20;
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Annotation, Self::Scaled, Self::Paused, Self::Resumed, Self::Stopped];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Annotation => "annotation",
@@ -52,8 +54,23 @@ impl Kind {
 }
 
 impl Remark {
-    pub(super) fn written(&self) -> Written<'_> {
-        Written { at: self.at.rfc3339(), elapsed_seconds: self.elapsed.as_secs_f64(), kind: self.kind.name(), text: &self.text }
+    pub(super) fn written(&self) -> Written {
+        Written {
+            at: self.at.rfc3339(),
+            elapsed_seconds: self.elapsed.as_secs_f64(),
+            kind: self.kind.name().to_owned(),
+            text: self.text.clone(),
+        }
+    }
+
+    /// `None` for what nobody wrote so.
+    pub(super) fn read(written: &Written) -> Option<Self> {
+        Some(Self {
+            at: Timestamp::from_rfc3339(&written.at)?,
+            elapsed: Duration::try_from_secs_f64(written.elapsed_seconds).ok()?,
+            kind: Kind::ALL.into_iter().find(|kind| kind.name() == written.kind)?,
+            text: written.text.clone(),
+        })
     }
 }
 
@@ -90,6 +107,7 @@ mod tests {
             written,
             r#"{"at":"2026-11-23T10:15:30.250Z","elapsed_seconds":3725.9,"kind":"annotation","text":"deployed\u001bv2"}"#
         );
+        assert_eq!(Remark::read(&remark.written()), Some(remark.clone()));
         let paused = Remark { kind: Kind::Paused, text: String::new(), ..remark };
         let many = lines(&vec![paused; 25]);
         assert!(

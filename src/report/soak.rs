@@ -13,6 +13,8 @@ pub(super) struct Section<'a> {
     windows: usize,
     window_seconds: f64,
     min_change: f64,
+    /// Whether that fails the run.
+    fail_on_regression: bool,
     regressed: bool,
     signals: Vec<Line<'a>>,
 }
@@ -31,13 +33,14 @@ struct Line<'a> {
     regressed: bool,
 }
 
-/// `None` for a run with too few windows.
+/// `None` for a run with too few windows, unless it was to be judged.
 pub(super) fn section(soak: &Soak) -> Option<Section<'_>> {
     let lines = soak.drifts.iter().map(Line::of);
-    (soak.windows > 0).then(|| Section {
+    (soak.windows > 0 || soak.fail_on_regression).then(|| Section {
         windows: soak.windows,
         window_seconds: soak.window_seconds,
         min_change: soak.min_change,
+        fail_on_regression: soak.fail_on_regression,
         regressed: soak.regressed().next().is_some(),
         signals: lines.collect(),
     })

@@ -1,5 +1,7 @@
 //! Golden reports of one small run.
 
+mod exporters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +76,7 @@ fn soak() -> Soak {
         drift("GET /cars", Signal::Throughput, 0.012, 0.2, 0.002, false),
         drift("", Signal::ResidentBytes, 0.01, 0.0, 1.0, false),
     ];
-    Soak { windows: 180, window_seconds: 240.0, min_change: 0.1, drifts }
+    Soak { windows: 180, window_seconds: 240.0, min_change: 0.1, fail_on_regression: true, drifts }
 }
 
 fn thresholds() -> Arc<[ThresholdState]> {
@@ -118,6 +120,7 @@ fn thresholds() -> Arc<[ThresholdState]> {
 
 fn shard() -> Shard {
     let mut shard = Shard::new(&catalog());
+    shard.end_warm_up();
     let ok = |millis| Sample {
         response: Duration::from_millis(millis),
         service: Duration::from_millis(millis / 2),

@@ -11,7 +11,6 @@ pub(super) struct ResultFolder {
 }
 
 pub(super) const SUMMARY: &str = "summary.json";
-pub(super) const REPORT: &str = "report.html";
 
 impl ResultFolder {
     /// Makes the folder and tries to write into it. What an earlier run left there is kept until the new summary replaces it.
@@ -35,8 +34,12 @@ impl ResultFolder {
         &self.path
     }
 
-    pub(super) fn summary_path(&self) -> PathBuf {
-        self.path.join(SUMMARY)
+    /// Takes away the reports of an earlier run: beside this one's intervals they would be taken for its own. Its summary stays
+    /// until there is another one.
+    pub(super) fn clear(&self, reports: impl Iterator<Item = &'static str>) {
+        reports.filter(|name| *name != SUMMARY).for_each(|name| {
+            let _ = fs::remove_file(self.path.join(name));
+        });
     }
 
     /// Writes `summary.json` whole or not at all.
@@ -47,12 +50,12 @@ impl ResultFolder {
         self.write_whole(SUMMARY, json, "the figures are in the table above; free some space and run again")
     }
 
-    /// Writes `report.html` whole or not at all.
+    /// Writes a report whole or not at all.
     ///
     /// # Errors
     /// Names the file.
-    pub(super) fn write_report(&self, page: &str) -> Result<(), Diagnostic> {
-        self.write_whole(REPORT, page, "the figures are in the table above and in summary.json")
+    pub(super) fn write_report(&self, name: &str, text: &str) -> Result<(), Diagnostic> {
+        self.write_whole(name, text, "free some space; `otload report` makes it of the results folder at any time")
     }
 
     fn write_whole(&self, name: &str, text: &str, hint: &str) -> Result<(), Diagnostic> {
@@ -104,7 +107,10 @@ mod tests {
         let folder = ResultFolder::create(&place.path().join("a/b")).unwrap();
         folder.write_summary("{1}").unwrap();
         folder.write_summary("{2}").unwrap();
-        assert_eq!(fs::read_to_string(folder.summary_path()).unwrap(), "{2}");
+        assert_eq!(fs::read_to_string(folder.path().join(SUMMARY)).unwrap(), "{2}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        folder.write_report("junit.xml", "<testsuites/>").unwrap();
+        folder.clear(["junit.xml", SUMMARY, "report.md"].into_iter());
+        assert_eq!((fs::read_dir(folder.path()).unwrap().count(), folder.path().join(SUMMARY).exists()), (1, true));
     }
 }

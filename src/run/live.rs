@@ -106,8 +106,14 @@ impl Live {
         };
         let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
         let baseline = job.baseline.as_ref().map(|baseline| baseline.times(&plan.catalog)).unwrap_or_default();
+        let unjudged = Soak { fail_on_regression: plan.soak.fail_on_regression, ..Soak::default() };
         let state = State {
-            facts: Facts { baseline, planned: plan.end(), ..Facts::new(Arc::new(info), phase, SERIES_LIMIT) },
+            facts: Facts {
+                baseline,
+                soak: Arc::new(unjudged),
+                planned: plan.end(),
+                ..Facts::new(Arc::new(info), phase, SERIES_LIMIT)
+            },
             shards: vec![extra.clone()],
             extra,
             started: None,
@@ -195,6 +201,12 @@ impl Live {
     /// Says something to whoever watches the run, or reads its log.
     pub(super) fn tell(&self, line: &str) {
         say::tell(&self.journal, line);
+    }
+
+    /// Those after the first ones.
+    pub(super) fn remarks_after(&self, first: usize) -> Vec<Remark> {
+        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.kept.get(first..).map(<[Remark]>::to_vec).unwrap_or_default()
     }
 
     pub(super) fn remarks(&self) -> Vec<Remark> {

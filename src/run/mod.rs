@@ -16,9 +16,9 @@ mod hub;
 mod live;
 mod obey;
 mod observe;
-mod page;
 mod preflight;
 mod record;
+mod reports;
 mod results;
 mod say;
 mod serve;
@@ -65,6 +65,7 @@ use watch::Watch;
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
 pub use debug::once;
+pub use reports::{Format, Reports};
 pub use results::Results;
 pub use serve::{Serve, serve};
 pub use traces::account_of;
@@ -203,6 +204,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         let mut engine =
             Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
         live.begin(&engine);
+        folder.clear(Format::ALL.iter().flat_map(|format| format.files()).copied());
         job.journal.say(Topic::Event, "the load begins");
         conductor.recorder.begin(&live);
         mode = conductor.until_the_end(&mut engine, &mut desk).await;
@@ -228,7 +230,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     conductor.interrupted = mode == Mode::Cut;
     conductor.soak.finish(&live, &|problem| warn(job, problem));
     conductor.thresholds.finish(&live.snapshot(), &live);
-    conductor.recorder.finish(&live.snapshot());
+    conductor.recorder.finish(&live.snapshot(), &live).await;
     conductor.recorder.news(&live).iter().for_each(|news| warn(job, news));
     let (ended, scrapes) = (conductor.ended(), live.scrapes());
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
@@ -236,13 +238,17 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let outcome = report::Outcome { traces, ..conductor.outcome() };
     say::conclude(job, &live, &outcome);
     let snapshot = live.snapshot();
-    let written = report::json::write(&snapshot, &outcome)
-        .map_err(|error| Diagnostic::error(format!("cannot write the summary as JSON: {error}")))
-        .and_then(|json| folder.write_summary(&json).and_then(|()| page::write(&folder, &json)));
-    let table = report::text::write(&snapshot, &outcome);
-    (conductor.print)(&table);
+    (conductor.print)(&report::text::write(&snapshot, &outcome));
+    let json = report::json::write(&snapshot, &outcome)
+        .map_err(|error| Diagnostic::error(format!("cannot write the summary as JSON: {error}")));
+    // Meanwhile `/metrics` is served.
+    let write = move || json.and_then(|json| folder.write_summary(&json).and_then(|()| reports::write(&folder, json)));
+    let summary = job.out.join(files::SUMMARY);
+    let written = tokio::task::spawn_blocking(write)
+        .await
+        .unwrap_or_else(|_| Err(Diagnostic::error("the reports could not be made: otload itself broke down there")));
     if !job.quiet || job.terminal {
-        (conductor.print)(&format!("\nresults: {}\n", folder.summary_path().display()));
+        (conductor.print)(&format!("\nresults: {}\n", summary.display()));
     }
     written.map_err(Failed::Broken)?;
     broken.map_err(Failed::Broken)?;
@@ -340,7 +346,7 @@ impl<'a> Conductor<'a> {
                 _ = progress.tick() => self.progress(),
                 () = until(warm_at), if !self.warm => {
                     self.warm = true;
-                    self.recorder.cut(&self.live.snapshot());
+                    self.recorder.cut(&self.live.snapshot(), self.live);
                     engine.end_warm_up();
                     self.validity.end_warm_up();
                 }
@@ -357,7 +363,7 @@ impl<'a> Conductor<'a> {
         self.live.load_ended();
         self.live.set_peak(engine.peak_users());
         if !self.warm {
-            self.recorder.cut(&self.live.snapshot());
+            self.recorder.cut(&self.live.snapshot(), self.live);
             engine.end_warm_up();
             self.validity.end_warm_up();
             self.notes.push("the run ended before its warm-up was over: nothing was measured".to_owned());
@@ -395,7 +401,7 @@ impl<'a> Conductor<'a> {
         }
         let now = self.live.snapshot();
         if part {
-            self.recorder.cut(&now);
+            self.recorder.cut(&now, self.live);
         }
         if window {
             self.soak.look(&now, self.live, &|problem| warn(self.job, problem));

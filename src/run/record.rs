@@ -30,6 +30,8 @@ pub(super) struct Recorder {
     /// The log is written while the run goes on, too.
     journal: Journal,
     log_failed: bool,
+    /// How many remarks are written.
+    remarks: usize,
 }
 
 pub(super) const INTERVALS: &str = "intervals.jsonl";
@@ -61,6 +63,7 @@ impl Recorder {
             told: false,
             journal,
             log_failed: false,
+            remarks: 0,
         };
         match thread {
             Ok(thread) => recorder.thread = Some(thread),
@@ -71,7 +74,7 @@ impl Recorder {
 
     /// The run's load begins: who it is, is now known.
     pub(super) fn begin(&mut self, live: &Live) {
-        match intervals::first_line(&live.run(), self.warm_up) {
+        match intervals::first_line(&live.totals(), self.warm_up) {
             Ok(line) => {
                 self.send(line);
             }
@@ -85,30 +88,40 @@ impl Recorder {
     }
 
     /// Writes what came since the last part.
-    pub(super) fn cut(&mut self, now: &Snapshot) {
+    pub(super) fn cut(&mut self, now: &Snapshot, live: &Live) {
         if self.queue.is_none() {
             return;
         }
         while self.due <= now.facts.elapsed {
             self.due += LENGTH;
         }
-        match intervals::lines(&self.last, now, self.warm_up) {
+        let remarks = live.remarks_after(self.remarks);
+        match intervals::lines(&self.last, now, self.warm_up, &remarks) {
             Ok(lines) => {
                 if self.send(lines) {
                     self.last = now.clone();
+                    self.remarks += remarks.len();
                 }
             }
             Err(error) => self.fail(error.to_string()),
         }
     }
 
-    /// Writes the last part and waits until all of them are on disk.
-    pub(super) fn finish(&mut self, now: &Snapshot) {
-        self.cut(now);
-        self.queue = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+    /// Writes the last part, and waits until all of them are on disk. A disk that is slow now is waited for, on a thread that
+    /// nothing else needs.
+    pub(super) async fn finish(&mut self, now: &Snapshot, live: &Live) {
+        let remarks = live.remarks_after(self.remarks);
+        let lines = match intervals::lines(&self.last, now, self.warm_up, &remarks) {
+            Ok(lines) => lines,
+            Err(error) => return self.fail(error.to_string()),
+        };
+        let (queue, thread) = (self.queue.take(), self.thread.take());
+        let wait = move || {
+            // Whoever does not take it any more has said why.
+            queue.map(|queue| queue.send(lines));
+            thread.is_none_or(|thread| thread.join().is_ok())
+        };
+        if !tokio::task::spawn_blocking(wait).await.unwrap_or(false) {
             self.fail("the thread that writes intervals has crashed".to_owned());
         }
     }

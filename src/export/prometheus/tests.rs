@@ -139,7 +139,7 @@ fn soak() -> Soak {
         ]);
     }
     drifts.push(drift("", Signal::ResidentBytes, 0.01, 0.0, 1.0, false));
-    Soak { windows: 180, window_seconds: 240.0, min_change: 0.1, drifts }
+    Soak { windows: 180, window_seconds: 240.0, min_change: 0.1, fail_on_regression: true, drifts }
 }
 
 fn broken() -> ThresholdState {

@@ -37,7 +37,7 @@ pub fn judge<'a>(windows: &Windows, names: impl Iterator<Item = &'a str>, min_ch
         drift.regressed = drift.significant && drift.change.abs() > min_change && drift.signal.is_worse(drift.change);
     }
     let windows_judged = if drifts.is_empty() { 0 } else { windows.len() };
-    Soak { windows: windows_judged, window_seconds: windows.seconds(), min_change, drifts }
+    Soak { windows: windows_judged, window_seconds: windows.seconds(), min_change, fail_on_regression: false, drifts }
 }
 
 fn drift(

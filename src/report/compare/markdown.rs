@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::escape::markdown as escape;
 use super::change::{Change, Measure};
 use super::text::{cells, conclusion, label};
 use super::{Comparison, Run, Verdict};
@@ -53,20 +54,4 @@ fn sign(verdict: Verdict) -> &'static str {
 
 fn verdict(verdict: Verdict) -> String {
     if verdict == Verdict::Same { String::new() } else { format!("**{verdict}**") }
-}
-
-/// As plain text: names are foreign, and must make neither cells nor links nor tags.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '@' => out.extend(['\\', c]),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -17,8 +17,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::markup::{self, escape, json_in_script};
+use super::summary::{Read, Verdict};
 use charts::Data;
 pub use charts::{Charts, Interval, Tally};
+pub(super) use recorded::shown;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -54,7 +56,7 @@ struct Mark<'a> {
 
 /// All of it. What `summary` lacks is left out of the page.
 pub fn page(summary: &Value, charts: Charts) -> String {
-    let title = format!("{}: {}", summary.text("test"), verdict::of(summary).name());
+    let title = format!("{}: {}", summary.text("test"), Verdict::of(summary).name());
     let script = format!("{PLOTS}\n{SCRIPT}");
     let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(script.as_bytes()));
     let left_out = charts.left_out();
@@ -111,55 +113,6 @@ impl<'a> Limit<'a> {
         let shown = !label.contains("service.") && (request.is_some() || scope == "all requests");
         let value = threshold.number("limit")? * if unit == "ms" { 1e3 } else { 1.0 };
         shown.then_some(Self { unit, request, value, label })
-    }
-}
-
-// === Read ===
-
-/// Fields of a summary that may lack.
-trait Read {
-    /// Or empty.
-    fn text(&self, field: &str) -> &str;
-    fn number(&self, field: &str) -> Option<f64>;
-    /// Or 0.
-    fn count(&self, field: &str) -> u64;
-    fn flag(&self, field: &str) -> Option<bool>;
-    /// Or empty.
-    fn list(&self, field: &str) -> &[Value];
-    /// Or empty.
-    fn texts(&self, field: &str) -> Vec<&str>;
-    /// Names and values of an object.
-    fn entries(&self, field: &str) -> Vec<(&str, &Value)>;
-}
-
-impl Read for Value {
-    fn text(&self, field: &str) -> &str {
-        self.get(field).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn number(&self, field: &str) -> Option<f64> {
-        self.get(field).and_then(Value::as_f64)
-    }
-
-    fn count(&self, field: &str) -> u64 {
-        self.get(field).and_then(Value::as_u64).unwrap_or_default()
-    }
-
-    fn flag(&self, field: &str) -> Option<bool> {
-        self.get(field).and_then(Value::as_bool)
-    }
-
-    fn list(&self, field: &str) -> &[Value] {
-        self.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-    }
-
-    fn texts(&self, field: &str) -> Vec<&str> {
-        self.list(field).iter().filter_map(Value::as_str).collect()
-    }
-
-    fn entries(&self, field: &str) -> Vec<(&str, &Value)> {
-        let object = self.get(field).and_then(Value::as_object);
-        object.into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect()
     }
 }
 

@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::super::markup::{escape, link};
+use super::super::summary::{Read, duration, rate, signal};
 use super::super::{grouped, millis, short_name};
-use super::Read;
 use super::charts::LINES;
-use super::verdict::{duration, rate, signal};
 use crate::units::format_size;
 
 /// Where the script draws what happened over time.

@@ -1,0 +1,287 @@
+//! What the reports say of a summary, as `summary.json` has it: its fields, its verdict with the reasons, and its figures as
+//! people read them. A page, a comment and a test report differ in form alone.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{grouped, millis, short_name};
+use crate::units::{duration_from_seconds, format_duration, format_size};
+
+/// Fields that may lack.
+pub(crate) trait Read {
+    /// Or empty.
+    fn text(&self, field: &str) -> &str;
+    fn number(&self, field: &str) -> Option<f64>;
+    /// Or 0.
+    fn count(&self, field: &str) -> u64;
+    fn flag(&self, field: &str) -> Option<bool>;
+    /// Or empty.
+    fn list(&self, field: &str) -> &[Value];
+    /// Or empty.
+    fn texts(&self, field: &str) -> Vec<&str>;
+    /// Names and values of an object.
+    fn entries(&self, field: &str) -> Vec<(&str, &Value)>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+    /// The generator was the bottleneck.
+    Invalid,
+    /// It was interrupted or killed, and nothing had gone wrong by then.
+    Unfinished,
+}
+
+/// How a threshold came out, in a sign, a word and a class of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) sign: &'static str,
+    pub(crate) word: &'static str,
+    pub(crate) class: &'static str,
+}
+
+// === Read ===
+
+impl Read for Value {
+    fn text(&self, field: &str) -> &str {
+        self.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn number(&self, field: &str) -> Option<f64> {
+        self.get(field).and_then(Value::as_f64)
+    }
+
+    fn count(&self, field: &str) -> u64 {
+        self.get(field).and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    fn flag(&self, field: &str) -> Option<bool> {
+        self.get(field).and_then(Value::as_bool)
+    }
+
+    fn list(&self, field: &str) -> &[Value] {
+        self.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    fn texts(&self, field: &str) -> Vec<&str> {
+        self.list(field).iter().filter_map(Value::as_str).collect()
+    }
+
+    fn entries(&self, field: &str) -> Vec<(&str, &Value)> {
+        let object = self.get(field).and_then(Value::as_object);
+        object.into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect()
+    }
+}
+
+// === Verdict ===
+
+impl Verdict {
+    pub(crate) fn of(summary: &Value) -> Self {
+        // Summaries of earlier versions do not say how the run ended.
+        let ended = matches!(summary.text("ended"), "finished" | "");
+        match (summary.flag("valid"), summary.flag("passed")) {
+            (Some(false), _) => Self::Invalid,
+            (_, Some(false)) => Self::Failed,
+            (_, Some(true)) if ended => Self::Passed,
+            _ => Self::Unfinished,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Invalid => "invalid",
+            Self::Unfinished => "unfinished",
+        }
+    }
+
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Self::Passed => "✓",
+            Self::Failed => "✗",
+            Self::Invalid | Self::Unfinished => "?",
+        }
+    }
+
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Self::Passed => "Nothing is wrong with this run.",
+            Self::Failed => "The run does not keep what was asked of it.",
+            Self::Invalid => "The figures cannot be believed: what made the load was the bottleneck.",
+            Self::Unfinished => "The run did not get to its end. What was known by then is here.",
+        }
+    }
+
+    /// Why it is so, a sentence each, with a capital letter.
+    pub(crate) fn reasons(self, summary: &Value) -> Vec<String> {
+        let mut reasons: Vec<String> = summary.texts("invalid_reasons").into_iter().map(titled).collect();
+        reasons.extend(self.thresholds(summary));
+        reasons.extend(Self::other(summary));
+        reasons
+    }
+
+    /// Those that a table of thresholds does not show.
+    pub(crate) fn reasons_beside_thresholds(summary: &Value) -> Vec<String> {
+        summary.texts("invalid_reasons").into_iter().map(titled).chain(Self::other(summary)).collect()
+    }
+
+    fn thresholds(self, summary: &Value) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self != Self::Passed {
+            let broken = summary.list("thresholds").iter().filter(|threshold| threshold.text("state") == "broken");
+            reasons.extend(broken.map(|threshold| {
+                let value = figure(threshold, "value").map_or_else(String::new, |value| format!(": it was {value}"));
+                format!("Threshold broken: {}{value}", threshold.text("that"))
+            }));
+            let open = summary.list("thresholds").iter().filter(|threshold| threshold.text("state") == "no_data");
+            reasons.extend(open.map(|threshold| format!("Threshold without data: {}", threshold.text("that"))));
+        }
+        reasons
+    }
+
+    fn other(summary: &Value) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if summary.get("soak").and_then(|soak| soak.flag("regressed")) == Some(true) {
+            reasons.push("It got worse as it went on".to_owned());
+        }
+        match summary.text("ended") {
+            "interrupted" => reasons.push("The run was interrupted before its end".to_owned()),
+            "cut_off" => reasons.push("The run was cut off before its end, or is not over yet".to_owned()),
+            _ => {}
+        }
+        if summary.flag("recorded") == Some(false) && summary.text("ended") == "finished" {
+            reasons.push("Not all results could be written".to_owned());
+        }
+        reasons
+    }
+}
+
+// === thresholds ===
+
+pub(crate) fn state(threshold: &Value) -> State {
+    let (sign, word, class) = match threshold.text("state") {
+        "holds" => ("✓", "holds", "good"),
+        "broken" => ("✗", "broken", "bad"),
+        "invalid" => ("?", "run is invalid", "open"),
+        "no_data" => ("?", "no data", "open"),
+        _ => ("?", "not judged", "open"),
+    };
+    State { sign, word, class }
+}
+
+/// A field of a threshold in the threshold's unit.
+pub(crate) fn figure(threshold: &Value, field: &str) -> Option<String> {
+    let value = threshold.number(field)?;
+    Some(match threshold.text("unit") {
+        "seconds" => format!("{} ms", millis(value)),
+        "ratio" => format!("{:.2}%", value * 100.0),
+        "per_second" => format!("{}/s", rate(value)),
+        "factor" => format!("{value:.3}x"),
+        _ => grouped(value.max(0.0) as u64),
+    })
+}
+
+/// `< 300 ms`
+pub(crate) fn limit(threshold: &Value) -> String {
+    figure(threshold, "limit").map_or_else(String::new, |limit| format!("{} {limit}", threshold.text("comparison")))
+}
+
+/// What else is to be said of a threshold.
+pub(crate) fn remark(threshold: &Value) -> String {
+    let at = |field| threshold.number(field).map(duration);
+    let over = threshold.number("over_seconds").is_some();
+    let worst = figure(threshold, "worst").filter(|_| over).zip(at("worst_at_seconds"));
+    let aborted = threshold.flag("aborted") == Some(true);
+    let parts = [
+        Some(threshold.text("missing").to_owned()).filter(|missing| !missing.is_empty()),
+        at("broken_at_seconds").filter(|_| over || aborted).map(|at| format!("broken at {at}")),
+        worst.map(|(worst, at)| format!("worst {worst} at {at}")),
+        aborted.then(|| "stopped the run".to_owned()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+// === names and figures ===
+
+/// The name of a request as a row shows it: without the method, which has its own column; with user and task when another row
+/// would look the same.
+pub(crate) fn shown(summary: &Value, request: &Value) -> String {
+    let short = |request: &Value| short_name(request.text("request"), request.text("method")).to_owned();
+    let name = short(request);
+    let same = |other: &&Value| other.text("method") == request.text("method") && short(other) == name;
+    if summary.list("requests").iter().filter(same).count() > 1 {
+        format!("{name} ({}, {})", request.text("user"), request.text("task"))
+    } else {
+        name
+    }
+}
+
+/// `2026-11-23 10:15:30 UTC` of `2026-11-23T10:15:30.250Z`.
+pub(crate) fn moment(rfc3339: &str) -> String {
+    match (rfc3339.get(..10), rfc3339.get(11..19)) {
+        (Some(date), Some(time)) => format!("{date} {time} UTC"),
+        _ => rfc3339.to_owned(),
+    }
+}
+
+/// The share of failures, from 0 to 1.
+pub(crate) fn failure_ratio(row: &Value) -> f64 {
+    match row.count("requests") {
+        0 => 0.0,
+        requests => row.count("failures") as f64 / requests as f64,
+    }
+}
+
+/// Of a soak's signal.
+pub(crate) fn signal(name: &str, value: f64) -> String {
+    match name {
+        "p50" | "p99" => format!("{} ms", millis(value)),
+        "failure_ratio" => format!("{:.2}%", value * 100.0),
+        "resident_bytes" => format_size(value.max(0.0) as u64),
+        _ => format!("{}/s", rate(value)),
+    }
+}
+
+/// About three digits: `0.25` `12.5` `1,250`.
+pub(crate) fn rate(per_second: f64) -> String {
+    match per_second {
+        r if r < 9.995 => format!("{r:.2}"),
+        r if r < 99.95 => format!("{r:.1}"),
+        r => grouped(r.round() as u64),
+    }
+}
+
+pub(crate) fn duration(seconds: f64) -> String {
+    let rounded = if seconds < 10.0 { (seconds * 10.0).round() / 10.0 } else { seconds.round() };
+    duration_from_seconds(rounded).map_or_else(|_| "–".to_owned(), |length: Duration| format_duration(length))
+}
+
+/// With a capital letter.
+fn titled(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_verdicts() {
+        let said = |valid: Value, passed: Value, ended: &str| {
+            Verdict::of(&json!({"valid": valid, "passed": passed, "ended": ended})).name()
+        };
+        assert_eq!(said(json!(true), json!(true), "finished"), "passed");
+        assert_eq!(said(json!(true), json!(true), ""), "passed");
+        assert_eq!(said(json!(true), json!(true), "interrupted"), "unfinished");
+        assert_eq!(said(json!(true), json!(false), "finished"), "failed");
+        assert_eq!(said(json!(false), json!(false), "finished"), "invalid");
+        assert_eq!(said(Value::Null, json!(false), "cut_off"), "failed");
+        assert_eq!(said(Value::Null, Value::Null, "cut_off"), "unfinished");
+    }
+}
