@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::File;
-use super::panel::{Colour, Panel, datasource};
+use super::look::Colour;
+use super::panel::{Panel, datasource};
 use super::query::{of_run, of_test};
 use crate::measure::name;
 
@@ -80,6 +81,11 @@ impl Variable {
     pub(super) fn run(name: &'static str, label: &'static str) -> Self {
         let query = format!("label_values({}, run_id)", of_test(&name::RUN_INFO));
         Self { name, label, query, several: false, newest_first: true }
+    }
+
+    /// The run that one is compared with: the first of those that are shown.
+    pub(super) fn earlier_run() -> Self {
+        Self { newest_first: false, ..Self::run("before", "Earlier run") }
     }
 
     pub(super) fn user() -> Self {

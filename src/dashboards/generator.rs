@@ -1,19 +1,261 @@
-//! Can the figures be believed?
+//! Can the figures be believed? Whether the generator kept up with its own schedule, and what it had left.
 
 use super::dashboard::{Dashboard, Row, Variable};
-use super::panel::{Kind, Panel, Target, Unit};
-use super::query::{of, rate};
+use super::look::{Colour, Unit};
+use super::overview::quantiles;
+use super::panel::{Kind, Panel, Target};
+use super::table::Column;
+
+use super::query::{Window, aggregate, count, last, of, of_run, or_none, or_zero, quantile, rate};
 use crate::measure::name;
 
 pub(super) fn dashboard() -> Dashboard {
+    let top = vec![
+        valid(),
+        saturated(),
+        lag_now(),
+        processor_now(),
+        loop_lag_now(),
+        dropped_now(),
+        lag(),
+        processor(),
+        connections(),
+        dropped(),
+        spans(),
+        budget(),
+    ];
     Dashboard {
         uid: "otload-generator",
         title: "otload: generator",
         description: "Can the figures be believed?",
         variables: Variable::usual(),
-        rows: vec![Row::top(vec![
-            Panel::new(Kind::Curves, "Requests a second", Unit::Requests, "How many requests ended a second.")
-                .ask(Target::curve("{{request}}", rate(&of(&name::REQUESTS), &["request"]))),
-        ])],
+        rows: vec![
+            Row::top(top),
+            Row::closed("Process", vec![loop_lag(), memory(), files(), opened()]),
+            Row::closed("Which otload, and what it could not record", vec![info(), lost()]),
+        ],
     }
+}
+
+fn run(metric: &'static name::Metric) -> super::query::Selector {
+    of_run(metric, "$run_id")
+}
+
+// === the verdict ===
+
+fn valid() -> Panel {
+    let expr = format!("{} or on() vector(-1)", aggregate("min", &[], &last(&run(&name::RUN_VALID))));
+    Panel::new(
+        Kind::Stat,
+        "Figures",
+        Unit::State,
+        "Whether they are the target's. Invalid: the generator was late, busy without a break, or dropped arrivals, so that it measured \
+         itself. Use more workers, more machines or less load.",
+    )
+    .ask(Target::now("", expr))
+    .words(&[(-1, "no such run", Colour::Muted), (0, "INVALID", Colour::Invalid), (1, "can be believed", Colour::Good)])
+}
+
+fn saturated() -> Panel {
+    let expr = or_zero(&aggregate("max", &[], &format!("max_over_time({}[$__range])", run(&name::GENERATOR_SATURATED))));
+    Panel::new(
+        Kind::Stat,
+        "Saturated",
+        Unit::State,
+        "Whether a worker was too busy, or things started too late, at any moment of the time shown.",
+    )
+    .ask(Target::now("", expr))
+    .words(&[(0, "never", Colour::Good), (1, "at times", Colour::Invalid)])
+}
+
+fn lag_now() -> Panel {
+    let expr = or_zero(&quantile("0.99", &run(&name::SCHEDULE_LAG), &[], Window::Range));
+    Panel::new(
+        Kind::Stat,
+        "p99 schedule lag",
+        Unit::Seconds,
+        "How much later than intended things started, by the generator's own fault. A run is invalid from 5 ms on, if that is also more \
+         than a tenth of the median response time.",
+    )
+    .ask(Target::now("p99", expr))
+    .from(0.005, Colour::Invalid)
+}
+
+fn most(metric: &'static name::Metric) -> String {
+    or_zero(&aggregate("max", &[], &format!("max_over_time({}[$__range])", run(metric))))
+}
+
+fn processor_now() -> Panel {
+    Panel::new(
+        Kind::Stat,
+        "Processor, at most",
+        Unit::Ratio,
+        "The largest share of the cores of its workers that the generator used in the time shown.",
+    )
+    .ask(Target::now("processor", most(&name::GENERATOR_CPU)))
+    .from(0.7, Colour::Warning)
+    .from(0.9, Colour::Invalid)
+}
+
+fn loop_lag_now() -> Panel {
+    Panel::new(
+        Kind::Stat,
+        "Loop lag, at most",
+        Unit::Seconds,
+        "How much later than asked the loop of the worst worker came round. More than a few milliseconds: the machine is shared, or too \
+         small.",
+    )
+    .ask(Target::now("loop lag", most(&name::GENERATOR_LOOP_LAG)))
+    .from(0.005, Colour::Warning)
+}
+
+fn dropped_now() -> Panel {
+    Panel::new(
+        Kind::Stat,
+        "Arrivals dropped",
+        Unit::Count,
+        "Arrivals of an open load in the time shown that found no free user and were not started. Raise `max_users`, or find out why \
+         the target holds users for so long.",
+    )
+    .ask(Target::now("dropped", or_zero(&count(&of(&name::ARRIVALS_DROPPED), &[]))))
+    .from(1.0, Colour::Invalid)
+}
+
+// === how it went ===
+
+fn lag() -> Panel {
+    let panel = Panel::new(
+        Kind::Curves,
+        "Schedule lag",
+        Unit::Seconds,
+        "How late things started by the generator's fault. Compare it with the response times: what is a hundredth of them does not \
+         matter.",
+    );
+    quantiles(panel, &name::SCHEDULE_LAG)
+}
+
+fn processor() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Processor",
+        Unit::Ratio,
+        "The share of its workers' cores that the generator uses. From some 70% on it begins to delay what it measures.",
+    )
+    .ask(Target::curve("processor", or_zero(&aggregate("max", &[], &run(&name::GENERATOR_CPU).to_string()))))
+    .ask(Target::curve("saturated", or_zero(&aggregate("max", &[], &run(&name::GENERATOR_SATURATED).to_string()))))
+    .series("processor", Colour::Load)
+    .series("saturated", Colour::Invalid)
+    .up_to(1.0)
+}
+
+fn connections() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Connections and users",
+        Unit::Count,
+        "Open connections to the target. Far fewer than users: the target closes them. In an open load they are as many as tasks are \
+         underway.",
+    )
+    .ask(Target::curve("connections", or_zero(&format!("sum({})", run(&name::CONNECTIONS)))))
+    .ask(Target::curve("users", or_zero(&format!("sum({})", of(&name::USERS)))))
+    .series("connections", Colour::Load)
+    .series("users", Colour::Median)
+}
+
+fn dropped() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Arrivals dropped a second",
+        Unit::PerSecond,
+        "Arrivals of open loads without a free user. More than 0.1% of all make a run invalid.",
+    )
+    .ask(Target::curve("{{user}}", or_none(&rate(&of(&name::ARRIVALS_DROPPED), &["user"]), "user", "none")))
+}
+
+fn spans() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Spans a second",
+        Unit::PerSecond,
+        "Spans that the collector took, and those that were lost, by reason. A lost span costs no request: it is only missing in the \
+         trace store.",
+    )
+    .ask(Target::curve("exported", or_zero(&rate(&run(&name::SPANS_EXPORTED), &[]))))
+    .ask(Target::curve("lost: {{reason}}", or_none(&rate(&run(&name::SPANS_DROPPED), &["reason"]), "reason", "none")))
+    .series("exported", Colour::Good)
+    .over(serde_json::json!({"id": "byRegexp", "options": "/^lost/"}), vec![("color", serde_json::json!({"mode": "shades", "fixedColor": "red"}))])
+}
+
+fn budget() -> Panel {
+    let (series, limit) = (run(&name::SERIES), run(&name::SERIES_LIMIT));
+    Panel::new(
+        Kind::Bars,
+        "Time series, against the limit",
+        Unit::Ratio,
+        "The share of the series that a run may export which this one does at most. Above 1 a run is refused before it starts.",
+    )
+    .ask(Target::now("series", or_zero(&format!("max({} / {})", last(&series), last(&limit)))))
+    .from(0.8, Colour::Warning)
+    .up_to(1.0)
+}
+
+// === process ===
+
+fn loop_lag() -> Panel {
+    Panel::new(Kind::Curves, "Loop lag", Unit::Seconds, "How much later than asked the loop of the worst worker came round.")
+        .ask(Target::curve("loop lag", or_zero(&aggregate("max", &[], &run(&name::GENERATOR_LOOP_LAG).to_string()))))
+        .series("loop lag", Colour::Load)
+}
+
+fn memory() -> Panel {
+    Panel::new(Kind::Curves, "Memory", Unit::Bytes, "Resident memory of the generator.")
+        .ask(Target::curve("resident", or_zero(&format!("sum({})", run(&name::GENERATOR_RESIDENT)))))
+        .series("resident", Colour::Load)
+}
+
+fn files() -> Panel {
+    Panel::new(Kind::Curves, "Open files", Unit::Count, "File descriptors that are open: one for each connection, and some more.")
+        .ask(Target::curve("open files", or_zero(&format!("sum({})", run(&name::GENERATOR_FDS)))))
+        .series("open files", Colour::Muted)
+}
+
+fn opened() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Connections opened a second",
+        Unit::PerSecond,
+        "Each leaves a local port unusable for a minute when the generator closes it first: thousands a second run out of ports.",
+    )
+    .ask(Target::curve("opened", or_zero(&rate(&run(&name::CONNECTIONS_OPENED), &[]))))
+    .series("opened", Colour::Load)
+}
+
+// === what else ===
+
+fn info() -> Panel {
+    let labels = ["run_id", "version", "host", "scenario_sha256"];
+    let titles = [("run_id", "Run"), ("version", "otload"), ("host", "Target"), ("scenario_sha256", "Scenario (SHA-256)")];
+    let expr = aggregate("max", &labels, &last(&run(&name::RUN_INFO)));
+    Panel::table(
+        "The run",
+        "Which otload ran which scenario against what.",
+        &titles,
+        vec![Column::new("Parts", Unit::Count, or_none(&expr, "run_id", "no such run"))],
+    )
+    .size(16, 6)
+}
+
+fn lost() -> Panel {
+    let counted = |metric| or_zero(&count(&run(metric), &[]));
+    Panel::new(
+        Kind::Stat,
+        "Not recorded",
+        Unit::Count,
+        "Durations above an hour, which the summary counts as the longest; and failures to write intervals to the results folder, such \
+         as a full disk.",
+    )
+    .ask(Target::now("clamped", counted(&name::CLAMPED)))
+    .ask(Target::now("write errors", counted(&name::RESULTS_WRITE_ERRORS)))
+    .from(1.0, Colour::Bad)
+    .size(8, 6)
 }

@@ -4,7 +4,8 @@
 //! | file | what it makes |
 //! |---|---|
 //! | `overview.rs` `request.rs` `soak.rs` `generator.rs` `compare.rs` | a dashboard each, as a list of rows of panels |
-//! | `panel.rs` | one panel: what is asked, and how it is shown |
+//! | `panel.rs` `table.rs` `look.rs` | one panel: what is asked, and how it is shown; units and colours by what they mean |
+//! | `shape.rs` | a panel as Grafana's JSON |
 //! | `dashboard.rs` | the whole: variables, links, annotations, places of panels; its JSON |
 //! | `query.rs` | PromQL, from the metrics of `measure::name` alone |
 //! | `rules.rs` | recording and alert rules |
@@ -13,17 +14,17 @@
 //! or a panel has no unit; here the first does not compile, and the others have a test each.
 
 mod compare;
-#[expect(dead_code, reason = "the dashboards come one after the other")]
 mod dashboard;
 mod generator;
+mod look;
 mod overview;
-#[expect(dead_code, reason = "the dashboards come one after the other")]
 mod panel;
-#[expect(dead_code, reason = "the dashboards come one after the other")]
 mod query;
 mod request;
 pub mod rules;
+mod shape;
 mod soak;
+mod table;
 
 #[cfg(test)]
 mod tests;

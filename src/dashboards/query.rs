@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use crate::measure::name::{Kind, Metric};
+use crate::measure::name::{self, Metric};
 
 /// The series of one metric.
 #[derive(Clone, Debug)]
@@ -31,7 +31,12 @@ pub(super) enum Window {
 
 /// Of the run that the variables name, and of the users and requests that are chosen.
 pub(super) fn of(metric: &'static Metric) -> Selector {
-    let mut selector = of_run(metric, "$run_id");
+    of_chosen(metric, "$run_id")
+}
+
+/// Likewise, of the run that this variable names.
+pub(super) fn of_chosen(metric: &'static Metric, variable: &str) -> Selector {
+    let mut selector = of_run(metric, variable);
     for (label, variable) in [("user", "$user"), ("request", "$request")] {
         if metric.labels.contains(&label) {
             selector.matchers.push((label, format!("=~\"{variable}\"")));
@@ -55,12 +60,6 @@ impl Selector {
     pub(super) fn only(mut self, label: &'static str, value: &str) -> Self {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
         self.matchers.push((label, format!("=\"{value}\"")));
-        self
-    }
-
-    /// All but those with this value of a label.
-    pub(super) fn but(mut self, label: &'static str, value: &str) -> Self {
-        self.matchers.push((label, format!("!=\"{value}\"")));
         self
     }
 
@@ -97,14 +96,18 @@ pub(super) fn aggregate(function: &str, by: &[&str], what: &str) -> String {
 
 /// A curve of how often a second.
 ///
-/// A series that began within the window has counted all of its value in it, the first included.
+/// A series that began within the window has counted all of its value in it, the first included; unless it is Prometheus that began,
+/// or went on after a gap: then the whole run would seem to have happened at once.
 pub(super) fn rate(of: &Selector, by: &[&str]) -> String {
-    debug_assert_eq!(of.metric.kind, Kind::Counter);
     if born_at_zero(of.metric) {
         return sum(by, &format!("rate({of}[$__rate_interval])"));
     }
-    let born = format!("({of} unless {of} offset $__rate_interval) * 1000 / $__rate_interval_ms");
-    sum(by, &format!("{born} or rate({of}[$__rate_interval])"))
+    let run = Selector {
+        metric: &name::RUN_INFO,
+        matchers: of.matchers.iter().filter(|(label, _)| is_of_run(label)).cloned().collect(),
+    };
+    let born = format!("({of} unless {of} offset $__rate_interval and on(test, run_id, instance) {run} offset $__rate_interval)");
+    sum(by, &format!("{born} * 1000 / $__rate_interval_ms or rate({of}[$__rate_interval])"))
 }
 
 /// How many within the time that the dashboard shows, to the unit: what had been counted at its end, less what had been at its
@@ -126,7 +129,6 @@ pub(super) fn last(of: &Selector) -> String {
 
 /// A quantile, of the native histogram or else of the classic one; nothing where nothing was observed.
 pub(super) fn quantile(share: &str, of: &Selector, by: &[&str], window: Window) -> String {
-    debug_assert_eq!(of.metric.kind, Kind::Histogram);
     let with_le: Vec<&str> = by.iter().copied().chain(["le"]).collect();
     let native = format!("histogram_quantile({share}, {})", sum(by, &format!("rate({of}[{window}])")));
     let classic = format!("histogram_quantile({share}, {})", sum(&with_le, &format!("rate({}[{window}])", of.ending("_bucket"))));
@@ -135,10 +137,9 @@ pub(super) fn quantile(share: &str, of: &Selector, by: &[&str], window: Window) 
 
 /// The mean, likewise.
 pub(super) fn mean(of: &Selector, by: &[&str], window: Window) -> String {
-    let summed = sum(by, &format!("rate({of}[{window}])"));
+    let native = sum(by, &format!("rate({of}[{window}])"));
     let part = |ending: &str| sum(by, &format!("rate({}[{window}])", of.ending(ending)));
-    let native = format!("histogram_sum({summed}) / histogram_count({summed})");
-    format!("({native} or {} / {}) >= 0", part("_sum"), part("_count"))
+    format!("(histogram_sum({native}) / histogram_count({native}) or {} / {}) >= 0", part("_sum"), part("_count"))
 }
 
 /// Buckets for a heatmap: cells of the native histogram, or else a series for each `le`.
@@ -153,12 +154,26 @@ pub(super) fn or_zero(what: &str) -> String {
     format!("{what} or on() vector(0)")
 }
 
-/// A part of a whole, from 0 to 1; 0 while there is no whole.
+/// Where there is nothing, one 0 under a name that says so.
+pub(super) fn or_none(what: &str, label: &str, text: &str) -> String {
+    format!("{what} or on() label_replace(vector(0), \"{label}\", \"{text}\", \"\", \"\")")
+}
+
+/// A part of a whole, from 0 to 1: 0 where there is no such part, nothing where there is no whole.
 pub(super) fn share(part: &str, whole: &str) -> String {
-    format!("({}) / ({whole} > 0) or on() vector(0)", or_zero(part))
+    format!("({part} or {whole} * 0) / ({whole} > 0)")
+}
+
+/// For each request, and for all of them together under the name `All`, which as a variable's value means just that.
+pub(super) fn each_and_all(what: impl Fn(&[&str]) -> String) -> String {
+    format!("({}) or label_replace({}, \"request\", \"All\", \"\", \"\")", what(&["request"]), what(&[]))
 }
 
 /// Whether every series of a counter is there, with 0, before it counts: see the first lines of `measure::name`.
 fn born_at_zero(metric: &Metric) -> bool {
     !metric.labels.iter().any(|label| matches!(*label, "status" | "reason"))
+}
+
+fn is_of_run(label: &str) -> bool {
+    name::RUN_LABELS.contains(&label)
 }

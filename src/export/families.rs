@@ -251,6 +251,7 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         name::RUN_START_TIME => Some(Value::Float(facts.run.started_at.unix_seconds())),
         name::RUN_PLANNED => facts.planned.map(|planned| Value::Float(planned.as_secs_f64())),
         name::RUN_STEADY => Some(Value::Float(facts.steady.as_secs_f64())),
+        name::RUN_ELAPSED => Some(Value::Float(facts.elapsed.as_secs_f64())),
         name::ANNOTATIONS => Some(Value::Integer(facts.annotations)),
         name::RESULTS_WRITE_ERRORS => Some(Value::Integer(facts.results_write_errors)),
         name::RUN_VALID => Some(Value::Integer(facts.valid.into())),

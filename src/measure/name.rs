@@ -260,6 +260,13 @@ pub const RUN_STEADY: Metric = Metric {
     unit: Unit::Seconds,
     labels: &[],
 };
+pub const RUN_ELAPSED: Metric = Metric {
+    name: "otload_run_elapsed_seconds",
+    kind: Kind::Gauge,
+    help: "How long the load has gone on, without pauses; it stands still once the run is done.",
+    unit: Unit::Seconds,
+    labels: &[],
+};
 pub const RUN_VALID: Metric = Metric {
     name: "otload_run_valid",
     kind: Kind::Gauge,
@@ -390,6 +397,7 @@ pub const ALL: &[&Metric] = &[
     &RUN_START_TIME,
     &RUN_PLANNED,
     &RUN_STEADY,
+    &RUN_ELAPSED,
     &ANNOTATIONS,
     &RESULTS_WRITE_ERRORS,
     &RUN_VALID,
