@@ -131,6 +131,8 @@ step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
 step "cargo deny" run_deny
 step "compose file" bash tests/deploy.sh compose
 step "dockerfiles" bash tests/deploy.sh dockerfiles
+step "prometheus and alertmanager files" bash tests/deploy.sh monitoring
+step "kubernetes manifests" bash tests/deploy.sh kubernetes
 step "cargo test" run_tests
 tests_went_well=$?
 

@@ -14,6 +14,7 @@ mod flask;
 mod html;
 mod intervals;
 mod kit;
+mod kubernetes;
 mod open;
 mod otlp;
 mod receivers;
