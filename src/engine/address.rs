@@ -1,73 +1,97 @@
-//! The URLs of requests whose address is rendered: joined to their base, and made of those that other requests need no more.
+//! The addresses of requests, rendered: most differ from their base by a path and a query alone, which are sent as they are.
 //!
-//! A URL is parsed into a text of its own, which takes three allocations when it is made anew for each request: a twentieth of
-//! what a request costs. Most differ from their base by a path and a query alone, and these are set into one that is there.
+//! A URL has a text of its own, is parsed, and its parts are looked at and encoded one by one. Made anew for each request, that is
+//! a twentieth of what a request costs; so it is made only where something depends on it: a cookie, a redirect, a span.
 
 use std::cell::RefCell;
 
-use url::{Position, Url};
+use url::Url;
 
-/// As many are kept for each thread.
-const MOST_KEPT: usize = 64;
-/// And none that is longer than this.
-const LONGEST_KEPT: usize = 1 << 10;
+use crate::http::with_path;
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(super) enum Rendered {
+    /// A path and query from the root of the base.
+    Path(String),
+    Whole(Url),
+}
+
+/// As many texts are kept for each thread, about as many as there are requests underway when all that has arrived was read.
+const MOST_KEPT: usize = 256;
+/// And none that has grown larger than this.
+const LARGEST_KEPT: usize = 1 << 10;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Url>> = const { RefCell::new(Vec::new()) };
+    /// Where addresses are rendered; kept for their allocation.
+    static SPARE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An absolute URL as it is, anything else joined to the base.
-pub(super) fn join(base: Option<&Url>, text: &str) -> Result<Url, String> {
-    let absolute = text.starts_with("http://") || text.starts_with("https://");
-    match base {
-        Some(base) if is_plain_path(text) && !base.cannot_be_a_base() => Ok(with_path(base, text)),
-        Some(base) if !absolute => base.join(text).map_err(|error| not_a_url(text, error)),
-        _ => Url::parse(text).map_err(|error| not_a_url(text, error)),
-    }
+/// An empty text.
+pub(super) fn text() -> String {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-/// Takes back what `join` made.
-pub(super) fn spare(url: Url) {
-    if url.as_str().len() > LONGEST_KEPT {
+/// Takes back what `text` gave.
+pub(super) fn spare(mut text: String) {
+    if text.capacity() > LARGEST_KEPT {
         return;
     }
+    text.clear();
     SPARE.with_borrow_mut(|kept| {
         if kept.len() < MOST_KEPT {
-            kept.push(url);
+            kept.push(text);
         }
     });
 }
 
-fn not_a_url(text: &str, error: url::ParseError) -> String {
-    format!("`{text}` is not a URL: {error}")
+/// An absolute URL as it is, anything else joined to the base.
+pub(super) fn join(base: Option<&Url>, text: String) -> Result<Rendered, String> {
+    let absolute = text.starts_with("http://") || text.starts_with("https://");
+    let url = match base {
+        Some(base) if is_path(&text) && !base.cannot_be_a_base() => match is_sent_as_it_is(&text) {
+            true => return Ok(Rendered::Path(text)),
+            false => Ok(with_path(base, &text)),
+        },
+        Some(base) if !absolute => base.join(&text),
+        _ => Url::parse(&text),
+    };
+    let url = url.map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    spare(text);
+    Ok(Rendered::Whole(url))
 }
 
 /// A path from the root, with a query or without, in which nothing has a meaning that differs between a part of a URL and a whole.
-fn is_plain_path(text: &str) -> bool {
+fn is_path(text: &str) -> bool {
     text.starts_with('/') && !text.starts_with("//") && text.bytes().all(|byte| byte > b' ' && !matches!(byte, b'#' | b'\\'))
 }
 
-fn with_path(base: &Url, text: &str) -> Url {
-    let spare = SPARE.with_borrow_mut(Vec::pop).filter(|spare| spare[..Position::BeforePath] == base[..Position::BeforePath]);
-    let mut url = spare.unwrap_or_else(|| base.clone());
-    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    url.set_fragment(None);
-    url.set_query(None);
-    url.set_path(path);
-    if query.is_some() {
-        url.set_query(query);
-    }
-    url
+/// Whether a URL with this path and query has them letter by letter: nothing is to be encoded, and no segment leads elsewhere.
+fn is_sent_as_it_is(path: &str) -> bool {
+    // A percent sign may stand for a dot.
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b'?' | b'=' | b'&' | b',' | b':' | b';' | b'@' | b'+')
+    };
+    path.bytes().all(is_plain) && !path.contains("/.")
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use url::Position;
 
     use super::*;
 
     const BASES: [&str; 4] =
         ["http://cars.test:81", "https://cars.test/a/b?c#d", "http://me:secret@127.0.0.1:5000/", "http://[::1]:8080/x/"];
+
+    fn url(base: &Url, text: &str) -> Result<Url, String> {
+        Ok(match join(Some(base), text.to_owned())? {
+            Rendered::Path(path) => with_path(base, &path),
+            Rendered::Whole(url) => url,
+        })
+    }
 
     #[test]
     fn addresses_are_absolute_or_relative_to_the_base() {
@@ -81,20 +105,25 @@ mod tests {
             ("//vans.test/x", "http://vans.test/x"),
             ("https://vans.test/x", "https://vans.test/x"),
         ] {
-            assert_eq!(join(Some(&base), text).map(String::from), Ok(wanted.to_owned()), "{text}");
+            assert_eq!(url(&base, text).map(String::from), Ok(wanted.to_owned()), "{text}");
         }
-        assert_eq!(join(None, "/x").unwrap_err(), "`/x` is not a URL: relative URL without a base");
+        assert_eq!(join(None, "/x".to_owned()).unwrap_err(), "`/x` is not a URL: relative URL without a base");
     }
 
     proptest! {
-        /// In whatever order bases come, and whatever the one before was.
         #[test]
-        fn joining_is_what_the_crate_does(all in prop::collection::vec((0..BASES.len(), "/[a-c./?%&=;:@\\PC]{0,12}"), 1..8)) {
-            for (base, text) in all {
-                let base = Url::parse(BASES[base]).unwrap();
-                let joined = join(Some(&base), &text);
-                prop_assert_eq!(joined.clone().ok(), base.join(&text).ok(), "{:?}", text);
-                joined.into_iter().for_each(spare);
+        fn joining_is_what_the_crate_does(base in 0..BASES.len(), text in "/[a-c./?%&=;:@\\PC]{0,12}") {
+            let base = Url::parse(BASES[base]).unwrap();
+            prop_assert_eq!(url(&base, &text).ok(), base.join(&text).ok(), "{:?}", text);
+        }
+
+        /// What is taken for plain really goes over the wire as it is.
+        #[test]
+        fn a_path_is_sent_letter_by_letter(base in 0..BASES.len(), text in "/[ -~]{0,12}") {
+            let base = Url::parse(BASES[base]).unwrap();
+            if let Ok(Rendered::Path(path)) = join(Some(&base), text) {
+                let joined = base.join(&path).unwrap();
+                prop_assert_eq!(&joined[Position::BeforePath..Position::AfterQuery], path);
             }
         }
     }

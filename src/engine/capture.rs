@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, header};
-use url::Url;
 
+use super::request::Rendered;
 use super::seen::Response;
 use super::user::User;
 use crate::scenario::plan::{Capture, CaptureSource};
@@ -13,10 +13,15 @@ use crate::template::{Value, extract};
 impl User {
     /// Fills the variables of `captures`; says why, when one finds nothing and has no default. Its variable is forgotten then: what
     /// an earlier response gave is not taken for what this one did.
-    pub(super) fn capture(&mut self, captures: &[Capture], url: &Url, response: &mut Response<'_>) -> Option<String> {
+    pub(super) fn capture(
+        &mut self,
+        captures: &[Capture],
+        rendered: &Rendered<'_>,
+        response: &mut Response<'_>,
+    ) -> Option<String> {
         let mut missed = None;
         for capture in captures {
-            let found = self.find(capture, url, response);
+            let found = self.find(capture, rendered, response);
             let value = match (found, &capture.default) {
                 (Ok(Some(value)), _) => Ok(value),
                 (Ok(None) | Err(_), Some(default)) => default.value(&self.scope, &mut self.random),
@@ -44,7 +49,7 @@ impl User {
         }
     }
 
-    fn find(&mut self, capture: &Capture, url: &Url, response: &mut Response<'_>) -> Result<Option<Value>, String> {
+    fn find(&mut self, capture: &Capture, rendered: &Rendered<'_>, response: &mut Response<'_>) -> Result<Option<Value>, String> {
         let (pick, random) = (capture.pick, &mut self.random);
         match &capture.from {
             CaptureSource::Json { path, .. } => extract::json(response.json()?, path, pick, random),
@@ -54,8 +59,8 @@ impl User {
                 extract::texts(values.map(|value| String::from_utf8_lossy(value.as_bytes())), pick, random)
             }
             CaptureSource::Cookie(name) => {
-                let at = response.url().unwrap_or(url);
-                let cookie = set_cookie(response.headers(), name).or_else(|| self.session.cookies().get(at, name));
+                let at = response.url().map_or_else(|| rendered.address(), Cow::Borrowed);
+                let cookie = set_cookie(response.headers(), name).or_else(|| self.session.cookies().get(&at, name));
                 extract::texts(cookie.map(Cow::Borrowed).into_iter(), pick, random)
             }
             CaptureSource::Css(css) => css.find(response.page(), pick, random),

@@ -131,7 +131,7 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     let head = plan.observe.traces.as_ref().map(|_| single_trace());
     let request = Request { keep_body: true, keep_head: true, trace: head.as_ref(), ..request_of(step, &rendered, None) };
     let exchange = user.session.exchange(&request).await;
-    let Outcome { exchange, checks, failure } = user.judge(step, &rendered.url, exchange);
+    let Outcome { exchange, checks, failure } = user.judge(step, &rendered, exchange);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
     let checks = checks.into_iter().map(|check| (name(check.id), check.outcome.err())).collect();
     let captured = step.captures.iter().filter_map(|capture| {

@@ -1,7 +1,6 @@
 //! One request step: rendered, sent, checked, recorded.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -14,7 +13,7 @@ use super::tracing::{self, RequestTrace};
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::http::{Exchange, Failure, Prepared, Request};
+use crate::http::{Exchange, Failure, Prepared, Request, with_path};
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
 use crate::scenario::plan::{Address, Body, RequestStep};
@@ -23,15 +22,22 @@ use crate::template::{Random, Response as Seen, Scope, Template};
 /// What a step becomes when its templates are rendered.
 pub(super) struct Rendered<'a> {
     pub url: Cow<'a, Url>,
+    /// In place of the path and query of `url`.
+    pub path: Option<String>,
     pub headers: Cow<'a, HeaderMap>,
     pub body: Bytes,
 }
 
 impl Rendered<'_> {
+    /// The whole URL that is asked for.
+    pub(super) fn address(&self) -> Cow<'_, Url> {
+        self.path.as_ref().map_or(Cow::Borrowed(&*self.url), |path| Cow::Owned(with_path(&self.url, path)))
+    }
+
     /// It is needed no more.
     pub(super) fn done(self) {
-        if let Cow::Owned(url) = self.url {
-            address::spare(url);
+        if let Some(path) = self.path {
+            address::spare(path);
         }
     }
 }
@@ -56,9 +62,9 @@ impl User {
     }
 
     /// Judges and records what a request came to. Says whether it went well.
-    pub(super) fn conclude(&mut self, step: &RequestStep, url: &Url, exchange: Exchange) -> bool {
-        let outcome = self.judge(step, url, exchange);
-        self.record(step, url, &outcome);
+    pub(super) fn conclude(&mut self, step: &RequestStep, rendered: &Rendered<'_>, exchange: Exchange) -> bool {
+        let outcome = self.judge(step, rendered, exchange);
+        self.record(step, rendered, &outcome);
         self.due = outcome.exchange.finished;
         let went_well = outcome.failure.is_none();
         checks::spare(outcome.checks);
@@ -78,7 +84,7 @@ impl User {
     }
 
     /// Takes out of the response what the scenario wants, evaluates what it expects, and shows the response to later templates.
-    pub(super) fn judge(&mut self, step: &RequestStep, url: &Url, exchange: Exchange) -> Outcome {
+    pub(super) fn judge(&mut self, step: &RequestStep, rendered: &Rendered<'_>, exchange: Exchange) -> Outcome {
         let response = match &exchange.result {
             Ok(response) => response,
             Err(failure) => {
@@ -94,7 +100,7 @@ impl User {
         }
         let mut seen = Response::new(&exchange);
         // Before the checks, which may look at it.
-        let missed = self.capture(&step.captures, url, &mut seen);
+        let missed = self.capture(&step.captures, rendered, &mut seen);
         let checks = checks::evaluate(&step.expect, &mut seen, &self.scope, &mut self.random);
         drop(seen);
         let broken = checks.iter().find_map(|check| check.outcome.as_ref().err().map(|found| (check.id, found)));
@@ -110,7 +116,7 @@ impl User {
         Outcome { exchange, checks, failure }
     }
 
-    fn record(&mut self, step: &RequestStep, url: &Url, outcome: &Outcome) {
+    fn record(&mut self, step: &RequestStep, rendered: &Rendered<'_>, outcome: &Outcome) {
         let exchange = &outcome.exchange;
         let context = self.context.clone();
         let status = match &exchange.result {
@@ -120,7 +126,7 @@ impl User {
         let message = outcome.failure.as_ref().map(|(reason, text)| (*reason, context.run.mask(text)));
         let failure = message.as_ref().map(|(reason, text)| (*reason, text.as_ref()));
         let response = exchange.finished.saturating_duration_since(self.due);
-        let exported = self.export(step, url, exchange, failure, response);
+        let exported = self.export(step, rendered, exchange, failure, response);
         if let Some((reason, text)) = failure
             && context.tracing.tells_failures()
         {
@@ -160,6 +166,7 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
     Request {
         method: &step.method,
         url: &rendered.url,
+        path: rendered.path.as_deref(),
         headers: &rendered.headers,
         body: rendered.body.clone(),
         timeout: step.timeout,
@@ -171,31 +178,25 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
     }
 }
 
-/// Longer ones are not kept.
-const LONGEST_TEXT: usize = 16 << 10;
-
-thread_local! {
-    /// Where addresses are rendered; kept for its allocation.
-    static TEXT: Cell<String> = const { Cell::new(String::new()) };
-}
-
 /// Renders everything of a step that has templates; what has none is borrowed.
 pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Rendered<'a>, String> {
-    let mut url = match &step.address {
-        Address::Fixed(url) => Cow::Borrowed(url),
+    let (mut url, mut path) = match &step.address {
+        Address::Fixed(url) => (Cow::Borrowed(url), None),
         Address::Rendered { base, template } => {
-            let mut text = TEXT.take();
-            text.clear();
+            let mut text = address::text();
             template.render(scope, random, &mut text)?;
-            let url = address::join(base.as_ref(), &text)?;
-            if text.capacity() <= LONGEST_TEXT {
-                TEXT.set(text);
+            match (address::join(base.as_ref(), text)?, base) {
+                (address::Rendered::Path(path), Some(base)) => (Cow::Borrowed(base), Some(path)),
+                (address::Rendered::Path(path), None) => return Err(format!("`{path}` has no base")),
+                (address::Rendered::Whole(url), _) => (Cow::Owned(url), None),
             }
-            Cow::Owned(url)
         }
     };
     if !step.query.is_empty() {
         let pairs = render_pairs(&step.query, scope, random)?;
+        if let Some(path) = path.take() {
+            url = Cow::Owned(with_path(&url, &path));
+        }
         url.to_mut().query_pairs_mut().extend_pairs(pairs);
     }
     let mut headers = Cow::Borrowed(&step.headers);
@@ -218,7 +219,7 @@ pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Rand
         }
     };
     debug_assert!(!headers.contains_key(header::CONTENT_LENGTH), "the transport writes it");
-    Ok(Rendered { url, headers, body })
+    Ok(Rendered { url, path, headers, body })
 }
 
 fn text_of(render: impl FnOnce(&mut String) -> Result<(), String>) -> Result<Bytes, String> {
@@ -242,7 +243,7 @@ pub(super) const CANCELLED: &str = "the run ended before the response came";
 pub(super) struct InFlight<'a> {
     pub context: &'a Context,
     pub step: &'a RequestStep,
-    pub url: &'a Url,
+    pub rendered: &'a Rendered<'a>,
     pub due: Instant,
     /// When its user could start it.
     pub free: Instant,
@@ -259,8 +260,9 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let exported =
-            self.traced.and_then(|traced| tracing::export_cancelled(self.context, self.step, self.url, traced, self.started));
+        let exported = self.traced.and_then(|traced| {
+            tracing::export_cancelled(self.context, self.step, &self.rendered.address(), traced, self.started)
+        });
         self.context.tracing.failed(self.step, Reason::Cancelled, CANCELLED, None, exported);
         let now = clock::now();
         let sample = Sample {

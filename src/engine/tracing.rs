@@ -16,6 +16,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use url::Url;
 
+use super::request::Rendered;
 use super::user::User;
 use super::worker::Context;
 use crate::clock::{self, Instant};
@@ -283,7 +284,7 @@ impl User {
     pub(super) fn export(
         &mut self,
         step: &RequestStep,
-        url: &Url,
+        rendered: &Rendered<'_>,
         exchange: &Exchange,
         message: Option<(Reason, &str)>,
         response: Duration,
@@ -299,7 +300,7 @@ impl User {
         if let Some(task) = &mut user.task {
             task.kept = true;
         }
-        let hops = self.session.hops();
+        let (hops, address) = (self.session.hops(), rendered.address());
         let mut last = None;
         for (number, hop) in hops.iter().enumerate() {
             let is_last = number + 1 == hops.len();
@@ -308,7 +309,7 @@ impl User {
                 (None, true) => message.map(|(reason, text)| (reason, text.into())),
                 (None, false) => None,
             };
-            let seen = Seen { url, traced, step, number: number as u32, failure };
+            let seen = Seen { url: &address, traced, step, number: number as u32, failure };
             let taken = rules.spans.offer(seen.span(hop, |text| self.context.run.mask(text).into()));
             last =
                 (is_last && taken).then_some(Exported { trace: traced.head.trace, span: hop.span, sampled: traced.head.sampled });

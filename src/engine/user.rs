@@ -167,12 +167,12 @@ impl User {
                     }
                     let traced = self.trace.as_deref().and_then(UserTrace::request);
                     let (due, free) = (self.due, self.free);
-                    let guard = InFlight { context: &self.context, step, url: &rendered.url, due, free, started, traced };
+                    let guard = InFlight { context: &self.context, step, rendered: &rendered, due, free, started, traced };
                     let head = traced.map(|trace| &trace.head);
                     let request = Request { trace: head, ..request_of(step, &rendered, self.context.prepared(step)) };
                     let exchange = self.session.exchange_from(&request, started).await;
                     guard.arrived();
-                    ok &= self.conclude(step, &rendered.url, exchange);
+                    ok &= self.conclude(step, &rendered, exchange);
                     rendered.done();
                 }
                 Step::Think(wait) => self.think(*wait).await,

@@ -50,7 +50,7 @@ pub use wire::fuzzing;
 pub use client::Client;
 pub use cookies::Cookies;
 pub use failure::Failure;
-pub use request::{Exchange, Phases, Request, Response};
+pub use request::{Exchange, Phases, Request, Response, with_path};
 pub use session::Session;
 pub use settings::{Settings, TlsSettings, Version};
 pub use trail::{SeenHop, TraceHead};

@@ -17,6 +17,9 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// `http` or `https`; a user and password in it become basic authentication.
     pub url: &'a Url,
+    /// What is asked for in place of the path and query of `url`, exactly as it is to be sent; for addresses that are rendered, of
+    /// which most need no other handling. [`address`](Self::address) has it all.
+    pub path: Option<&'a str>,
     /// Sent as they are. The session adds `user-agent`, `accept`, `accept-encoding`, `cookie` and `authorization` where
     /// they are missing; the transport alone writes `content-length`.
     pub headers: &'a HeaderMap,
@@ -87,6 +90,28 @@ pub struct Response {
     pub url: Option<Box<Url>>,
     /// Who answered: the target, or the proxy.
     pub peer: Option<SocketAddr>,
+}
+
+// === Request ===
+
+impl<'a> Request<'a> {
+    /// The whole URL that is asked for.
+    pub fn address(&self) -> Cow<'a, Url> {
+        self.path.map_or(Cow::Borrowed(self.url), |path| Cow::Owned(with_path(self.url, path)))
+    }
+}
+
+/// `base` with the path, and the query or none, that `text` has.
+pub fn with_path(base: &Url, text: &str) -> Url {
+    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+    let mut url = base.clone();
+    url.set_fragment(None);
+    url.set_query(None);
+    url.set_path(path);
+    if query.is_some() {
+        url.set_query(query);
+    }
+    url
 }
 
 // === Response ===

@@ -134,6 +134,7 @@ impl Session {
 
     async fn walk(&mut self, request: &Request<'_>, started: Instant, tally: &mut Tally) -> Result<Response, Failure> {
         let (mut url, mut credentials) = without_credentials(request.url);
+        let mut path = request.path;
         let mut method = Cow::Borrowed(request.method);
         let mut body = request.body.clone();
         let mut without = Without::default();
@@ -144,17 +145,28 @@ impl Session {
             return Err(Failure::new(Reason::Protocol, format!("`{}:` is neither http nor https", url.scheme())));
         }
         loop {
+            // Which cookies are sent depends on the path.
+            if path.is_some() && !self.cookies.is_empty() {
+                (url, path) = (address_of(request), None);
+            }
             let cookie = self.cookie(request, &url, without);
             without.cookie = cookie.is_some();
             let prepared = request.prepared.filter(|prepared| {
                 // One for any path is without the user and password that a URL may turn out to have.
-                let fits = prepared.origin.is_none() || (credentials.is_none() && prepared.serves(&url));
+                let fits = match prepared.origin {
+                    None => path.is_none(),
+                    Some(_) => credentials.is_none() && prepared.serves(&url),
+                };
                 tally.redirects == 0 && fits && !(prepared.has_cookie && without.cookie) && self.transport.uses_prepared(&url)
             });
+            if path.is_some() && prepared.is_none() {
+                (url, path) = (address_of(request), None);
+            }
             self.fill_in(request, &method, &body, cookie, (prepared.is_none(), credentials.as_ref()), without);
             let hop = Hop {
                 method: &method,
                 url: &url,
+                path,
                 headers: request.headers,
                 without,
                 own: &self.own,
@@ -181,6 +193,10 @@ impl Session {
             }
             let reply = reply?;
             began = end;
+            // Where a cookie holds, and where a redirect leads, too.
+            if path.is_some() && !reply.headers.is_empty() {
+                url = address_of(request);
+            }
             if self.shared.settings.cookies {
                 self.cookies.store(&url, &reply.headers);
             }
@@ -217,7 +233,7 @@ impl Session {
                 without.content = true;
                 body = Bytes::new();
             }
-            url = Cow::Owned(next.into_owned());
+            (url, path) = (Cow::Owned(next.into_owned()), None);
             tally.at = Some(Box::new((step.method.clone(), url.clone().into_owned())));
             method = Cow::Owned(step.method);
         }
@@ -253,6 +269,14 @@ impl Session {
         if !body.is_empty() || matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
             own.push((CONTENT_LENGTH, HeaderValue::from(body.len())));
         }
+    }
+}
+
+/// Without user and password.
+fn address_of<'a>(request: &Request<'a>) -> Cow<'a, Url> {
+    match request.address() {
+        Cow::Borrowed(url) => without_credentials(url).0,
+        Cow::Owned(url) => Cow::Owned(without_credentials(&url).0.into_owned()),
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Hop<'a> {
     pub(super) method: &'a Method,
     /// Without user and password.
     pub(super) url: &'a Url,
+    /// In place of the path and query of `url`; only with a head that is prepared for any path.
+    pub(super) path: Option<&'a str>,
     /// The scenario's headers, of which `without` stay behind.
     pub(super) headers: &'a HeaderMap,
     pub(super) without: Without,
@@ -215,7 +217,19 @@ impl<'a> Hop<'a> {
     pub(super) fn plain(url: &'a Url, headers: &'a HeaderMap, own: &'a [(HeaderName, HeaderValue)]) -> Self {
         static EMPTY: Bytes = Bytes::new();
         let (without, wants, began) = (Without::default(), Wants::default(), crate::clock::now());
-        Self { method: &Method::GET, url, headers, without, own, body: &EMPTY, keep_body: false, wants, prepared: None, began }
+        Self {
+            method: &Method::GET,
+            url,
+            path: None,
+            headers,
+            without,
+            own,
+            body: &EMPTY,
+            keep_body: false,
+            wants,
+            prepared: None,
+            began,
+        }
     }
 
     /// The header lines, but for `host`.

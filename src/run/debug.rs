@@ -74,7 +74,7 @@ fn shortened(value: &str) -> String {
 }
 
 fn describe_request(out: &mut String, request: &Request<'_>) {
-    let mut url = request.url.clone();
+    let mut url = request.address().into_owned();
     if url.password().is_some() {
         let _ = url.set_password(Some("***"));
     }

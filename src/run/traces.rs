@@ -156,6 +156,7 @@ async fn ask(session: &mut Session, url: &Url) -> Found {
     let request = Request {
         method: &Method::GET,
         url,
+        path: None,
         headers: &headers,
         body: Bytes::new(),
         timeout: TIMEOUT,

@@ -13,6 +13,7 @@ use crate::http::{Client, Exchange, Failure, Prepared, Request, Session, Setting
 pub(in crate::http) struct Ask {
     method: Method,
     url: Url,
+    path: Option<&'static str>,
     headers: HeaderMap,
     body: Bytes,
     timeout: Duration,
@@ -30,7 +31,7 @@ pub(in crate::http) fn get(url: Url) -> Ask {
 pub(in crate::http) fn ask(method: Method, url: Url) -> Ask {
     let timeout = Duration::from_secs(20);
     let (headers, body) = (HeaderMap::new(), Bytes::new());
-    Ask { method, url, headers, body, timeout, redirects: 10, keep_body: true, prepared: None, trace: None }
+    Ask { method, url, path: None, headers, body, timeout, redirects: 10, keep_body: true, prepared: None, trace: None }
 }
 
 impl Ask {
@@ -64,11 +65,18 @@ impl Ask {
         Self { prepared: Some(client.prepare(&self.method, &self.url, &self.headers)), ..self.clone() }
     }
 
+    /// The same with another path, and all else of the head prepared if a client is given.
+    pub(in crate::http) fn path(&self, client: Option<&Client>, path: &'static str) -> Self {
+        let prepared = client.and_then(|client| client.prepare_lines(&self.method, &self.url, &self.headers));
+        Self { path: Some(path), prepared, ..self.clone() }
+    }
+
     /// Sends it. An exchange that takes longer than its timeout and a little is a failure of the test.
     pub(in crate::http) async fn send(&self, session: &mut Session) -> Exchange {
         let request = Request {
             method: &self.method,
             url: &self.url,
+            path: self.path,
             headers: &self.headers,
             body: self.body.clone(),
             timeout: self.timeout,

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::super::testing::{Seen, Server, ask, get, response, session};
-use super::super::{Settings, TransportKind};
+use super::super::{Client, Settings, TransportKind};
 use crate::reason::Reason;
 
 fn redirect(status: &str, location: &str, cookie: &str) -> Vec<u8> {
@@ -41,6 +41,28 @@ async fn a_chain_collects_cookies() {
         session.clear_cookies();
         get(server.url("/end")).send(&mut session).await;
         assert_eq!(server.requests()[3].header("cookie"), None);
+    }
+}
+
+/// Where a cookie holds and a redirect leads counts from the path that was asked for, not from that of the base.
+#[tokio::test]
+async fn a_path_in_place_of_the_urls() {
+    for (kind, is_prepared) in TransportKind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        let server = Server::answering(|seen| match seen.line().split(' ').nth(1).unwrap() {
+            "/a/start?x=1" => redirect("302 Found", "next", "a=1"),
+            _ => response("200 OK", &[], "there"),
+        })
+        .await;
+        let client = Client::try_with(&Settings::default(), kind).unwrap();
+        let (mut session, prepares) = (client.session(), is_prepared.then_some(&client));
+        let base = get(server.url("/base?of=all"));
+        for (path, asked) in [("/a/start?x=1", "/a/next"), ("/z/?", "/z/?"), ("/a/last", "/a/last")] {
+            let exchange = base.path(prepares, path).send(&mut session).await;
+            assert_eq!((exchange.answer().0, exchange.sent_bytes > 0), (200, true));
+            assert_eq!(server.requests().last().unwrap().line(), format!("GET {asked} HTTP/1.1"), "{kind:?} {is_prepared}");
+        }
+        let cookies: Vec<_> = server.requests().iter().map(|seen| seen.header("cookie").map(str::to_owned)).collect();
+        assert_eq!(cookies, [None, Some("a=1".to_owned()), None, Some("a=1".to_owned())], "{kind:?} {is_prepared}");
     }
 }
 

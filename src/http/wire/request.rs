@@ -60,7 +60,7 @@ impl Prepared {
         lines: impl Iterator<Item = (&'l HeaderName, &'l HeaderValue)>,
     ) -> Self {
         let mut head = Vec::new();
-        request_line(&mut head, method, url);
+        request_line(&mut head, method, path_of(url));
         let line = head.len();
         let closes = header_lines(&mut head, url, scenarios.contains_key(HOST), lines);
         head.extend_from_slice(b"\r\n");
@@ -88,7 +88,7 @@ impl<'a> Out<'a> {
             Some(prepared) => {
                 let mut from = 0;
                 if prepared.origin.is_some() {
-                    request_line(out, hop.method, hop.url);
+                    request_line(out, hop.method, hop.path.unwrap_or_else(|| path_of(hop.url)));
                     from = prepared.line;
                 }
                 out.extend_from_slice(&prepared.head[from..prepared.head.len() - 2]);
@@ -96,7 +96,7 @@ impl<'a> Out<'a> {
                 prepared.closes
             }
             None => {
-                request_line(out, hop.method, hop.url);
+                request_line(out, hop.method, path_of(hop.url));
                 header_lines(out, hop.url, hop.headers.contains_key(HOST), hop.lines())
             }
         };
@@ -154,8 +154,12 @@ impl<'a> Out<'a> {
     }
 }
 
-fn request_line(out: &mut Vec<u8>, method: &Method, url: &Url) {
-    let path = &url[Position::BeforePath..Position::AfterQuery];
+/// With the query.
+fn path_of(url: &Url) -> &str {
+    &url[Position::BeforePath..Position::AfterQuery]
+}
+
+fn request_line(out: &mut Vec<u8>, method: &Method, path: &str) {
     for part in [method.as_str(), " ", if path.starts_with('/') { "" } else { "/" }, path, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }

@@ -170,6 +170,7 @@ fn a_user_weighs_little() {
     let request = Request {
         method: &http::Method::GET,
         url: &url,
+        path: None,
         headers: &http::HeaderMap::new(),
         body: bytes::Bytes::new(),
         timeout: std::time::Duration::from_secs(1),
