@@ -33,6 +33,7 @@ pub mod demo;
 pub mod diagnostic;
 pub mod engine;
 pub mod export;
+pub mod fault;
 pub mod http;
 pub mod journal;
 pub mod judge;

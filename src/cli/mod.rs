@@ -11,6 +11,7 @@ mod serve;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,7 +42,17 @@ pub enum Exit {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let exit = match args::Cli::parse().command {
+    let command = args::Cli::parse().command;
+    // Its message has been printed. A panic would be exit code 101, which no table has.
+    let exit = catch_unwind(AssertUnwindSafe(|| perform(command))).unwrap_or_else(|_| {
+        let defect = Diagnostic::error("otload itself broke down; its message is above");
+        refuse(&Failed::Broken(defect.hint("this is a defect of otload: please report it with the scenario")))
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn perform(command: args::Command) -> Exit {
+    match command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Check(args) => check::check(&args),
         args::Command::Report(args) => report::report(&args),
@@ -61,8 +72,7 @@ pub fn main() -> ExitCode {
             print(&String::from_utf8_lossy(&script))
         }
         args::Command::Version => print(&format!("otload {}\n", env!("CARGO_PKG_VERSION"))),
-    };
-    ExitCode::from(exit as u8)
+    }
 }
 
 /// Prints to standard output. A reader that has gone (`otload schema | head`) is no failure.

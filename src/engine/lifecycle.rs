@@ -199,6 +199,10 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Nothing of it goes further than this task, and nobody asks what became of it.
+            self.context.run.broke();
+        }
         lock(&self.context.shard).user(self.handle.user, Some(self.handle.state.get()), None);
         self.context.run.users_changed(-1);
         let crew = &self.context.crews[self.handle.crew];

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(super) struct RunFacts {
     secrets: Vec<String>,
     users: AtomicI64,
     peak_users: AtomicI64,
+    /// A user or a worker has panicked.
+    broken: AtomicBool,
 }
 
 /// What setup or teardown came to.
@@ -216,15 +218,20 @@ impl Engine {
         self.run.peak_users.load(Ordering::Relaxed).max(0) as u64
     }
 
+    /// Whether a user or a worker has panicked: a part of the load is missing.
+    pub fn is_broken(&self) -> bool {
+        self.run.broken.load(Ordering::Relaxed)
+    }
+
     /// How long each worker's event loop has been busy since it started.
     pub fn busy(&self) -> Vec<Duration> {
         self.runtimes.iter().map(|runtime| runtime.metrics().worker_total_busy_duration(0)).collect()
     }
 
-    /// Waits for the threads of workers that have ended. A worker that panicked is an error.
+    /// Waits for the threads of workers that have ended. A worker that panicked is an error, and so is a user.
     ///
     /// # Errors
-    /// Names the worker.
+    /// Says which worker, or that it was a user.
     pub fn join(&mut self) -> Result<(), Diagnostic> {
         let names: Vec<_> = self
             .threads
@@ -232,10 +239,12 @@ impl Engine {
             .enumerate()
             .filter_map(|(index, thread)| thread.join().err().map(|_| index.to_string()))
             .collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let message = format!("worker {} broke down; its part of the load is missing", names.join(", "));
+        let who = match &*names {
+            [] if self.is_broken() => "a user".to_owned(),
+            [] => return Ok(()),
+            names => format!("worker {}", names.join(", ")),
+        };
+        let message = format!("{who} broke down; its part of the load is missing");
         Err(Diagnostic::error(message).hint("this is a defect of otload: please report it with the scenario"))
     }
 }
@@ -296,7 +305,12 @@ impl RunFacts {
             secrets: plan.secrets.clone(),
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
+            broken: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn broke(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn users_changed(&self, by: i64) {

@@ -13,6 +13,7 @@ use super::timer::after_those_awake;
 use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
+use crate::fault;
 use crate::http::{Request, Session};
 use crate::measure::catalog::TaskId;
 use crate::measure::totals::UserState;
@@ -129,6 +130,7 @@ impl User {
 
     /// The steps of one task, measured as a whole.
     pub(super) async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
+        fault::may_break("user");
         let (began, thought) = (self.due, self.thought);
         if let Some(trace) = &mut self.trace {
             trace.begin_task(id);

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use super::orders::{Mode, Orders, Pauses};
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::{lifecycle, pool, supervisor::RunFacts};
 use crate::clock::{self, Instant};
+use crate::fault;
 use crate::http::{Client, Prepared};
 use crate::load::{Course, Part, Profile};
 use crate::measure::catalog::{TaskId, UserId};
@@ -68,30 +70,35 @@ const LOOP_PROBE: Duration = Duration::from_millis(100);
 
 /// The whole life of a worker.
 pub(super) async fn work(context: Rc<Context>, orders: watch::Receiver<Orders>) {
-    let driver = tokio::task::spawn_local({
+    // They have no end of their own.
+    let (mut beside, mut crews) = (JoinSet::new(), JoinSet::new());
+    beside.spawn_local({
         let context = context.clone();
         async move { context.timer.drive().await }
     });
-    let probe = tokio::task::spawn_local(probe(context.clone()));
-    let crews = (0..context.plan.crews.len()).map(|crew| {
+    beside.spawn_local(probe(context.clone()));
+    for crew in 0..context.plan.crews.len() {
         let (context, orders) = (context.clone(), orders.clone());
-        tokio::task::spawn_local(async move {
+        crews.spawn_local(async move {
             match context.plan.crews[crew].profile {
                 Profile::Open(ref load) => pool::follow(&context, crew, load, orders).await,
                 _ => lifecycle::follow(&context, crew, orders).await,
             }
-        })
-    });
-    for crew in crews.collect::<Vec<_>>() {
-        // Nobody ends it but itself; if it panicked, so does the worker.
-        if let Err(broken) = crew.await
+        });
+    }
+    while !crews.is_empty() {
+        let ended = tokio::select! {
+            Some(ended) = crews.join_next() => ended,
+            Some(ended) = beside.join_next() => ended,
+        };
+        // If one of them panicked, so does the worker: without its timer all others would sleep for ever.
+        if let Err(broken) = ended
             && let Ok(panic) = broken.try_into_panic()
         {
+            context.run.broke();
             std::panic::resume_unwind(panic);
         }
     }
-    probe.abort();
-    driver.abort();
 }
 
 /// Measures by how much this worker's event loop is behind.
@@ -99,6 +106,7 @@ async fn probe(context: Rc<Context>) {
     loop {
         let due = clock::now() + LOOP_PROBE;
         context.timer.sleep_until(due).await;
+        fault::may_break("worker");
         let late = clock::now().saturating_duration_since(due);
         lock(&context.shard).loop_lag(late);
     }

@@ -11,6 +11,8 @@ pub enum Verdict {
     /// The generator was the bottleneck.
     Invalid,
     Interrupted,
+    /// It would have passed, but not all of its results could be written.
+    Unrecorded,
     /// It could not begin.
     NotRun,
     Crashed,
@@ -51,7 +53,8 @@ pub const RUNNING: Metric = Metric {
 pub const ALL: &[&Metric] = &[&RUNS, &SKIPPED, &RUNNING];
 
 impl Verdict {
-    pub const ALL: [Self; 6] = [Self::Passed, Self::Failed, Self::Invalid, Self::Interrupted, Self::NotRun, Self::Crashed];
+    pub const ALL: [Self; 7] =
+        [Self::Passed, Self::Failed, Self::Invalid, Self::Interrupted, Self::Unrecorded, Self::NotRun, Self::Crashed];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -59,6 +62,7 @@ impl Verdict {
             Self::Failed => "failed",
             Self::Invalid => "invalid",
             Self::Interrupted => "interrupted",
+            Self::Unrecorded => "unrecorded",
             Self::NotRun => "not_run",
             Self::Crashed => "crashed",
         }

@@ -13,6 +13,7 @@ mod desk;
 mod files;
 mod hold;
 mod hub;
+mod judgement;
 mod live;
 mod obey;
 mod observe;
@@ -42,12 +43,14 @@ use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Engine, Mode};
+use crate::fault;
 use crate::journal::{Journal, Topic};
-use crate::judge::validity::{Finding, Validity};
+use crate::judge::validity::Validity;
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Phase, Snapshot};
-use crate::report::{self, Ending};
+use crate::report;
 use crate::scenario::plan::Plan;
+use crate::view::screen;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
@@ -197,8 +200,6 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
     let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up, job.journal.clone());
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
-    conductor.watched = watch.is_some();
-    let mut broken = Ok(());
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
         let mut engine =
@@ -208,7 +209,8 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         job.journal.say(Topic::Event, "the load begins");
         conductor.recorder.begin(&live);
         mode = conductor.until_the_end(&mut engine, &mut desk).await;
-        broken = engine.join();
+        conductor.broken = engine.join().err();
+        conductor.judge();
     } else if setup_failure.is_none() {
         conductor.notes.push("stopped during setup: no user was started".to_owned());
     }
@@ -232,7 +234,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     conductor.thresholds.finish(&live.snapshot(), &live);
     conductor.recorder.finish(&live.snapshot(), &live).await;
     conductor.recorder.news(&live).iter().for_each(|news| warn(job, news));
-    let (ended, scrapes) = (conductor.ended(), live.scrapes());
+    let (ended, broken, scrapes) = (conductor.ended(), conductor.broken.clone(), live.scrapes());
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
     let outcome = report::Outcome { traces, ..conductor.outcome() };
@@ -251,7 +253,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         (conductor.print)(&format!("\nresults: {}\n", summary.display()));
     }
     written.map_err(Failed::Broken)?;
-    broken.map_err(Failed::Broken)?;
+    broken.map_or(Ok(()), |defect| Err(Failed::Broken(defect)))?;
     if !ended.interrupted {
         linger(job, &live, scrapes, &mut desk).await;
     }
@@ -270,8 +272,8 @@ struct Conductor<'a> {
     room: Room,
     /// When a change by hand was told last.
     said: Option<Instant>,
-    /// A live view is on: no lines of progress are printed.
-    watched: bool,
+    /// What broke down in otload itself.
+    broken: Option<Diagnostic>,
     /// As of the last look.
     phase: Option<Phase>,
     observer: Observer,
@@ -307,7 +309,7 @@ impl<'a> Conductor<'a> {
             live,
             room,
             said: None,
-            watched: false,
+            broken: None,
             phase: None,
             observer,
             validity: Validity::new(job.plan.validity),
@@ -379,7 +381,13 @@ impl<'a> Conductor<'a> {
         self.observer.news().iter().for_each(|news| self.warn(news));
         self.recorder.news(self.live).iter().for_each(|news| self.warn(news));
         let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
-        self.live.set_judgement(self.validity.reasons().is_empty(), self.validity.is_saturated());
+        fault::may_break("conductor");
+        let broke = engine.is_broken() && self.broken.is_none();
+        if broke {
+            self.broken = Some(Diagnostic::error("a part of otload broke down"));
+            self.warn(&Diagnostic::warning("a part of otload broke down, and the run is stopped"));
+        }
+        self.judge();
         for finding in news {
             self.warn(&Diagnostic::warning(finding.message()).hint(finding.hint()));
         }
@@ -387,6 +395,9 @@ impl<'a> Conductor<'a> {
             self.dropped = true;
             let message = "arrivals are dropped, because all `max_users` are busy; `otload_arrivals_dropped_total` counts them";
             self.warn(&Diagnostic::warning(message).hint("the target is too slow for this rate; or raise `max_users`"));
+        }
+        if broke {
+            return true;
         }
         // One snapshot for all who look at it, and none if nobody does.
         let judged = self.warm && self.thresholds.any();
@@ -421,7 +432,7 @@ impl<'a> Conductor<'a> {
         let now = self.live.snapshot();
         let line = report::progress::line(&self.last, &now);
         self.job.journal.say(Topic::Progress, &line);
-        if !self.job.quiet && !self.watched {
+        if !self.job.quiet && !screen::is_on() {
             (self.print)(&(line + "\n"));
         }
         self.last = now;
@@ -429,40 +440,6 @@ impl<'a> Conductor<'a> {
 
     fn warn(&self, problem: &Diagnostic) {
         warn(self.job, problem);
-    }
-
-    fn ended(&self) -> Ended {
-        let valid = self.validity.reasons().is_empty();
-        Ended {
-            valid,
-            passed: valid && self.thresholds.passed() && self.soak.passed(),
-            interrupted: self.interrupted,
-            recorded: self.recorder.is_whole(),
-        }
-    }
-
-    fn outcome(&self) -> report::Outcome {
-        let said = |finding: Finding| format!("{}; {}", finding.message(), finding.hint());
-        let invalid_reasons: Vec<_> = self.validity.reasons().into_iter().map(said).collect();
-        let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
-        report::Outcome {
-            ended: if self.interrupted { Ending::Interrupted } else { Ending::Finished },
-            recorded: self.recorder.is_whole(),
-            valid: invalid_reasons.is_empty(),
-            passed: invalid_reasons.is_empty() && self.thresholds.passed() && self.soak.passed(),
-            invalid_reasons,
-            notes: self
-                .stresses
-                .notes()
-                .chain(self.notes.iter().cloned())
-                .chain(cut)
-                .chain(self.thresholds.notes())
-                .chain(self.soak.notes())
-                .chain(self.validity.notes().into_iter().map(said))
-                .collect(),
-            remarks: self.live.remarks(),
-            traces: None,
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::engine::{Engine, Mode};
 use crate::load::{Profile, Steering};
 use crate::report::remarks::Kind;
 use crate::units::{Rate, format_duration};
+use crate::view::screen;
 
 /// A hundred changes a second are not a hundred lines.
 const TELL_EACH: Duration = Duration::from_secs(1);
@@ -114,7 +115,7 @@ impl Conductor<'_> {
     /// Something was changed by hand: it is noted, and told unless the last time was a moment ago.
     fn changed(&mut self, kind: Kind, words: String) {
         let now = clock::now();
-        if !self.job.quiet && (self.watched || self.said.is_none_or(|said| now - said >= TELL_EACH)) {
+        if !self.job.quiet && (screen::is_on() || self.said.is_none_or(|said| now - said >= TELL_EACH)) {
             self.said = Some(now);
             let colon = if words.is_empty() { "" } else { ": " };
             show(&format!("{}{colon}{words}", kind.name()));

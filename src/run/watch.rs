@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::live::Live;
 use crate::clock;
+use crate::fault;
 use crate::view::screen::{self, Screen};
 use crate::view::{Turn, View};
 
@@ -65,6 +66,7 @@ fn serve(mut screen: Screen, live: &Live, colour: bool, keys: &mpsc::UnboundedSe
     let mut drawn: Option<clock::Instant> = None;
     let (mut stale, mut lines) = (true, 0);
     while !over.load(Ordering::Relaxed) {
+        fault::may_break("view");
         if looked.elapsed() >= LOOK_EACH {
             looked = clock::now();
             view.look(live.snapshot());

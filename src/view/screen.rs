@@ -3,7 +3,7 @@
 //! There is one terminal, so that what is known of it is static: a panic in any thread gives it back before its message is
 //! printed, and what is said meanwhile is kept and printed afterwards.
 
-use std::io::{self, IsTerminal as _, Stdout};
+use std::io::{self, IsTerminal as _, Stdout, Write};
 use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::Duration;
@@ -63,13 +63,7 @@ impl Screen {
     /// # Errors
     /// When it cannot be taken; then it is as it was.
     pub fn take() -> io::Result<Self> {
-        HOOK.call_once(|| {
-            let before = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
-                give_back();
-                before(info);
-            }));
-        });
+        HOOK.call_once(give_back_before_a_panic_is_told);
         said().on = true;
         let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen));
         match taken.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout()))) {
@@ -106,6 +100,19 @@ pub fn lines() -> usize {
     said().lines.len()
 }
 
+fn give_back_before_a_panic_is_told() {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        give_back();
+        before(info);
+    }));
+}
+
+/// Whether there is a view.
+pub fn is_on() -> bool {
+    said().on
+}
+
 /// Leaves the terminal as it was found, and prints what was said. Does so once.
 fn give_back() {
     // Whoever panicked may be the one who draws: then it is not waited for.
@@ -117,16 +124,77 @@ fn give_back() {
             None
         }
     });
-    let mut said = said();
-    if !std::mem::take(&mut said.on) {
-        return;
+    said().end(&mut io::stdout(), &mut io::stderr(), || {
+        let _ = disable_raw_mode();
+    });
+}
+
+impl Said {
+    /// Shows the screen that was there before, and then what was said. There is nothing left to do if this fails.
+    fn end(&mut self, screen: &mut impl Write, errors: &mut impl Write, cook: impl FnOnce()) {
+        if !std::mem::take(&mut self.on) {
+            return;
+        }
+        let _ = execute!(screen, LeaveAlternateScreen, Show);
+        cook();
+        std::mem::take(&mut self.later).iter().for_each(|text| _ = errors.write_all(text.as_bytes()));
     }
-    // There is nothing left to do if this fails.
-    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
-    let _ = disable_raw_mode();
-    std::mem::take(&mut said.later).iter().for_each(|text| eprint!("{text}"));
 }
 
 fn said() -> MutexGuard<'static, Said> {
     SAID.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Notes in which order things happen to it.
+    struct Note<'a>(&'a RefCell<Vec<u8>>);
+
+    impl Write for Note<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_screen_is_left_then_cooked_then_what_was_said_is_printed_and_all_of_it_once() {
+        let seen = RefCell::new(Vec::new());
+        let mut said = Said { on: true, later: vec!["warning: one\n".into(), "hint: two\n".into()], lines: Vec::new() };
+        for _ in 0..2 {
+            said.end(&mut Note(&seen), &mut Note(&seen), || seen.borrow_mut().extend(b"<cooked>"));
+        }
+        // DEC's private modes: 1049 is the alternate screen, 25 the cursor.
+        assert_eq!(String::from_utf8_lossy(&seen.borrow()), "\x1b[?1049l\x1b[?25h<cooked>warning: one\nhint: two\n");
+        assert!(!said.on);
+    }
+
+    #[test]
+    fn a_panic_in_any_thread_gives_the_terminal_back_before_its_message() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let ordinary = panic::take_hook();
+        let noted = order.clone();
+        panic::set_hook(Box::new(move |info| {
+            if std::thread::current().name() == Some("breaks") {
+                let text = info.payload().downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned());
+                noted.lock().unwrap().push((text, is_on()));
+            }
+        }));
+        give_back_before_a_panic_is_told();
+        said().on = true;
+        assert!(is_on());
+        let broken = std::thread::Builder::new().name("breaks".into()).spawn(|| panic!("a defect")).unwrap().join();
+        panic::set_hook(ordinary);
+        assert!(broken.is_err());
+        assert_eq!(*order.lock().unwrap(), [("a defect".to_owned(), false)], "when the message comes there is no view any more");
+    }
 }

@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("diagnostic", &[]),
     ("journal", &[]),
+    ("fault", &[]),
     ("random", &[]),
     ("reason", &[]),
     ("statistics", &[]),
@@ -40,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random", "statistics", "journal"];
+const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random", "statistics", "journal", "fault"];
 
 #[test]
 fn imports_follow_the_arrows() {

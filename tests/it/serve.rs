@@ -121,6 +121,46 @@ fn runs_are_started_one_at_a_time_and_remembered_whatever_becomes_of_them() {
 }
 
 #[test]
+fn a_run_that_breaks_down_is_remembered_as_such_and_the_daemon_goes_on() {
+    let target = CountingTarget::start(Delays::none());
+    for (place, reason) in [("user", "a user broke down"), ("worker", "broke down"), ("conductor", "otload itself broke down")] {
+        let faults = tempfile::tempdir().unwrap();
+        let fault = faults.path().join("fault");
+        let ordered = format!("{place}:{}", fault.display());
+        let mut daemon = Otload::serve_with_env(&[("good.yaml", &scenario(&target))], &[("OTLOAD_FAULT", &ordered)]);
+        let address = daemon.metrics();
+        let begin = |time: &str| {
+            let (code, run) = tell(address, "runs", &json!({ "scenario": "good", "overrides": { "run_time": time } }));
+            assert_eq!(code, 201, "{run}");
+            run["run_id"].as_str().unwrap().to_owned()
+        };
+        let first = begin("1h");
+        wait_for("its users", 10 * SECOND, || (ask(address, "status")["users"] == 3).then_some(()));
+        std::fs::write(&fault, "").unwrap();
+        let run = ended(address, &first);
+        assert_eq!(run["verdict"], "crashed", "{place}: {run}");
+        assert!(run["reason"].as_str().unwrap().contains(reason), "{place}: {run}");
+        assert!(ask(address, "status")["phase"] != "steady", "it is over");
+        // What was measured before is there, but for what a conductor takes with it.
+        let results = daemon.dir().join("results").join(&first);
+        assert_eq!(results.join("summary.json").exists(), place != "conductor");
+        assert!(results.join("intervals.jsonl").exists());
+
+        let second = begin("500ms");
+        assert_eq!(ended(address, &second)["verdict"], "passed", "{place}");
+        let text = metrics(address);
+        for (verdict, count) in [("crashed", 1.0), ("passed", 1.0), ("unrecorded", 0.0)] {
+            assert_eq!(sum(&text, &format!("otload_serve_runs_total{{verdict=\"{verdict}\"}}")), count, "{verdict}");
+        }
+        daemon.signal(Signal::TERM);
+        let finished = daemon.wait(20 * SECOND);
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
+        assert!(finished.stderr.contains(&format!("run {first} has ended: crashed: ")), "{}", finished.stderr);
+        assert_eq!(finished.stderr.matches("panicked at").count(), 1, "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn what_is_scheduled_runs_by_itself_and_is_skipped_when_it_would_overlap() {
     let target = CountingTarget::start(Delays::none());
     let schedule = "schedule:\n  - {cron: '* * * * *', scenario: good, overrides: {users: 2, run_time: 1s}}\n  - {cron: '* * * * *', scenario: good}\n";

@@ -28,7 +28,12 @@ struct Pane {
 
 impl Pane {
     fn start(width: u16, height: u16) -> Self {
-        let (dir, target, listen) = (tempfile::tempdir().unwrap(), CountingTarget::start(Delays::none()), free_address());
+        Self::start_with(width, height, Delays::none(), "worker")
+    }
+
+    /// Where `place` of the binary breaks down when [`Self::break_down`] says so.
+    fn start_with(width: u16, height: u16, delays: Delays, place: &str) -> Self {
+        let (dir, target, listen) = (tempfile::tempdir().unwrap(), CountingTarget::start(delays), free_address());
         std::fs::write(dir.path().join("scenario.yaml"), SCENARIO).unwrap();
         // In a file, so that the command's own echo is not taken for its answer.
         std::fs::write(
@@ -41,7 +46,8 @@ impl Pane {
         let (width, height) = (width.to_string(), height.to_string());
         let at = pane.dir.path().to_string_lossy().into_owned();
         pane.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, "-c", &at, "env PS1='$ ' sh"]);
-        let run = format!("{} run scenario.yaml --listen {listen} --host {}", env!("CARGO_BIN_EXE_otload"), pane.target.url());
+        let (otload, url) = (env!("CARGO_BIN_EXE_otload"), pane.target.url());
+        let run = format!("OTLOAD_FAULT={place}:fault {otload} run scenario.yaml --listen {listen} --host {url}");
         pane.line(&run);
         pane.until("the view", |screen| screen.contains("users 5/5"));
         pane
@@ -72,6 +78,14 @@ impl Pane {
         wait_for(what, 20 * SECOND, || Some(self.screen()).filter(|screen| seen(screen)))
     }
 
+    fn break_down(&self) {
+        std::fs::write(self.dir.path().join("fault"), "").unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.pid()]).status().unwrap().success());
+    }
+
     fn status(&self) -> Value {
         get(self.listen, "/api/v1/status", &[]).unwrap().json()
     }
@@ -82,8 +96,16 @@ impl Pane {
         children.trim().to_owned()
     }
 
-    /// The run has ended, its table is printed, and the terminal is as a shell needs it.
+    /// The run was stopped and has ended, its table is printed, and the terminal is as a shell needs it.
     fn is_sane(&self, code: u8) {
+        let all = self.after(code);
+        assert!(all.contains("stopping: users end their tasks"), "{all}");
+        assert!(all.contains("Response time percentiles (ms)"), "{all}");
+        assert!(!all.contains("req/s  failures 0 (0.00%)"), "no lines of progress\n{all}");
+    }
+
+    /// What is to be read when the run has ended with this code, and has left a terminal as a shell needs it.
+    fn after(&self, code: u8) -> String {
         let flag = |name: &str| self.tmux(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned();
         wait_for("the shell's turn", 30 * SECOND, || (flag("pane_current_command") == "sh").then_some(()));
         self.line("echo code $?; sh sane.sh");
@@ -94,9 +116,7 @@ impl Pane {
             assert!(flags.split(' ').any(|is| is == flag), "{flag} in {flags}");
         }
         assert_eq!((flag("alternate_on"), flag("cursor_flag")), ("0".to_owned(), "1".to_owned()));
-        let all = self.tmux(&["capture-pane", "-p", "-S", "-200"]);
-        assert!(all.contains("Response time percentiles (ms)") && all.contains("stopping: users end their tasks"), "{all}");
-        assert!(!all.contains("req/s  failures 0 (0.00%)"), "no lines of progress\n{all}");
+        self.tmux(&["capture-pane", "-p", "-J", "-S", "-200"])
     }
 }
 
@@ -173,7 +193,69 @@ fn keys_change_users_and_pause_and_a_resize_is_followed() {
 #[test]
 fn after_sigterm_the_terminal_is_sane() {
     let pane = Pane::start(80, 24);
-    let killed = Command::new("kill").args(["-TERM", &pane.pid()]).status().unwrap();
-    assert!(killed.success());
+    pane.signal("-TERM");
     pane.is_sane(0);
+}
+
+#[test]
+fn a_second_key_or_signal_ends_at_once_and_the_terminal_is_sane() {
+    type Ask = fn(&Pane);
+    let asked: [(&str, Ask); 3] =
+        [("q", |pane| pane.keys(&["q"])), ("Ctrl-C", |pane| pane.keys(&["C-c"])), ("SIGTERM", |pane| pane.signal("-TERM"))];
+    for (what, ask) in asked {
+        // Nothing ends by itself within the graceful stop.
+        let pane = Pane::start_with(80, 24, Delays::cycle(&[120 * SECOND]), "worker");
+        wait_for("requests under way", 10 * SECOND, || (pane.target.requests() == 5).then_some(()));
+        ask(&pane);
+        pane.until(what, |screen| screen.contains("stopping: users end their tasks, at most 30s"));
+        assert_eq!(pane.status()["users"], 5, "the first one lets tasks end");
+        ask(&pane);
+        pane.is_sane(130);
+    }
+}
+
+/// What broke down is read, and what was measured until then.
+#[test]
+fn after_a_panic_in_a_user_or_a_worker_the_terminal_is_sane_and_the_run_ends() {
+    for (place, who) in [("user", "a user"), ("worker", "worker ")] {
+        let pane = Pane::start_with(80, 24, Delays::none(), place);
+        wait_for("some requests", 10 * SECOND, || (pane.target.requests() > 20).then_some(()));
+        pane.break_down();
+        let all = pane.after(4);
+        let at = |text: &str| all.find(text).unwrap_or_else(|| panic!("{text} in\n{all}"));
+        let told = at("panicked at ");
+        assert!(all[told..].contains(&format!("a fault that was ordered for this {place}")), "{all}");
+        assert!(told < at("warning: a part of otload broke down, and the run is stopped"), "{all}");
+        let table = at("Response time percentiles (ms)");
+        assert!(at("warning: a part of otload") < table && table < at(&format!("error: {who}")), "{all}");
+        assert!(all.contains("broke down; its part of the load is missing") && all.contains("hint: this is a defect"), "{all}");
+        let summary = std::fs::read_dir(pane.dir.path().join("results")).unwrap().next().unwrap().unwrap().path();
+        let summary: Value = serde_json::from_str(&std::fs::read_to_string(summary.join("summary.json")).unwrap()).unwrap();
+        assert_eq!((&summary["valid"], &summary["passed"]), (&false.into(), &false.into()), "{summary}");
+        assert!(summary["invalid_reasons"][0].as_str().unwrap().contains("broke down"), "{summary}");
+        assert!(summary["totals"]["requests"].as_u64().unwrap() > 20, "{summary}");
+    }
+}
+
+#[test]
+fn after_a_panic_of_what_conducts_the_run_the_terminal_is_sane_too() {
+    let pane = Pane::start_with(80, 24, Delays::none(), "conductor");
+    pane.break_down();
+    let all = pane.after(4);
+    let told = all.find("panicked at ").unwrap_or_else(|| panic!("{all}"));
+    assert!(all[told..].contains("a fault that was ordered for this conductor"), "{all}");
+    assert!(all[told..].contains("error: otload itself broke down"), "{all}");
+}
+
+#[test]
+fn a_view_that_breaks_down_leaves_a_run_with_plain_lines() {
+    let pane = Pane::start_with(80, 24, Delays::none(), "view");
+    pane.break_down();
+    pane.until("plain lines", |screen| {
+        screen.contains("a fault that was ordered for this view") && screen.contains("req/s  failures 0 (0.00%)")
+    });
+    assert_eq!(pane.status()["phase"], "steady");
+    pane.keys(&["C-c"]);
+    let all = pane.after(0);
+    assert!(all.contains("stopping: users end their tasks") && all.contains("Response time percentiles (ms)"), "{all}");
 }

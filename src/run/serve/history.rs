@@ -85,10 +85,19 @@ impl Run {
 /// How a run came out, given whether it has left a summary; `None` if it panicked.
 pub(super) fn verdict(outcome: Option<Result<Ended, Failed>>, summary: bool) -> (Verdict, Option<String>) {
     match outcome {
-        Some(Ok(Ended { interrupted: true, .. })) => (Verdict::Interrupted, None),
-        Some(Ok(Ended { valid: false, .. })) => (Verdict::Invalid, Some("the generator was the bottleneck".to_owned())),
-        Some(Ok(Ended { passed: false, .. })) => (Verdict::Failed, Some("a threshold does not hold".to_owned())),
-        Some(Ok(_)) => (Verdict::Passed, None),
+        // In the order of `otload run`'s exit codes.
+        Some(Ok(ended)) => {
+            let (verdict, why) = match ended {
+                Ended { interrupted: true, .. } => (Verdict::Interrupted, None),
+                Ended { valid: false, .. } => (Verdict::Invalid, Some("its figures cannot be believed")),
+                Ended { passed: false, .. } => (Verdict::Failed, Some("a threshold does not hold")),
+                Ended { recorded: false, .. } => (Verdict::Unrecorded, None),
+                Ended { .. } => (Verdict::Passed, None),
+            };
+            let lost = (!ended.recorded).then_some("not all of its results could be written");
+            let reasons: Vec<_> = why.into_iter().chain(lost).collect();
+            (verdict, (!reasons.is_empty()).then(|| reasons.join("; ")))
+        }
         // Something of it broke down, and the rest has reported.
         Some(Err(Failed::Broken(problem))) if summary => (Verdict::Crashed, Some(problem.message)),
         Some(Err(Failed::Refused(problem) | Failed::Broken(problem))) => (Verdict::NotRun, Some(problem.message)),
@@ -137,17 +146,24 @@ mod tests {
     #[test]
     fn verdicts() {
         let ended = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted, recorded: true }));
+        let torn = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted, recorded: false }));
         let broken = || Some(Err(Failed::Broken(Diagnostic::error("worker 1 broke down"))));
         for (outcome, summary, expected) in [
             (ended(true, true, false), true, Verdict::Passed),
             (ended(true, false, false), true, Verdict::Failed),
             (ended(false, false, false), true, Verdict::Invalid),
             (ended(true, true, true), true, Verdict::Interrupted),
+            (torn(true, true, false), true, Verdict::Unrecorded),
+            (torn(true, false, false), true, Verdict::Failed),
+            (torn(true, true, true), true, Verdict::Interrupted),
             (broken(), true, Verdict::Crashed),
             (broken(), false, Verdict::NotRun),
             (None, false, Verdict::Crashed),
         ] {
-            assert_eq!(verdict(outcome, summary).0, expected);
+            let torn = matches!(outcome, Some(Ok(Ended { recorded: false, .. })));
+            let (verdict, reason) = verdict(outcome, summary);
+            assert_eq!(verdict, expected);
+            assert_eq!(reason.is_some_and(|why| why.contains("could be written")), torn, "{expected:?}");
         }
     }
 }

@@ -66,11 +66,19 @@ impl Otload {
 
     /// `otload serve` of a folder with these files.
     pub(crate) fn serve(files: &[(&str, &str)], args: &[&str]) -> Self {
+        Self::serve_in(files, args, &[])
+    }
+
+    pub(crate) fn serve_with_env(files: &[(&str, &str)], env: &[(&str, &str)]) -> Self {
+        Self::serve_in(files, &[], env)
+    }
+
+    fn serve_in(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        Self::start(dir, &[&["serve", ".", "--listen", "127.0.0.1:0"], args].concat(), &[])
+        Self::start(dir, &[&["serve", ".", "--listen", "127.0.0.1:0"], args].concat(), env)
     }
 
     /// Any command, to its end.
