@@ -1,22 +1,23 @@
 //! The summary's quantiles: an HdrHistogram of 3 digits from 1 µs to 1 h.
 //!
 //! The layout of the bins is the crate `hdrhistogram`'s and its answers are the same (a test compares), but the counts are kept
-//! in blocks that exist only where values fell. The crate's array takes 184 KiB for each histogram, and there are two for each
-//! request and worker; the latencies of one request touch some ten blocks of 2 KiB.
+//! in rows that exist only where values fell. The crate's array takes 184 KiB for each histogram, and there are two for each
+//! request and worker; the latencies of one request touch some ten rows often, and some thirty now and then ([`super::bins`]).
 //!
 //! Minimum, maximum and sum are kept beside it in nanoseconds, exactly.
 
+use super::bins::{Bins, ROW};
 use super::histogram::Point;
 
 /// Durations, as far as quantiles need them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Quantiles {
     count: u64,
     sum_nanos: u128,
     min_nanos: u64,
     max_nanos: u64,
     /// Empty until the first value.
-    blocks: Vec<Option<Box<[u64; BLOCK]>>>,
+    rows: Vec<Option<Bins>>,
 }
 
 /// What a table shows of one kind of duration; in seconds.
@@ -35,13 +36,11 @@ pub struct Times {
 /// The longest duration that has a bin of its own: 1 h, in µs. Longer ones are counted there.
 pub const HIGHEST_MICROS: u64 = 3_600_000_000;
 
-/// Bins in a block.
-const BLOCK: usize = 256;
 /// 3 digits: 2,048 linear bins, of which the upper half is repeated for each further power of two.
 const HALF_BITS: u32 = 10;
-const BLOCKS: usize = index_of(HIGHEST_MICROS) / BLOCK + 1;
+const ROWS: usize = index_of(HIGHEST_MICROS) / ROW + 1;
 /// So many bins hold all durations up to [`HIGHEST_MICROS`].
-pub(super) const BINS: usize = BLOCKS * BLOCK;
+pub(super) const BINS: usize = ROWS * ROW;
 
 const fn index_of(micros: u64) -> usize {
     let octave = (u64::BITS - HALF_BITS - 1).saturating_sub(micros.leading_zeros());
@@ -59,7 +58,7 @@ fn range_of(index: usize) -> (u64, u64) {
 
 impl Quantiles {
     /// Nothing.
-    pub const EMPTY: Self = Self { count: 0, sum_nanos: 0, min_nanos: 0, max_nanos: 0, blocks: Vec::new() };
+    pub const EMPTY: Self = Self { count: 0, sum_nanos: 0, min_nanos: 0, max_nanos: 0, rows: Vec::new() };
 
     /// Counts a duration, rounded to whole µs; whether it had to be clamped to [`HIGHEST_MICROS`].
     pub fn record(&mut self, point: &Point) -> bool {
@@ -70,10 +69,10 @@ impl Quantiles {
         self.count += 1;
         self.sum_nanos += u128::from(nanos);
         let index = index_of(micros.min(HIGHEST_MICROS));
-        if self.blocks.is_empty() {
-            self.blocks.resize(BLOCKS, None);
+        if self.rows.is_empty() {
+            self.rows.resize(ROWS, None);
         }
-        self.blocks[index / BLOCK].get_or_insert_with(|| Box::new([0; BLOCK]))[index % BLOCK] += 1;
+        self.rows[index / ROW].get_or_insert_default().record(index % ROW);
         micros > HIGHEST_MICROS
     }
 
@@ -85,10 +84,10 @@ impl Quantiles {
         self.max_nanos = self.max_nanos.max(other.max_nanos);
         self.count += other.count;
         self.sum_nanos += other.sum_nanos;
-        self.blocks.resize(BLOCKS, None);
-        for (mine, theirs) in self.blocks.iter_mut().zip(&other.blocks) {
+        self.rows.resize(ROWS, None);
+        for (mine, theirs) in self.rows.iter_mut().zip(&other.rows) {
             match (mine, theirs) {
-                (Some(mine), Some(theirs)) => mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs),
+                (Some(mine), Some(theirs)) => mine.add(theirs),
                 (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
                 (_, None) => {}
             }
@@ -102,12 +101,15 @@ impl Quantiles {
         let mut rest = Self {
             count: 0,
             sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos),
-            blocks: self.blocks.clone(),
+            rows: self.rows.clone(),
             ..Self::default()
         };
-        for (mine, theirs) in rest.blocks.iter_mut().zip(&earlier.blocks) {
-            if let (Some(mine), Some(theirs)) = (mine, theirs) {
-                mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine = mine.saturating_sub(*theirs));
+        for (mine, theirs) in rest.rows.iter_mut().zip(&earlier.rows) {
+            if let (Some(bins), Some(theirs)) = (&mut *mine, theirs) {
+                bins.subtract(theirs);
+                if bins.is_empty() {
+                    *mine = None;
+                }
             }
         }
         rest.count = rest.bins().map(|(_, count)| count).sum();
@@ -164,11 +166,10 @@ impl Quantiles {
     pub(super) fn from_bins(bins: Vec<(usize, u64)>, sum_nanos: u128, min_nanos: u64, max_nanos: u64) -> Self {
         let mut quantiles = Self { sum_nanos, min_nanos, max_nanos, ..Self::default() };
         if !bins.is_empty() {
-            quantiles.blocks.resize(BLOCKS, None);
+            quantiles.rows.resize(ROWS, None);
         }
         for (index, count) in bins.into_iter().filter(|(index, _)| *index < BINS) {
-            let block = quantiles.blocks[index / BLOCK].get_or_insert_with(|| Box::new([0; BLOCK]));
-            block[index % BLOCK] += count;
+            quantiles.rows[index / ROW].get_or_insert_default().add_to(index % ROW, count);
             quantiles.count = quantiles.count.saturating_add(count);
         }
         quantiles
@@ -196,13 +197,21 @@ impl Quantiles {
 
     /// The bins that hold something: index and count, ascending.
     pub(super) fn bins(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.blocks.iter().enumerate().filter_map(|(number, block)| Some((number, block.as_deref()?))).flat_map(
-            |(number, block)| {
-                block.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(at, count)| (number * BLOCK + at, *count))
-            },
-        )
+        let rows = self.rows.iter().enumerate().filter_map(|(number, row)| Some((number, row.as_ref()?)));
+        rows.flat_map(|(number, row)| row.counts().map(move |(bin, count)| (number * ROW + bin, count)))
     }
 }
+
+impl PartialEq for Quantiles {
+    /// Whatever room it takes.
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, self.sum_nanos, self.min_nanos, self.max_nanos)
+            == (other.count, other.sum_nanos, other.min_nanos, other.max_nanos)
+            && self.bins().eq(other.bins())
+    }
+}
+
+impl Eq for Quantiles {}
 
 #[cfg(test)]
 mod tests {
@@ -236,7 +245,7 @@ mod tests {
     fn nothing_has_no_quantiles() {
         assert_eq!(Quantiles::default().times(), None);
         assert_eq!(Quantiles::default().at(0.5), None);
-        assert!(Quantiles::default().blocks.is_empty());
+        assert!(Quantiles::default().rows.is_empty());
     }
 
     #[test]
