@@ -42,7 +42,7 @@ fn text(summary: &Value, most: usize) -> String {
         [] if verdict == Verdict::Passed || (verdict == Verdict::Failed && !summary.list("thresholds").is_empty()) => {}
         [] => out.push_str(&format!("{}\n\n", verdict.sentence())),
         reasons => {
-            reasons.iter().take(most).for_each(|reason| out.push_str(&format!("- {}\n", cut(reason))));
+            reasons.iter().take(most).for_each(|reason| out.push_str(&format!("- {}\n", cut_at(3 * LONGEST, reason))));
             out.push('\n');
         }
     }
@@ -202,7 +202,11 @@ fn table(head: &str, rows: &[String], all: Option<String>, most: usize) -> Strin
 
 /// A foreign text that may be long.
 fn cut(text: &str) -> String {
-    let mut shown: String = text.chars().take(LONGEST).collect();
+    cut_at(LONGEST, text)
+}
+
+fn cut_at(most: usize, text: &str) -> String {
+    let mut shown: String = text.chars().take(most).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

@@ -22,19 +22,19 @@ use crate::reason::Reason;
 /// # Errors
 /// None that can happen.
 pub fn summary(digest: &Digest) -> Result<String, serde_json::Error> {
-    let (catalog, measured) = measured(digest);
-    json::write_of(&catalog, &facts(digest), &measured, &outcome(digest))
+    let ((catalog, measured), facts) = (measured(digest), facts(digest));
+    let outcome = outcome(digest, &facts.thresholds);
+    json::write_of(&catalog, &facts, &measured, &outcome)
 }
 
 /// What was known of it when its last interval was written. What was wrong by then stays wrong.
-fn outcome(digest: &Digest) -> Outcome {
+fn outcome(digest: &Digest, thresholds: &[ThresholdState]) -> Outcome {
     let valid = digest.last.as_ref().is_none_or(|last| last.valid);
-    let broken = |threshold: &ThresholdPart| threshold.state == Judgement::Broken.name();
-    let kept = digest.last.as_ref().is_none_or(|last| !last.thresholds.iter().any(broken));
+    let kept = thresholds.iter().all(|threshold| threshold.judgement != Judgement::Broken);
     let end = digest.last.as_ref().map_or(0.0, |last| last.at + last.seconds);
     let cut = format!(
-        "the run was cut off, or is not over yet: this is what it had written by second {end:.0}; whether it would have passed, \
-         whether it got worse as it went on, and its traces are not known"
+        "this is what the run had written by second {end:.0}; whether it would have passed, whether it got worse as it went on, and \
+         its traces are not known"
     );
     let invalid = "the generator was the bottleneck when the last interval was written; otload.log says more".to_owned();
     Outcome {
@@ -74,15 +74,17 @@ fn facts(digest: &Digest) -> Facts {
         });
     }
     let last = digest.last.as_ref().map(|last| &last.thresholds[..]).unwrap_or_default();
+    let over = digest.last.as_ref().is_some_and(|last| last.phase == Phase::Done.name());
     let states = meta.plan.thresholds.iter().filter_map(|rule| {
         let known = last.iter().find(|part| part.name == rule.name);
-        state(rule, known)
+        state(rule, known, over)
     });
     facts.thresholds = states.collect();
     facts
 }
 
-fn state(rule: &RulePart, known: Option<&ThresholdPart>) -> Option<ThresholdState> {
+/// Before a run is over, only a window that broke, or what stopped the run, is for good.
+fn state(rule: &RulePart, known: Option<&ThresholdPart>, over: bool) -> Option<ThresholdState> {
     let rule: ThresholdRule = rule.rule()?;
     let mut state = ThresholdState::new(Arc::new(rule));
     if let Some(known) = known {
@@ -91,6 +93,14 @@ fn state(rule: &RulePart, known: Option<&ThresholdPart>) -> Option<ThresholdStat
         state.worst = known.worst.zip(known.worst_at_seconds.map(duration));
         state.broken_at = known.broken_at_seconds.map(duration);
         state.aborted = known.aborted;
+        let provisional = match state.judgement {
+            Judgement::Holds => !over,
+            Judgement::Broken => !over && !state.aborted && state.rule.over.is_none(),
+            _ => false,
+        };
+        if provisional {
+            (state.judgement, state.broken_at) = (Judgement::Open, None);
+        }
         state.missing.clone_from(&known.missing);
     }
     Some(state)

@@ -336,6 +336,7 @@ impl<'a> Conductor<'a> {
         let warm_up = self.job.plan.warm_up;
         self.warm = warm_up.is_zero();
         let mut mode = Mode::Run;
+        self.entered(self.live.moment().0);
         loop {
             let warm_at = engine.moment(warm_up);
             // Health and shards are looked at between, never inside, the other branches.
@@ -402,9 +403,7 @@ impl<'a> Conductor<'a> {
         // One snapshot for all who look at it, and none if nobody does.
         let judged = self.warm && self.thresholds.any();
         let (phase, elapsed) = self.live.moment();
-        if self.phase.replace(phase) != Some(phase) {
-            self.job.journal.say(Topic::Event, &format!("phase {}", phase.name()));
-        }
+        self.entered(phase);
         let window = self.soak.wants(phase, elapsed);
         let part = self.recorder.is_due(elapsed);
         if !judged && !self.stresses.any() && !window && !part {
@@ -426,6 +425,12 @@ impl<'a> Conductor<'a> {
             }
         }
         judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem))
+    }
+
+    fn entered(&mut self, phase: Phase) {
+        if self.phase.replace(phase) != Some(phase) {
+            self.job.journal.say(Topic::Event, &format!("phase {}", phase.name()));
+        }
     }
 
     fn progress(&mut self) {

@@ -18,6 +18,7 @@ mod kubernetes;
 mod open;
 mod otlp;
 mod receivers;
+mod reports;
 mod scenarios;
 mod serve;
 mod servers;
