@@ -106,7 +106,9 @@ impl Live {
         };
         let phase = if plan.warm_up.is_zero() { Phase::Ramp } else { Phase::WarmUp };
         let baseline = job.baseline.as_ref().map(|baseline| baseline.times(&plan.catalog)).unwrap_or_default();
-        let unjudged = Soak { fail_on_regression: plan.soak.fail_on_regression, ..Soak::default() };
+        let limits = plan.soak;
+        let unjudged =
+            Soak { min_change: limits.min_change.get(), fail_on_regression: limits.fail_on_regression, ..Soak::default() };
         let state = State {
             facts: Facts {
                 baseline,

@@ -30,6 +30,7 @@ mod stress;
 mod thresholds;
 mod traces;
 mod watch;
+mod writer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,15 +1,11 @@
 //! Writes `intervals.jsonl` while the run goes on: on a thread of its own, behind a short queue, so that a slow disk delays
 //! nothing. A disk that cannot be written stops the writing, and nothing else.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::live::Live;
+use super::writer::Writer;
 use crate::diagnostic::Diagnostic;
 use crate::journal::Journal;
 use crate::measure::snapshot::{Facts, Snapshot};
@@ -22,10 +18,8 @@ pub(super) struct Recorder {
     last: Snapshot,
     /// When the next part ends.
     due: Duration,
-    /// `None` after the first error.
-    queue: Option<SyncSender<String>>,
-    thread: Option<JoinHandle<()>>,
-    failure: Arc<Mutex<Option<String>>>,
+    /// Parts that find its queue full are not lost: the next one is longer instead.
+    writer: Writer,
     told: bool,
     /// The log is written while the run goes on, too.
     journal: Journal,
@@ -36,60 +30,40 @@ pub(super) struct Recorder {
 
 pub(super) const INTERVALS: &str = "intervals.jsonl";
 
-/// More parts than this do not wait for the disk: the next one is longer instead.
-const QUEUE: usize = 4;
-
 impl Recorder {
     /// Begins the file. What goes wrong is news, not an error.
     pub(super) fn new(folder: &Path, live: &Live, warm_up: Duration, journal: Journal) -> Self {
         let now = live.snapshot();
-        let failure = Arc::new(Mutex::new(None));
-        let (queue, received) = sync_channel(QUEUE);
-        let (path, failed) = (folder.join(INTERVALS), failure.clone());
-        let write = move || {
-            if let Err(error) = write_all(&path, &received) {
-                *failed.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(format!("cannot write {}: {error}", path.display()));
-            }
-        };
-        let thread = Builder::new().name("otload-intervals".to_owned()).spawn(write);
-        let mut recorder = Self {
+        Self {
             warm_up,
             last: Snapshot::empty(&now.catalog, Facts::new(now.facts.run.clone(), now.facts.phase, now.facts.series_limit)),
             due: LENGTH,
-            queue: Some(queue),
-            thread: None,
-            failure,
+            writer: Writer::start(&folder.join(INTERVALS)),
             told: false,
             journal,
             log_failed: false,
             remarks: 0,
-        };
-        match thread {
-            Ok(thread) => recorder.thread = Some(thread),
-            Err(error) => recorder.fail(format!("cannot start a thread: {error}")),
         }
-        recorder
     }
 
     /// The run's load begins: who it is, is now known.
     pub(super) fn begin(&mut self, live: &Live) {
         match intervals::first_line(&live.totals(), self.warm_up) {
             Ok(line) => {
-                self.send(line);
+                self.writer.offer(line);
             }
-            Err(error) => self.fail(error.to_string()),
+            Err(error) => self.writer.fail(error.to_string()),
         }
     }
 
     /// Whether a part is over.
     pub(super) fn is_due(&self, elapsed: Duration) -> bool {
-        self.queue.is_some() && elapsed >= self.due
+        self.writer.is_open() && elapsed >= self.due
     }
 
     /// Writes what came since the last part.
     pub(super) fn cut(&mut self, now: &Snapshot, live: &Live) {
-        if self.queue.is_none() {
+        if !self.writer.is_open() {
             return;
         }
         while self.due <= now.facts.elapsed {
@@ -98,12 +72,12 @@ impl Recorder {
         let remarks = live.remarks_after(self.remarks);
         match intervals::lines(&self.last, now, self.warm_up, &remarks) {
             Ok(lines) => {
-                if self.send(lines) {
+                if self.writer.offer(lines) {
                     self.last = now.clone();
                     self.remarks += remarks.len();
                 }
             }
-            Err(error) => self.fail(error.to_string()),
+            Err(error) => self.writer.fail(error.to_string()),
         }
     }
 
@@ -113,26 +87,17 @@ impl Recorder {
         let remarks = live.remarks_after(self.remarks);
         let lines = match intervals::lines(&self.last, now, self.warm_up, &remarks) {
             Ok(lines) => lines,
-            Err(error) => return self.fail(error.to_string()),
+            Err(error) => return self.writer.fail(error.to_string()),
         };
-        let (queue, thread) = (self.queue.take(), self.thread.take());
-        let wait = move || {
-            // Whoever does not take it any more has said why.
-            queue.map(|queue| queue.send(lines));
-            thread.is_none_or(|thread| thread.join().is_ok())
-        };
-        if !tokio::task::spawn_blocking(wait).await.unwrap_or(false) {
-            self.fail("the thread that writes intervals has crashed".to_owned());
+        if tokio::task::spawn_blocking(self.writer.finish(lines)).await.is_err() {
+            self.writer.fail("the thread that waits for the disk has crashed".to_owned());
         }
     }
 
     /// What went wrong, once; it is counted then.
     pub(super) fn news(&mut self, live: &Live) -> Vec<Diagnostic> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| !self.told);
-        if failure.is_some() {
-            self.told = true;
-            self.queue = None;
-        }
+        let failure = self.writer.failure().filter(|_| !self.told);
+        self.told |= failure.is_some();
         let log = self.journal.failure();
         self.log_failed |= log.is_some();
         let warn = |failure: String| {
@@ -145,32 +110,6 @@ impl Recorder {
 
     /// Whether all of it could be written so far.
     pub(super) fn is_whole(&self) -> bool {
-        !self.log_failed && self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        !self.log_failed && self.writer.failure().is_none()
     }
-
-    fn send(&mut self, lines: String) -> bool {
-        match self.queue.as_ref().map(|queue| queue.try_send(lines)) {
-            Some(Ok(())) => true,
-            Some(Err(TrySendError::Full(_))) => false,
-            // The thread has said why.
-            Some(Err(TrySendError::Disconnected(_))) | None => {
-                self.queue = None;
-                false
-            }
-        }
-    }
-
-    fn fail(&mut self, message: String) {
-        self.queue = None;
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
-    }
-}
-
-fn write_all(path: &Path, lines: &Receiver<String>) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    for lines in lines {
-        file.write_all(lines.as_bytes())?;
-        file.sync_data()?;
-    }
-    Ok(())
 }
