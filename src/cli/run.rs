@@ -28,6 +28,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         out: args.out.clone().unwrap_or_else(|| std::path::Path::new("results").join(run_id.replace(':', "-"))),
         run_id,
         seed: args.scenario.seed.unwrap_or_else(run::random_seed),
+        seeded: args.scenario.seed.is_some(),
         workers: args.workers.unwrap_or(cores as u32),
         listen: args.listen,
         token,

@@ -24,6 +24,7 @@
 mod address;
 mod capture;
 mod checks;
+mod feed;
 mod lifecycle;
 mod once;
 mod orders;

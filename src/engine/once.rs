@@ -41,7 +41,7 @@ pub enum Seen<'a> {
 /// Runs setup, each user type's `on_start`, tasks and `on_stop`, and teardown; returns how many requests failed.
 pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe: impl FnMut(Seen<'_>)) -> usize {
     let started = clock::now();
-    let mut options = Options::plain("once", seed);
+    let mut options = Options { seeded: true, ..Options::plain("once", seed) };
     let context_of = |options: &Options| {
         let run = Arc::new(RunFacts::new(plan, options, started));
         let shard = Arc::new(Mutex::new(Shard::new(&plan.catalog)));
@@ -65,13 +65,17 @@ pub async fn run_once(plan: &Arc<Plan>, client: &Client, seed: u64, mut observe:
     for (kind, user_type) in plan.users.iter().enumerate() {
         let mut user = user_of(&context, kind);
         let around = |steps: &'_ Vec<Step>| !steps.is_empty();
+        user.feed(&user_type.rows.user);
+        user.feed(&user_type.rows.on_start);
         if around(&user_type.on_start) {
             failures += task(&mut user, plan, (&user_type.name, "on_start"), &user_type.on_start, &mut observe).await;
         }
         for (iteration, one) in user_type.tasks.iter().enumerate() {
             user.scope.set_iteration(iteration as u64);
+            user.feed(&one.rows);
             failures += task(&mut user, plan, (&user_type.name, &one.name), &one.steps, &mut observe).await;
         }
+        user.feed(&user_type.rows.on_stop);
         if around(&user_type.on_stop) {
             failures += task(&mut user, plan, (&user_type.name, "on_stop"), &user_type.on_stop, &mut observe).await;
         }
@@ -111,6 +115,7 @@ fn single_trace() -> TraceHead {
 }
 
 async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut impl FnMut(Seen<'_>)) -> bool {
+    user.feed(&step.rows);
     let rendered = match user.wanted(step) {
         Ok(false) => {
             observe(Seen::Skipped(step));

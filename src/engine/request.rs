@@ -50,7 +50,8 @@ pub(super) struct Outcome {
 }
 
 impl User {
-    /// What is to be sent, or whether the step went well without: its `when` is false, or it could not be rendered.
+    /// What is to be sent, or whether the step went well without: its `when` is false, there is no row of data for it, or it could
+    /// not be rendered.
     pub(super) fn ready<'a>(&mut self, step: &'a RequestStep) -> Result<Rendered<'a>, bool> {
         match self.rendered(step) {
             Ok(rendered) => rendered.ok_or(true),
@@ -73,6 +74,10 @@ impl User {
 
     /// `None`, if its `when` is false.
     fn rendered<'a>(&mut self, step: &'a RequestStep) -> Result<Option<Rendered<'a>>, String> {
+        // Before its `when`, which may look at the row.
+        if !step.rows.is_empty() && !self.feed(&step.rows) {
+            return Ok(None);
+        }
         match self.wanted(step)? {
             true => render(step, &self.scope, &mut self.random).map(Some),
             false => Ok(None),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use super::feed::Feeds;
 use super::lifecycle::Handle;
 use super::orders::{Mode, Orders};
 use super::timer::Timer;
@@ -30,6 +31,10 @@ use crate::template::{Shared, Value};
 pub struct Options {
     pub run_id: String,
     pub seed: u64,
+    /// Somebody gave the seed, to have the same requests again.
+    pub seeded: bool,
+    /// Which part of the rows of data this process has.
+    pub shard: Part,
     /// Engine threads, at least 1.
     pub workers: u32,
     /// What templates see as `setup`: its variables, when it is over.
@@ -42,6 +47,7 @@ pub(super) struct RunFacts {
     /// What templates of all users see.
     pub shared: Arc<Shared>,
     pub seed: u64,
+    pub feeds: Feeds,
     pub started: Instant,
     secrets: Vec<String>,
     users: AtomicI64,
@@ -209,6 +215,11 @@ impl Engine {
         self.shards.iter().for_each(|shard| lock(shard).end_warm_up());
     }
 
+    /// Why the run is to end before its load does: its data has come to its end.
+    pub fn wants_to_stop(&self) -> Option<String> {
+        self.run.feeds.stop(self.run.users.load(Ordering::Relaxed))
+    }
+
     pub fn started(&self) -> Instant {
         self.run.started
     }
@@ -284,10 +295,11 @@ impl Default for Performed {
 // === impl Options ===
 
 impl Options {
-    /// Of one worker, without traces and before any setup.
-    pub(super) fn plain(run_id: &str, seed: u64) -> Self {
+    /// Of one worker, without traces and before any setup; the seed is any.
+    pub fn plain(run_id: &str, seed: u64) -> Self {
         let setup = Performed::default().variables;
-        Self { run_id: run_id.to_owned(), seed, workers: 1, setup, tracing: Tracing::off() }
+        let (run_id, tracing) = (run_id.to_owned(), Tracing::off());
+        Self { run_id, seed, seeded: false, shard: Part::WHOLE, workers: 1, setup, tracing }
     }
 }
 
@@ -301,6 +313,7 @@ impl RunFacts {
         Self {
             shared: Arc::new(shared),
             seed: options.seed,
+            feeds: Feeds::new(plan, options.seed, options.seeded, options.shard),
             started,
             secrets: plan.secrets.clone(),
             users: AtomicI64::new(0),

@@ -3,6 +3,7 @@
 //! exact.
 
 mod capturing;
+mod feeding;
 mod sampling;
 mod steering;
 

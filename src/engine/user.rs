@@ -23,7 +23,11 @@ use crate::template::{Random, Scope};
 pub(super) struct User {
     pub context: Rc<Context>,
     handle: Rc<Handle>,
-    kind: usize,
+    pub kind: usize,
+    /// Of all users: as it is in the streams of random numbers.
+    pub number: u32,
+    /// It has found no row of data, and ends.
+    pub over: bool,
     pub session: Session,
     pub scope: Scope,
     pub random: Random,
@@ -55,6 +59,8 @@ impl User {
             context,
             handle,
             kind,
+            number: slot,
+            over: false,
             session,
             scope,
             random,
@@ -73,27 +79,36 @@ impl User {
     pub(super) async fn live(mut self: Box<Self>) {
         let context = self.context.clone();
         let user = &context.plan.users[self.kind];
-        if !user.on_start.is_empty() {
+        if !self.feed(&user.rows.user) {
+            return;
+        }
+        if !user.on_start.is_empty() && self.feed(&user.rows.on_start) {
             self.task(user.on_start_task, &user.on_start).await;
         }
         let crew = &context.crews[self.handle.crew];
         loop {
             self.hold().await;
-            if self.handle.is_stopping() || !crew.take_iteration() {
+            if self.over || self.handle.is_stopping() || !crew.take_iteration() {
                 break;
             }
             let (began, before, paused) = (self.due, self.due, context.paused());
             let task = self.context.next_task(user, &mut self.position, &mut self.random);
+            if !self.feed(&user.tasks[task].rows) {
+                break;
+            }
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
+            if self.over {
+                break;
+            }
             let idle = self.due == before;
             if crew.iterations.get() != Some(0) {
                 // A schedule that counts from the task's start does not count a pause that came since.
                 self.wait(user, began + (context.paused() - paused), idle).await;
             }
         }
-        if !user.on_stop.is_empty() {
+        if !user.on_stop.is_empty() && self.feed(&user.rows.on_stop) {
             self.task(user.on_stop_task, &user.on_stop).await;
         }
     }
@@ -106,7 +121,10 @@ impl User {
     pub(super) async fn serve(mut self: Box<Self>, place: Rc<Place>) {
         let context = self.context.clone();
         let user = &context.plan.users[self.kind];
-        if !user.on_start.is_empty() {
+        if !self.feed(&user.rows.user) {
+            return;
+        }
+        if !user.on_start.is_empty() && self.feed(&user.rows.on_start) {
             self.task(user.on_start_task, &user.on_start).await;
         }
         let mut first = true;
@@ -117,13 +135,19 @@ impl User {
             // Handed over before the pause, while `on_start` was under way.
             self.hold().await;
             let task = self.context.next_task(user, &mut self.position, &mut self.random);
+            if self.over || !self.feed(&user.tasks[task].rows) {
+                break;
+            }
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
+            if self.over {
+                break;
+            }
             place.done(&self.context);
         }
         self.due = clock::now();
-        if !user.on_stop.is_empty() {
+        if !user.on_stop.is_empty() && self.feed(&user.rows.on_stop) {
             self.task(user.on_stop_task, &user.on_stop).await;
         }
     }
@@ -158,6 +182,7 @@ impl User {
                 Step::Request(step) => {
                     let rendered = match self.ready(step) {
                         Ok(rendered) => rendered,
+                        Err(_) if self.over => return ok,
                         Err(fine) => {
                             ok &= fine;
                             continue;
@@ -186,6 +211,9 @@ impl User {
                     let duration = self.busy_since(began, thought);
                     lock(&self.context.shard).group(*id, good, duration);
                     ok &= good;
+                    if self.over {
+                        return ok;
+                    }
                 }
             }
         }

@@ -79,6 +79,8 @@ pub struct Job {
     pub plan: Arc<Plan>,
     pub run_id: String,
     pub seed: u64,
+    /// Somebody gave the seed, to have the same requests again.
+    pub seeded: bool,
     /// Engine threads.
     pub workers: u32,
     /// Where `/metrics` is served.
@@ -183,11 +185,10 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let watch = job.view.and_then(|colour| Watch::start(&live, colour, keys));
     let tracing = prepared.tracing.clone();
     let mut options = engine::Options {
-        run_id: job.run_id.clone(),
-        seed: job.seed,
+        seeded: job.seeded,
         workers: job.workers,
-        setup: engine::Performed::default().variables,
         tracing: tracing.clone(),
+        ..engine::Options::plain(&job.run_id, job.seed)
     };
     let observer = prepared.start(&live)?;
     let mut mode = Mode::Run;
@@ -379,6 +380,9 @@ impl<'a> Conductor<'a> {
     /// Once a second: the generator's health, whether users are wanting, whether a target broke, and what thresholds say.
     /// Whether the run is to stop.
     fn look(&mut self, engine: &Engine) -> bool {
+        let out_of_data = engine.wants_to_stop();
+        let ends = out_of_data.is_some();
+        self.notes.extend(out_of_data.filter(|note| !self.notes.contains(note)));
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
         self.recorder.news(self.live).iter().for_each(|news| self.warn(news));
@@ -408,7 +412,7 @@ impl<'a> Conductor<'a> {
         let window = self.soak.wants(phase, elapsed);
         let part = self.recorder.is_due(elapsed);
         if !judged && !self.stresses.any() && !window && !part {
-            return false;
+            return ends;
         }
         let now = self.live.snapshot();
         if part {
@@ -425,7 +429,8 @@ impl<'a> Conductor<'a> {
                 self.live.tell(&note);
             }
         }
-        judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem))
+        let aborts = judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem));
+        ends || aborts
     }
 
     fn entered(&mut self, phase: Phase) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `text.rs` | templates and expressions, and what they refer to |
 //! | `constants.rs` | `variables`, `env`, `secrets` |
+//! | `data.rs` | files with rows, and who uses them |
 //! | `settings.rs` | `http` |
 //! | `users.rs` | user types, their tasks, and which of them are reached |
 //! | `steps.rs` | flows, groups, pauses |
@@ -20,6 +21,7 @@
 
 mod capture;
 mod constants;
+mod data;
 mod defined;
 mod expect;
 mod load;
@@ -100,6 +102,7 @@ struct Compiler<'a> {
     problems: Reported,
     /// What templates may refer to.
     names: Names,
+    data: data::Data,
     /// Variables of the environment that templates use.
     used_env: BTreeSet<String>,
     host: Host,
@@ -134,6 +137,7 @@ impl<'a> Compiler<'a> {
             overrides,
             problems,
             names: Names::new(),
+            data: data::Data::default(),
             used_env: BTreeSet::new(),
             host: Host::Absent,
             defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
@@ -147,6 +151,7 @@ impl<'a> Compiler<'a> {
     fn plan(&mut self, scenario: &Scenario) -> Option<Plan> {
         let name = self.test_name(scenario);
         let variables = self.variables(scenario);
+        self.data(scenario);
         self.host(scenario);
         let settings = self.settings(&scenario.http);
         let setup = self.setup(&scenario.setup);
@@ -159,6 +164,7 @@ impl<'a> Compiler<'a> {
         let secrets = self.secrets(scenario);
         let thresholds = self.thresholds(&scenario.thresholds, load.as_ref());
         let load = load?;
+        let data = self.feeders(&load.crews, &users);
         let plan = Plan {
             name,
             sha256: hex(&Sha256::digest(self.source.text.as_bytes())),
@@ -168,6 +174,7 @@ impl<'a> Compiler<'a> {
                 Host::Absent | Host::Wrong => None,
             },
             constants: Arc::new(self.constants(variables)),
+            data,
             http: settings,
             setup,
             teardown,

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::plan::{Crew, Order, Plan, RequestStep, Share, SoakLimits, Step, Task, Threshold, UserType, ValidityLimits, Wait};
+use super::plan::{
+    AtEnd, Crew, Feeder, Order, Per as RowPer, Plan, RequestStep, RowOrder, Share, SoakLimits, Step, Task, Threshold, UserType,
+    ValidityLimits, Wait,
+};
 use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
 use crate::load::{self, Profile, Spacing};
 use crate::units::{Rate, format_duration};
@@ -105,6 +108,9 @@ impl Description<'_> {
         }
         if plan.soak != SoakLimits::default() {
             self.line(1, &format!("soak      {}", soak_of(&plan.soak)));
+        }
+        for feeder in &plan.data {
+            self.line(1, &format!("data      {}", rows_of(feeder)));
         }
         if let Some((timeout, redirects)) = self.common.bounds {
             self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
@@ -231,6 +237,28 @@ fn load_of(profile: &Profile) -> String {
         (None, None) => text.push_str(", until stopped"),
     }
     text
+}
+
+fn rows_of(feeder: &Feeder) -> String {
+    let order = match feeder.order {
+        RowOrder::Circular => "in turn",
+        RowOrder::Random => "at random",
+        RowOrder::Shuffle => "shuffled",
+        RowOrder::Queue => "each once",
+    };
+    let per = match feeder.per {
+        RowPer::Task => "task",
+        RowPer::User => "user",
+        RowPer::Request => "request",
+    };
+    let end = match feeder.at_end {
+        AtEnd::Repeat => "",
+        AtEnd::StopUser => "; who finds none stops",
+        AtEnd::StopRun => "; then the run stops",
+    };
+    let rows = feeder.table.rows();
+    let plural = if rows == 1 { "" } else { "s" };
+    format!("`{}`: {rows} row{plural} of {}, {order}, one for each {per}{end}", feeder.name, feeder.file)
 }
 
 fn threshold_of(threshold: &Threshold) -> String {

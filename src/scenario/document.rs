@@ -8,6 +8,7 @@
 //! ```
 
 pub mod capture;
+pub mod data;
 pub mod later;
 pub mod model;
 pub mod node;

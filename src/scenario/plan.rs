@@ -2,6 +2,7 @@
 //! template is parsed, every value is checked; from here on nothing about the file can be wrong.
 
 mod capture;
+mod data;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
 
 pub use capture::{Capture, Source as CaptureSource};
+pub use data::{AtEnd, Feeder, Per, RowOrder, UserRows, Uses};
 
 pub use super::threshold::{Comparison, Condition, Figure, Quantile, Requests, Signal, Threshold, Times};
 
@@ -33,6 +35,8 @@ pub struct Plan {
     pub host: Option<Url>,
     /// What templates see in every user: `variables` and `env`.
     pub constants: Arc<Shared>,
+    /// Files whose rows templates see.
+    pub data: Vec<Feeder>,
     pub http: Settings,
     pub setup: Vec<Step>,
     pub teardown: Vec<Step>,
@@ -114,6 +118,8 @@ pub struct UserType {
     pub on_stop: Vec<Step>,
     /// At least one.
     pub tasks: Vec<Task>,
+    /// What rows it is given, besides those of its tasks.
+    pub rows: UserRows,
     /// The names under which the steps of `on_start` and `on_stop` are measured.
     pub on_start_task: TaskId,
     pub on_stop_task: TaskId,
@@ -146,6 +152,8 @@ pub struct Task {
     pub name: String,
     pub weight: u32,
     pub steps: Vec<Step>,
+    /// What gives it a row when it begins.
+    pub rows: Uses,
     /// A Markov walk: which task comes next, by index into [`UserType::tasks`] and weight. Empty: the user's order decides.
     pub next: Vec<(usize, u32)>,
 }
@@ -198,6 +206,8 @@ pub struct RequestStep {
     pub redirects: u32,
     /// Skipped, uncounted, unless true.
     pub when: Option<Expression>,
+    /// What gives it a row of its own.
+    pub rows: Uses,
     pub expect: Vec<Expectation>,
     /// What is taken out of the response, in the order of the file.
     pub captures: Vec<Capture>,
@@ -448,6 +458,13 @@ fn gcd(a: u64, b: u64) -> u64 {
 // === impl UserType ===
 
 impl UserType {
+    /// The feeders that it is given rows of, for as long as a task or longer; some more than once.
+    pub fn uses(&self) -> impl Iterator<Item = usize> {
+        let UserRows { user, on_start, on_stop } = &self.rows;
+        let tasks = self.tasks.iter().flat_map(|task| task.rows.iter());
+        [user, on_start, on_stop].into_iter().flat_map(|uses| uses.iter()).chain(tasks).copied()
+    }
+
     /// The deck that `order: shuffle` deals: how many cards each task has, in the proportion of their weights and as few as
     /// that allows.
     pub fn deck(&self) -> Vec<u32> {

@@ -15,6 +15,7 @@
 //! | `functions.rs`, `fakes.rs`, `filters.rs` | what can be called, and what stands after a bar |
 //! | `json.rs`, `assigned.rs` | JSON documents and values with templates in their strings |
 //! | `extract.rs` | values out of responses |
+//! | `feeder.rs` | rows of data files |
 //!
 //! The language is MiniJinja's. A text without `{{`, `{%` and `{#` costs a copy; `{{ name }}`, `{{ row.field }}` and the
 //! simplest random functions are computed here; other expressions by the engine; and a text with statements (`{% if %}`)
@@ -26,6 +27,7 @@ mod code;
 mod engine;
 pub mod extract;
 mod fakes;
+mod feeder;
 mod filters;
 mod functions;
 mod json;
@@ -34,6 +36,7 @@ mod scope;
 mod syntax;
 
 pub use assigned::Assigned;
+pub use feeder::{Format, Table};
 pub use json::{JsonTemplate, from_json};
 pub use minijinja::Value;
 pub use names::{Names, Reference};

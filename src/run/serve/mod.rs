@@ -147,6 +147,7 @@ impl Runner {
             plan,
             run_id: run_id.clone(),
             seed: start.overrides.seed.unwrap_or_else(random_seed),
+            seeded: start.overrides.seed.is_some(),
             workers: self.serve.workers,
             listen: self.serve.listen,
             token: None,

@@ -142,6 +142,10 @@ impl Compiler<'_> {
             self.push(&place, format!("`{name}` cannot be a name in templates"), hint);
             return false;
         }
+        if self.is_feeder(name) {
+            self.push(&place, format!("`{name}` is the name of rows of `data`"), "choose another name");
+            return false;
+        }
         true
     }
 }

@@ -39,6 +39,12 @@ impl RequestKeys<'_> {
 
 impl Compiler<'_> {
     pub(super) fn request(&mut self, keys: &RequestKeys<'_>, around: Around<'_>, after: &mut After) -> Option<RequestStep> {
+        let (step, used) = self.using(|compiler| compiler.request_step(keys, around, after));
+        let rows = self.rows_of_request(used);
+        step.map(|step| RequestStep { rows, ..step })
+    }
+
+    fn request_step(&mut self, keys: &RequestKeys<'_>, around: Around<'_>, after: &mut After) -> Option<RequestStep> {
         let before = *after;
         let actions = keys.actions();
         if let [(first, _), (second, place), ..] = actions.as_slice() {
@@ -80,6 +86,7 @@ impl Compiler<'_> {
             timeout,
             redirects,
             when,
+            rows: Box::default(),
             expect,
             captures,
             keep_body: false,

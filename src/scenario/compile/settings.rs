@@ -27,7 +27,9 @@ impl Compiler<'_> {
         }
         self.defaults.redirects = settings.redirects;
         if let Some(headers) = http.headers.value() {
-            self.defaults.headers = self.headers(headers, After::Nothing);
+            let (headers, used) = self.using(|compiler| compiler.headers(headers, After::Nothing));
+            self.defaults.headers = headers;
+            self.defaults_use(used);
         }
         if let Some(size) = http.max_body.given() {
             if size.value.0 == 0 {

@@ -23,10 +23,14 @@ pub(super) struct Around<'a> {
 
 impl Compiler<'_> {
     /// `setup` or `teardown`.
-    pub(super) fn once(&mut self, field: &Field<List<StepForm>>, name: &str) -> Vec<Step> {
+    pub(super) fn once(&mut self, field: &Field<List<StepForm>>, name: &'static str) -> Vec<Step> {
         let mut names = BTreeSet::new();
         defined::of_steps(field, &mut names);
-        self.with_names(&names, |compiler| compiler.steps_of(field, Around { user: name, task: name }))
+        self.data.without_users = Some(name);
+        let steps = self.with_names(&names, |compiler| compiler.steps_of(field, Around { user: name, task: name }));
+        self.data.without_users = None;
+        self.no_rows_by_defaults(&steps, name);
+        steps
     }
 
     /// `setup`, whose variables all others see under its name.

@@ -103,7 +103,10 @@ impl Compiler<'_> {
                     "there is no response here: no request of this task comes before".to_owned(),
                     "`response` may be used in `expect.that`, and in the steps after a request".to_owned(),
                 ),
-                _ => continue,
+                _ => {
+                    good &= self.refers_to_row(reference, text, range);
+                    continue;
+                }
             };
             let place = inside(&self.source, range, text, reference.range.clone());
             self.push(&place, message, hint);

@@ -1,6 +1,6 @@
 //! User types and their tasks: names, shares, order, and which of them the tags choose.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::Compiler;
@@ -12,7 +12,7 @@ use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Order as OrderForm, Task as TaskForm, UserType as UserForm};
 use crate::scenario::document::read::Field;
 use crate::scenario::document::values::List;
-use crate::scenario::plan::{LARGEST_DECK, Order, Plan, Share, Task, UserType, Wait};
+use crate::scenario::plan::{LARGEST_DECK, Order, Per, Plan, Share, Task, UserType, Wait};
 
 /// Names under which other things than tasks are measured.
 const TASKS_OF_OURS: [&str; 2] = ["on_start", "on_stop"];
@@ -100,9 +100,12 @@ impl Compiler<'_> {
             Some(OrderForm::Sequential) => Order::Sequential,
             Some(OrderForm::Shuffle) => Order::Shuffle,
         };
-        let on_start = self.steps_of(&form.on_start, Around { user: name, task: "on_start" });
-        let all = self.tasks(form, (name, id), chosen);
-        let on_stop = self.steps_of(&form.on_stop, Around { user: name, task: "on_stop" });
+        let (on_start, at_start) =
+            self.using(|compiler| compiler.steps_of(&form.on_start, Around { user: name, task: "on_start" }));
+        let mut used = BTreeSet::new();
+        let all = self.tasks(form, (name, id), chosen, &mut used);
+        let (on_stop, at_stop) = self.using(|compiler| compiler.steps_of(&form.on_stop, Around { user: name, task: "on_stop" }));
+        let rows = self.user_rows(&at_start, &at_stop, &used);
         let tasks: Vec<Task> = self.choose(all, chosen);
         // Without such steps nothing is measured under their names, so they get none.
         let any = tasks.first().map(|task| task.id);
@@ -117,6 +120,7 @@ impl Compiler<'_> {
             order,
             on_start,
             on_stop,
+            rows,
             on_start_task: on_start_task?,
             on_stop_task: on_stop_task?,
             tasks,
@@ -156,7 +160,14 @@ impl Compiler<'_> {
     // === tasks ===
 
     /// All tasks with their places in the file; those that are not chosen are compiled for their mistakes only.
-    fn tasks(&mut self, form: &UserForm, (user, user_id): (&str, UserId), chosen: &[bool]) -> Vec<Task> {
+    /// What rows the chosen ones use is added to `used`.
+    fn tasks(
+        &mut self,
+        form: &UserForm,
+        (user, user_id): (&str, UserId),
+        chosen: &[bool],
+        used: &mut BTreeSet<usize>,
+    ) -> Vec<Task> {
         let Some(list) = form.tasks.given() else { return Vec::new() };
         if list.value.items.is_empty() && list.value.whole {
             self.push(&list.range, "this user type has no tasks", "write `tasks: [{get: /}]`");
@@ -179,13 +190,15 @@ impl Compiler<'_> {
                 names.insert(name.clone(), (place, given));
             }
             let catalog = (!chosen).then(|| self.catalog.clone());
-            let steps = self.task_steps(&task.value, Around { user, task: &name });
+            let (steps, by_task) = self.using(|compiler| compiler.task_steps(&task.value, Around { user, task: &name }));
+            let rows = self.rows_per(Per::Task, &by_task);
             let id = self.catalog.add_task(user_id, &name);
-            if let Some(catalog) = catalog {
-                self.catalog = catalog;
+            match catalog {
+                Some(catalog) => self.catalog = catalog,
+                None => used.extend(by_task),
             }
             let weight = task.value.weight.value().copied().unwrap_or(1);
-            tasks.push(Task { id, name, weight, steps, next: Vec::new() });
+            tasks.push(Task { id, name, weight, steps, rows, next: Vec::new() });
         }
         self.next(&list.value, &mut tasks);
         self.reachable(form, &list.value, &tasks);

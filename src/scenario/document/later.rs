@@ -3,7 +3,6 @@
 
 /// Record, key, and what it stands for.
 const LATER: &[(&str, &str, &str)] = &[
-    ("Scenario", "data", "feeders (`data`)"),
     ("Scenario", "on_failure", "`on_failure`"),
     ("Http", "auth", "authentication (`auth`)"),
     ("UserType", "on_failure", "`on_failure`"),

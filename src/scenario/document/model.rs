@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::capture::Capture;
+use super::data::Feeder;
 use super::observe::Observe;
 use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
@@ -21,6 +22,8 @@ record! {
         host: String,
         /// Constants for templates. `--set NAME=VALUE` overrides one.
         variables: Pairs<Any>,
+        /// Files whose rows templates see, by name: `{{ name.column }}`.
+        data: Pairs<Feeder>,
         /// Names of environment variables whose values never appear in logs, reports or errors.
         secrets: List<String>,
         /// Defaults for every request.
