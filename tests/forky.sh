@@ -38,9 +38,9 @@ if [ ${#missing[@]} -gt 0 ]; then
         command -v "$program" >/dev/null || fail "there is no $program here: $suite's ${missing[*]} cannot be fetched"
     done
     [ -e "$keyring" ] || fail "$keyring is missing: what $suite's mirror sends could not be verified"
-    mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Identifier: Packages' 2>/dev/null |
-        sed -n 's|^Debian \(.*/debian/\)$|\1|p' | head -n 1)
-    [ -n "$mirror" ] || fail "this system has no mirror of Debian among its sources (or \`apt-get update\` never ran): ${missing[*]} cannot be fetched"
+    # Prints what it would fetch, and fetches nothing.
+    mirror=$(apt-get update --print-uris 2>/dev/null | sed -n "s|^'\(.*/debian/\)dists/.*|\1|p" | head -n 1)
+    [ -n "$mirror" ] || fail "this system has no mirror of Debian among its sources: ${missing[*]} cannot be fetched"
 
     root=$(mktemp -d) || exit 1
     trap 'rm -rf "$root"' EXIT
