@@ -6,15 +6,16 @@
 
 Closed users and an open load beside each other, 500 requests a second to a target on 127.0.0.1, with templates, checks of
 which some fail with ever new texts, groups, thresholds over sliding windows, a soak's windows of 5 s, the intervals of the
-results folder, traces for a collector that is not there, a scrape of /metrics every 5 s in each of three forms, and somebody
-who asks for the status and annotates.
+results folder, traces, a scrape of /metrics every 5 s in each of three forms, and somebody who asks for the status and annotates.
+With --dead-collector nobody takes the traces: then the queue of spans fills up to its limit, which takes longer than a minute, so
+that the figure has that in it too.
 
 What counts is `Rss` of /proc/PID/smaps_rollup: the highest after the first minute, less the median of the ten seconds around
 its end. It must stay under --bound MiB. What the end of the run takes, when the report is written from the intervals, is shown
 beside it as the peak of the process, and has no bound. Needs the targets beside bench.py, found in --bench. Exits with 1 when
 the bound is missed or the run failed; --json FILE writes the samples.
 """
-import argparse, importlib.util, json, os, re, signal, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
+import argparse, http.server, importlib.util, json, os, re, signal, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ thresholds:
   - {{that: failure_ratio < 90% over 1m, abort: true, after: 30s}}
   - rps > 1 over 10s
 observe:
-  traces: {{endpoint: "http://127.0.0.1:{nobody}", sample: 10%, keep: {{errors: true, slower_than: 5ms}}}}
+  traces: {{endpoint: "http://127.0.0.1:{collector}", protocol: http, sample: 10%, keep: {{errors: true, slower_than: 5ms}}}}
   soak: {{window: 5s}}
 validity: {{enabled: false}}
 """
@@ -89,6 +90,21 @@ def ask(url, body=None, **headers):
         return answer.read()
 
 
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes what it is sent, and says nothing of it."""
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "application/x-protobuf")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 def visitor(address, over, counted):
     """A scrape every 5 s and what a script asks for; what fails is counted too."""
     turn = 0
@@ -113,16 +129,22 @@ def main():
     parser.add_argument("--bench", default=ROOT.parent / "shared/bench", help="folder of bench.py (%(default)s)")
     parser.add_argument("--minutes", type=float, default=20, help="length of the run (%(default)s)")
     parser.add_argument("--bound", type=float, default=2, help="MiB that it may grow after the first minute (%(default)s)")
+    parser.add_argument("--dead-collector", action="store_true", help="no collector takes the traces")
     parser.add_argument("--json", help="also write the samples here")
     args = parser.parse_args()
     if args.minutes < 1.5:
         parser.error("the first minute is left out, so that --minutes is at least 1.5")
     tools, port, seconds = bench_module(args.bench), free_port(), args.minutes * 60
     target, listen = tools.build_targets() / "cars-target", f"127.0.0.1:{free_port()}"
+    collector = free_port()
+    if not args.dead_collector:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+        collector = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     rows, counted, over = [], {"scrapes": 0, "refused": 0}, threading.Event()
     with tempfile.TemporaryDirectory(prefix="otload-growth-") as folder, tools.Server(target, port):
         scenario = Path(folder) / "growth.yaml"
-        scenario.write_text(SCENARIO.format(port=port, nobody=free_port(), requests=REQUESTS))
+        scenario.write_text(SCENARIO.format(port=port, collector=collector, requests=REQUESTS))
         log = open(Path(folder) / "output.txt", "w+")
         run = subprocess.Popen([args.otload, "run", scenario, "--run-time", f"{seconds}s", "--listen", listen, "--linger", "0s",
                                 "--out", Path(folder) / "results", "--quiet"], stdout=log, stderr=log)

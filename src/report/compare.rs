@@ -105,7 +105,9 @@ const SIGNIFICANT: f64 = 0.01;
 /// When no request is in both, or none of them is in enough intervals.
 pub fn compare(before: Run, after: Run) -> Result<Comparison, NotComparable> {
     let mut notes = notes(&before, &after);
-    let (mut rows, mut differences, mut short) = (Vec::new(), Vec::new(), false);
+    let (mut rows, mut differences) = (Vec::new(), Vec::new());
+    // Of a run of a second there is no interval that counts.
+    let mut short = before.requests.is_empty() || after.requests.is_empty();
     for request in &before.requests {
         let Some(other) = after.requests.iter().find(|other| other.name == request.name) else { continue };
         let (Some(a), Some(b)) = (Sample::new(&request.intervals), Sample::new(&other.intervals)) else {

@@ -1,6 +1,7 @@
 //! The tests that run the real binary, alone and beside other real programs. One binary, so that it is linked once.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by failing, helpers included")]
 
+mod action;
 mod architecture;
 mod bad_collectors;
 mod bad_targets;

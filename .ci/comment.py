@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Comments a Markdown file on the pull request of this workflow, or updates the comment of an earlier run: `comment.py FILE KEY`.
+
+A comment is known again by its first line, which is not shown and holds the key. What keeps it from being written, such as a
+token that may only read (pull requests from forks), is a warning: the job's verdict is the load test's.
+"""
+import json, os, re, sys, urllib.error, urllib.request
+
+MOST = 65_000  # GitHub's limit is 65,536 characters
+PAGES = 30  # of a hundred comments each
+
+
+def ask(method, path, body=None):
+    request = urllib.request.Request(
+        os.environ["GITHUB_API_URL"].rstrip("/") + path, method=method, data=json.dumps(body).encode() if body is not None else None,
+        headers={"authorization": "Bearer " + os.environ["TOKEN"], "accept": "application/vnd.github+json",
+                 "content-type": "application/json", "x-github-api-version": "2022-11-28", "user-agent": "otload"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def pull_request():
+    with open(os.environ["GITHUB_EVENT_PATH"], encoding="utf-8") as file:
+        event = json.load(file)
+    return event.get("number") if "pull_request" in event else None
+
+
+def earlier(comments, marker):
+    """The comment that an earlier run wrote, if there is one."""
+    for page in range(1, PAGES + 1):
+        found = ask("GET", f"{comments}?per_page=100&page={page}")
+        for comment in found:
+            if (comment.get("body") or "").startswith(marker):
+                return comment["id"]
+        if len(found) < 100:
+            return None
+    return None
+
+
+def main():
+    text, key = open(sys.argv[1], encoding="utf-8").read(), re.sub(r"[^\w./ -]|--+", "_", sys.argv[2])
+    number, repository = pull_request(), os.environ["GITHUB_REPOSITORY"]
+    if number is None:
+        print("this is no pull request: there is nothing to comment on")
+        return
+    marker = f"<!-- otload: {key} -->\n"
+    link = f"\n\n[The whole run]({os.environ['GITHUB_SERVER_URL']}/{repository}/actions/runs/{os.environ['GITHUB_RUN_ID']}), with report.html as artifact\n"
+    body = marker + text[:MOST - len(marker) - len(link)] + link
+    try:
+        comments = f"/repos/{repository}/issues/{number}/comments"
+        if (known := earlier(comments, marker)) is not None:
+            ask("PATCH", f"/repos/{repository}/issues/comments/{known}", {"body": body})
+        else:
+            ask("POST", comments, {"body": body})
+    except (OSError, ValueError, KeyError) as error:
+        hint = ""
+        if isinstance(error, urllib.error.HTTPError) and error.code in (401, 403, 404):
+            hint = "; the job needs `permissions: {pull-requests: write}`, which pull requests from forks do not get"
+        print(f"::warning title=otload::the pull request was not commented: {error}{hint}")
+
+
+if __name__ == "__main__":
+    main()
