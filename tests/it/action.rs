@@ -53,8 +53,6 @@ struct Step {
 struct Runner {
     dir: TempDir,
     github: GitHub,
-    /// Of the pull request, if it is one.
-    number: Option<u64>,
 }
 
 /// What became of a job.
@@ -71,8 +69,9 @@ struct Job {
 // === the runner ===
 
 impl Runner {
+    /// For the pull request of this number, if it is one.
     fn new(number: Option<u64>) -> Self {
-        let runner = Self { dir: tempfile::tempdir().unwrap(), github: GitHub::start(), number };
+        let runner = Self { dir: tempfile::tempdir().unwrap(), github: GitHub::start() };
         for folder in ["temp", "bin", "work"] {
             std::fs::create_dir(runner.dir.path().join(folder)).unwrap();
         }
