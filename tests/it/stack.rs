@@ -21,6 +21,7 @@ thresholds: [\"p50 < 1us\", \"p50 < 1h\"]
 validity: {schedule_lag: 1h, busy: 100%}
 ";
 
+/// Beside those that otload ships, which wait for minutes.
 const RULES: &str = r#"groups:
   - name: short
     rules:
@@ -46,6 +47,10 @@ impl Native {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["rules", "scenarios"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        for file in std::fs::read_dir(root().join("dashboards/rules")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), dir.path().join("rules").join(file.file_name())).unwrap();
         }
         std::fs::write(dir.path().join("rules/short.yaml"), RULES).unwrap();
         std::fs::write(dir.path().join("scenarios/breaks.yaml"), SCENARIO).unwrap();
@@ -145,8 +150,9 @@ fn one_command_brings_it_up_alerts_arrive_and_one_brings_it_down() {
     let up: Vec<_> = native.query("up{job=\"otload\"}").into_iter().map(|(_, value)| value).collect();
     assert_eq!(up, ["1"]);
     let rules = get(native.address("prometheus"), "/api/v1/rules", &[]).unwrap().json();
-    let names: Vec<_> = rules["data"]["groups"][0]["rules"].as_array().unwrap().iter().map(|rule| &rule["name"]).collect();
-    assert_eq!(names, ["OtloadThresholdBroken", "OtloadDown"]);
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    let names: Vec<_> = groups.iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["otload-alerts", "otload-recording", "short"]);
     // The run is against the application.
     let requests = wait_for("requests in Prometheus", 30 * SECOND, || {
         native.query("sum by (request, result) (otload_requests_total)").into_iter().find(|(_, value)| value != "0")
@@ -156,6 +162,21 @@ fn one_command_brings_it_up_alerts_arrive_and_one_brings_it_down() {
     let broken = native.alert("OtloadThresholdBroken");
     assert_eq!((&broken["status"], &broken["labels"]["test"]), (&"firing".into(), &"breaks".into()));
     assert_eq!(broken["annotations"]["summary"], "p50 < 1us is broken");
+
+    // What ships was evaluated by now, all of it without a mistake.
+    let recorded =
+        wait_for("a recorded series", 60 * SECOND, || native.query("run:otload_run_steady_seconds:held").into_iter().next());
+    assert_eq!(recorded.0["test"], "breaks");
+    let health = || {
+        let rules = get(native.address("prometheus"), "/api/v1/rules", &[]).unwrap().json();
+        let all = rules["data"]["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+        all.filter(|rule| rule["health"] != "ok").cloned().collect::<Vec<_>>()
+    };
+    wait_for("each rule to be evaluated", 60 * SECOND, || {
+        let ill = health();
+        assert!(ill.iter().all(|rule| rule["health"] == "unknown"), "{ill:#?}");
+        ill.is_empty().then_some(())
+    });
 
     // A second one changes nothing, and says so.
     let before = native.processes();
