@@ -89,10 +89,10 @@ fn thresholds(summary: &Value, most: usize) -> String {
     let row = |threshold: &Value| {
         let (name, that, state) = (threshold.text("name"), threshold.text("that"), state(threshold));
         let name = if name == that { String::new() } else { format!("{}: ", cut(name)) };
-        let value = figure(threshold, "value").unwrap_or_else(|| "–".to_owned());
+        let value = unbroken(&figure(threshold, "value").unwrap_or_else(|| "–".to_owned()));
         let said = if matches!(state.word, "holds" | "broken") { String::new() } else { state.word.to_owned() };
         let remarks: Vec<String> = [said, remark(threshold)].into_iter().filter(|text| !text.is_empty()).collect();
-        let limit = markdown(&limit(threshold));
+        let limit = unbroken(&markdown(&limit(threshold)));
         format!("| {} | {name}{} | {value} | {limit} | {} |", state.sign, code(that), cut(&remarks.join(": ")))
     };
     let rows: Vec<String> = summary.list("thresholds").iter().map(row).collect();
@@ -198,6 +198,11 @@ fn table(head: &str, rows: &[String], all: Option<String>, most: usize) -> Strin
         let _ = writeln!(out, "\nand {} more, which are in the other reports", rows.len() - most);
     }
     out
+}
+
+/// A figure and its unit stay on one line.
+fn unbroken(figure: &str) -> String {
+    figure.replace(' ', "&nbsp;")
 }
 
 /// A foreign text that may be long.

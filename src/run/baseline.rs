@@ -19,8 +19,8 @@ use crate::scenario::threshold::{Requests, Signal, Times};
 #[derive(Debug, Deserialize)]
 pub struct Baseline {
     pub run_id: String,
-    /// Whether they can be believed.
-    pub valid: bool,
+    /// Whether they can be believed; of a run that was cut off nobody knows.
+    pub valid: Option<bool>,
     totals: Figures,
     requests: Vec<Request>,
 }

@@ -43,7 +43,7 @@ impl Conductor<'_> {
                 .chain(self.soak.notes())
                 .chain(self.validity.notes().into_iter().map(said))
                 .collect(),
-            remarks: self.live.remarks(),
+            remarks: self.live.remarks_after(0),
             traces: None,
         }
     }

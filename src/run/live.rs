@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::hold::{Hold, Level};
+use super::remarks::{MOST, Remarks};
 use super::{Job, SERIES_LIMIT, say};
 use crate::clock::{self, Instant};
 use crate::control::{Effect, Order, Refusal};
@@ -35,7 +36,7 @@ pub(super) struct Live {
     state: Mutex<State>,
     /// What becomes of spans.
     spans: Option<Arc<Counts>>,
-    remarks: Mutex<Remarks>,
+    remarks: Remarks,
     journal: Journal,
     order: mpsc::Sender<Order>,
     /// What those are told who ask often.
@@ -66,14 +67,6 @@ struct State {
     connections: (u64, u64),
 }
 
-/// What was said and done so far; no more of either than [`MOST_REMARKS`].
-#[derive(Default)]
-struct Remarks {
-    kept: Vec<Remark>,
-    annotations: usize,
-    changes: usize,
-}
-
 /// Figures that are up to [`RECENT`] old.
 struct Recent {
     taken: Instant,
@@ -83,8 +76,6 @@ struct Recent {
 
 /// A thousand questions a second are answered from five looks at the workers' figures.
 const RECENT: Duration = Duration::from_millis(200);
-
-const MOST_REMARKS: usize = 1000;
 
 impl Live {
     pub(super) fn new(
@@ -99,7 +90,10 @@ impl Live {
             test: plan.name.clone(),
             run_id: job.run_id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: plan.host.as_ref().map_or_else(String::new, |host| without_password(host).trim_end_matches('/').to_owned()),
+            host: plan
+                .host
+                .as_ref()
+                .map_or_else(String::new, |host| say::without_password(host).trim_end_matches('/').to_owned()),
             scenario_sha256: plan.sha256.clone(),
             started_at: clock::timestamp(),
             labels: plan.observe.labels.clone(),
@@ -129,7 +123,7 @@ impl Live {
             busy: Vec::new(),
             connections: (0, 0),
         };
-        let remarks = Mutex::default();
+        let remarks = Remarks::default();
         let (recent, scrapes, scraped) = (Mutex::default(), AtomicU64::new(0), Notify::new());
         let journal = job.journal.clone();
         Self { client, plan, state: Mutex::new(state), spans, remarks, journal, order: orders, recent, scrapes, scraped }
@@ -180,7 +174,7 @@ impl Live {
         let at = clock::timestamp();
         let elapsed = self
             .remark(Kind::Annotation, text)
-            .ok_or_else(|| Refusal::conflict(format!("there are {MOST_REMARKS} remarks already, and no more are kept")))?;
+            .ok_or_else(|| Refusal::conflict(format!("there are {MOST} remarks already, and no more are kept")))?;
         self.state().facts.annotations += 1;
         Ok(Effect(serde_json::json!({ "at": at.rfc3339(), "elapsed_seconds": elapsed.as_secs_f64() })))
     }
@@ -190,14 +184,7 @@ impl Live {
         let elapsed = self.state().elapsed();
         let colon = if text.is_empty() { "" } else { ": " };
         self.journal.say(Topic::Event, &format!("{}{colon}{text}", kind.name()));
-        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = if kind == Kind::Annotation { &mut remarks.annotations } else { &mut remarks.changes };
-        *count += 1;
-        if *count > MOST_REMARKS {
-            return None;
-        }
-        remarks.kept.push(Remark { at: clock::timestamp(), elapsed, kind, text });
-        Some(elapsed)
+        self.remarks.add(Remark { at: clock::timestamp(), elapsed, kind, text }).then_some(elapsed)
     }
 
     /// Says something to whoever watches the run, or reads its log.
@@ -205,14 +192,9 @@ impl Live {
         say::tell(&self.journal, line);
     }
 
-    /// Those after the first ones.
+    /// What was said and done, without the first so many.
     pub(super) fn remarks_after(&self, first: usize) -> Vec<Remark> {
-        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        remarks.kept.get(first..).map(<[Remark]>::to_vec).unwrap_or_default()
-    }
-
-    pub(super) fn remarks(&self) -> Vec<Remark> {
-        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).kept.clone()
+        self.remarks.after(first)
     }
 
     fn recent(&self) -> Arc<Recent> {
@@ -460,14 +442,4 @@ impl State {
     fn is_stopping(&self) -> bool {
         self.orders.as_ref().is_some_and(|orders| orders.borrow().mode != Mode::Run)
     }
-}
-
-/// The URL as labels and files may show it.
-pub(super) fn without_password(url: &url::Url) -> String {
-    let mut url = url.clone();
-    if url.password().is_some() {
-        // Only fails for URLs that have no host, and those have no password.
-        let _ = url.set_password(Some("***"));
-    }
-    url.to_string()
 }

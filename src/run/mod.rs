@@ -19,6 +19,7 @@ mod obey;
 mod observe;
 mod preflight;
 mod record;
+mod remarks;
 mod reports;
 mod results;
 mod say;
@@ -51,7 +52,6 @@ use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::report;
 use crate::scenario::plan::Plan;
-use crate::view::screen;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
@@ -167,7 +167,7 @@ async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
 async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
     let Ready { client, room, prepared, demo: _demo } = ready;
     let folder = ResultFolder::create(&job.out).map_err(Failed::Broken)?;
-    folder.write_scenario(&scenario_as_run(job)).map_err(Failed::Broken)?;
+    folder.write_scenario(&say::scenario_as_run(job)).map_err(Failed::Broken)?;
     say::open(job).map_err(Failed::Broken)?;
 
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
@@ -433,22 +433,6 @@ impl<'a> Conductor<'a> {
         ends || aborts
     }
 
-    fn entered(&mut self, phase: Phase) {
-        if self.phase.replace(phase) != Some(phase) {
-            self.job.journal.say(Topic::Event, &format!("phase {}", phase.name()));
-        }
-    }
-
-    fn progress(&mut self) {
-        let now = self.live.snapshot();
-        let line = report::progress::line(&self.last, &now);
-        self.job.journal.say(Topic::Progress, &line);
-        if !self.job.quiet && !screen::is_on() {
-            (self.print)(&(line + "\n"));
-        }
-        self.last = now;
-    }
-
     fn warn(&self, problem: &Diagnostic) {
         warn(self.job, problem);
     }
@@ -457,12 +441,4 @@ impl<'a> Conductor<'a> {
 /// A text as it may be shown: each secret of the plan is `***`.
 pub fn without_secrets(plan: &Plan, text: &str) -> String {
     engine::mask(&plan.secrets, text).into_owned()
-}
-
-/// The file, with what overrides it in a comment; without secrets.
-fn scenario_as_run(job: &Job) -> String {
-    let source = &job.plan.source;
-    let with = if job.overrides.is_empty() { String::new() } else { format!(", with {}", job.overrides.join(" ")) };
-    let text = format!("# {}, run as {}{with}\n{}", source.name, job.run_id, source.text);
-    without_secrets(&job.plan, &text)
 }

@@ -1,11 +1,12 @@
 //! What a run says: on standard error or in the live view, and in `otload.log`, which has more of it than is printed.
 
-use super::live::{Live, without_password};
+use super::live::Live;
 use super::watch::show;
-use super::{Ended, Failed, Job};
+use super::{Conductor, Ended, Failed, Job, without_secrets};
 use crate::diagnostic::Diagnostic;
 use crate::journal::{Journal, Topic};
-use crate::report::{Ending, Outcome};
+use crate::measure::snapshot::Phase;
+use crate::report::{self, Ending, Outcome};
 use crate::view::screen;
 
 /// Beside the other results.
@@ -65,5 +66,41 @@ pub(super) fn close(job: &Job, ended: Result<Ended, Failed>) -> Result<Ended, Fa
             Ok(Ended { recorded: false, ..ended })
         }
         (_, ended) => ended,
+    }
+}
+
+/// The file, with what overrides it in a comment; without secrets.
+pub(super) fn scenario_as_run(job: &Job) -> String {
+    let source = &job.plan.source;
+    let with = if job.overrides.is_empty() { String::new() } else { format!(", with {}", job.overrides.join(" ")) };
+    let text = format!("# {}, run as {}{with}\n{}", source.name, job.run_id, source.text);
+    without_secrets(&job.plan, &text)
+}
+
+/// The URL as labels and files may show it.
+pub(super) fn without_password(url: &url::Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Only fails for URLs that have no host, and those have no password.
+        let _ = url.set_password(Some("***"));
+    }
+    url.to_string()
+}
+
+impl Conductor<'_> {
+    pub(super) fn entered(&mut self, phase: Phase) {
+        if self.phase.replace(phase) != Some(phase) {
+            self.job.journal.say(Topic::Event, &format!("phase {}", phase.name()));
+        }
+    }
+
+    pub(super) fn progress(&mut self) {
+        let now = self.live.snapshot();
+        let line = report::progress::line(&self.last, &now);
+        self.job.journal.say(Topic::Progress, &line);
+        if !self.job.quiet && !screen::is_on() {
+            (self.print)(&(line + "\n"));
+        }
+        self.last = now;
     }
 }

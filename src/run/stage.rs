@@ -11,7 +11,7 @@ use super::live::Live;
 use super::observe::Prepared;
 use super::preflight::{self, Room};
 use super::say::warn;
-use super::{Failed, Job, SERIES_LIMIT, live, observe, thresholds};
+use super::{Failed, Job, SERIES_LIMIT, observe, say, thresholds};
 use crate::clock::Instant;
 use crate::control::guard::TOKEN_VARIABLE;
 use crate::demo::Demo;
@@ -77,7 +77,7 @@ pub(super) fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
 }
 
 pub(super) fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
-    let host = job.plan.host.as_ref().map_or_else(|| "the URLs of the scenario".into(), live::without_password);
+    let host = job.plan.host.as_ref().map_or_else(|| "the URLs of the scenario".into(), say::without_password);
     if !job.quiet {
         eprintln!("otload {} · {} → {host} · run {}", env!("CARGO_PKG_VERSION"), job.plan.name, job.run_id);
         eprintln!("results: {}", folder.path().display());

@@ -111,6 +111,24 @@ fn what_cannot_be_known_is_not_said() {
 }
 
 #[test]
+fn a_file_that_does_not_name_the_plan_is_read_too() {
+    let own = ["labels", "requests", "tasks", "checks", "thresholds", "worst", "remarks"];
+    let mut old = String::new();
+    for line in intervals().lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let (kind, fields) = (line["kind"].clone(), line.as_object_mut().unwrap());
+        fields.retain(|name, _| !own.contains(&name.as_str()) || (kind == "request" && name == "requests"));
+        if kind == "run" {
+            fields.insert("thresholds".to_owned(), json!([]));
+        }
+        old += &format!("{line}\n");
+    }
+    let rebuilt: Value = serde_json::from_str(&rebuilt::summary(&digest(&old)).unwrap()).unwrap();
+    assert_eq!((&rebuilt["totals"], &rebuilt["requests"][0]), (&summary()["totals"], &summary()["requests"][0]));
+    assert_eq!((rebuilt["requests"].as_array().unwrap().len(), &rebuilt["thresholds"]), (2, &json!([])), "those that came");
+}
+
+#[test]
 fn a_suite_is_green_exactly_if_the_exit_code_is_0() {
     let state = |state: &str| json!({"name": "n", "that": "n", "unit": "count", "comparison": "<", "limit": 1.0, "value": 2.0, "state": state});
     for ended in ["finished", "interrupted", "cut_off"] {
