@@ -20,6 +20,7 @@ mod open;
 mod otlp;
 mod receivers;
 mod reports;
+mod rules;
 mod scenarios;
 mod serve;
 mod servers;

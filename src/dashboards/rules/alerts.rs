@@ -150,8 +150,8 @@ fn failures<'a>(options: &Options, names: &Names) -> Vec<Alert<'a>> {
         ),
         dashboard: "otload-overview",
     };
-    let fast = burn((failures_long, windows.long), failures_short, 0.05, windows.short);
-    let slow = burn((failures_slope, windows.slope), failures_long, 0.1, windows.slope);
+    let fast = burn((failures_long, windows.long), failures_short, 0.15, windows.short);
+    let slow = burn((failures_slope, windows.slope), failures_long, 0.2, windows.slope);
     vec![
         alert(Severity::Critical, fast, windows.long, windows.brief),
         alert(Severity::Warning, slow, windows.slope, windows.brief),

@@ -32,9 +32,9 @@ pub(super) struct Names {
 
 /// Response times that are compared: the mean is exact in every form of histogram, but only the p99 knows of the slowest.
 ///
-/// Of fewer requests a second either says little: a hundred in five minutes for the mean, three thousand for the p99, whose
-/// median over half an hour then moves by 2% by chance (latencies log-normal with a spread of 0.5).
-const SIGNALS: [(&str, f64); 2] = [("mean", 100.0 / 300.0), ("p99", 3000.0 / 300.0)];
+/// Of fewer requests a second either says little. They are a hundred in five minutes for the mean, and three thousand for the
+/// p99, whose median over half an hour then moves by 2% by chance (latencies log-normal with a spread of 0.5).
+const SIGNALS: [(&str, f64); 2] = [("mean", 0.33), ("p99", 10.0)];
 
 /// Which of a request's quantiles is compared with a baseline.
 pub(super) const BASELINE_QUANTILE: f64 = 0.95;
@@ -119,7 +119,7 @@ fn beginnings(windows: &Windows, names: &Names) -> Vec<Rule> {
             "quantile_over_time(0.5, {times}[{long}])
 and
 avg_over_time({rate_of_request}[{long}]) >= {}",
-            (fewest * 100.0).round() / 100.0
+            fewest
         );
         rules.push(Rule::record(&names.median, median).label("signal", signal));
     }
@@ -134,7 +134,9 @@ avg_over_time({rate_of_request}[{long}]) >= {}",
     rules.push(Rule::record(&names.rate_first, first(windows, names, &names.rate_median, &names.rate_first)));
     let floor = Level::Request.name(&name::REQUEST_DURATION, &format!("p95_floor_{short}"));
     rules.push(Rule::record(&floor, promql::floor(Level::Request, BASELINE_QUANTILE, &short)));
-    rules.push(Rule::record(&names.floor, format!("quantile_over_time(0.5, {floor}[{long}])")));
+    let median =
+        format!("quantile_over_time(0.5, {floor}[{long}])\nand\navg_over_time({rate_of_request}[{long}]) >= {}", SIGNALS[0].1);
+    rules.push(Rule::record(&names.floor, median));
     rules
 }
 
