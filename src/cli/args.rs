@@ -241,6 +241,9 @@ pub(super) struct DashboardsArgs {
     /// Write them into this folder
     #[arg(long, value_name = "DIR")]
     pub write: Option<PathBuf>,
+    /// Rules that look back and wait so many times as short, for runs of minutes: 60 makes 30s of 30m
+    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub shorten: Option<u32>,
 }
 
 /// Which scenario, and what of it is overridden.

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use super::args::DashboardsArgs;
 use super::{Exit, print, refuse};
+use crate::dashboards::rules::{self, Windows};
 use crate::dashboards::{self, File};
 use crate::diagnostic::Diagnostic;
 use crate::run::Failed;
 
 pub(super) fn dashboards(args: &DashboardsArgs) -> Exit {
-    let files = dashboards::all();
+    let options = rules::Options { windows: Windows::default().shortened(args.shorten.unwrap_or(1)), ..Default::default() };
+    let files = dashboards::made_for(&options, None);
     match &args.write {
         None => list(&files),
         Some(folder) => match write(folder, &files) {

@@ -29,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use crate::scenario::plan::Plan;
 use dashboard::Dashboard;
 
 /// A file to be written, pushed or loaded.
@@ -43,8 +44,12 @@ pub struct File {
 
 /// All of them, as shipped.
 pub fn all() -> Vec<File> {
-    let dashboards = dashboards();
-    dashboards.iter().map(Dashboard::file).chain(rules::files(&rules::Options::default())).collect()
+    made_for(&rules::Options::default(), None)
+}
+
+/// The same dashboards, and the rules that are asked for; with a scenario, also those on its thresholds.
+pub fn made_for(options: &rules::Options, plan: Option<&Plan>) -> Vec<File> {
+    dashboards().iter().map(Dashboard::file).chain(rules::files(options, plan)).collect()
 }
 
 /// In the order in which a newcomer reads them.

@@ -19,11 +19,13 @@
 //! | `windows.rs` | how far rules look back |
 //! | `promql.rs` | pieces of PromQL that several rules share |
 //! | `recording.rs`, `alerts.rs` | the rules themselves |
+//! | `thresholds.rs` | alerts on the thresholds of a scenario |
 //! | `yaml.rs` | how Prometheus reads them |
 
 mod alerts;
 mod promql;
 mod recording;
+mod thresholds;
 mod windows;
 mod yaml;
 
@@ -33,6 +35,7 @@ mod tests;
 use std::time::Duration;
 
 use super::File;
+use crate::scenario::plan::Plan;
 pub use windows::Windows;
 
 /// What the rules are made for.
@@ -80,17 +83,23 @@ impl Default for Options {
     }
 }
 
-/// The files of rules.
-pub(super) fn files(options: &Options) -> Vec<File> {
+/// The files of rules; with a scenario, those on its thresholds too.
+pub(super) fn files(options: &Options, plan: Option<&Plan>) -> Vec<File> {
     let file = |path: &str, about: &str, group: &Group| File {
         path: format!("rules/{path}"),
         about: about.to_owned(),
         contents: yaml::render(std::slice::from_ref(group)),
     };
-    vec![
+    let mut files = vec![
         file("otload-recording.yaml", "recording rules: quantiles, rates and medians of runs", &recording::group(options)),
         file("otload-alerts.yaml", "alerts, which need the recording rules", &alerts::group(options)),
-    ]
+    ];
+    if let Some(plan) = plan.filter(|plan| !plan.thresholds.is_empty()) {
+        let name: String = plan.name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let path = format!("otload-thresholds-{name}.yaml");
+        files.push(file(&path, "alerts on the thresholds of the scenario", &thresholds::group(plan, options)));
+    }
+    files
 }
 
 // === Rule ===

@@ -21,7 +21,7 @@ use crate::units::Ratio;
 pub use capture::{Capture, Source as CaptureSource};
 pub use data::{AtEnd, Feeder, Per, RowOrder, UserRows, Uses};
 
-pub use super::threshold::{Comparison, Condition, Figure, Quantile, Requests, Signal, Threshold, Times};
+pub use super::threshold::{Comparison, Condition, Figure, Quantile, Requests, ScopeKind, Signal, Threshold, Times};
 
 /// One test, ready to run.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by failing, helpers included")]
 
 mod action;
+mod alerts;
 mod architecture;
 mod bad_collectors;
 mod bad_targets;

@@ -7,10 +7,13 @@ mod simulated;
 
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::kit::root;
+use otload::dashboards::rules::Options;
+use otload::scenario::Overrides;
+
+use crate::kit::{later, root};
 use simulated::{Run, Trouble};
 
 /// A situation and which alerts of which runs fire in it.
@@ -108,6 +111,8 @@ fn lost() -> Vec<Case> {
         vanishing.fires(&down).at(101, &[]).at(105, &down).at(170, &[]),
         case("a run that is lost in its ramp", vec![Run::new("r1").steady(30..200).vanishing(20)]).fires(&down),
         case("a run that ended, and its process too", vec![steady("r1").vanishing(208)]),
+        case("a run that was not seen to be done, but on its way", vec![steady("r1").vanishing(203)]),
+        case("a run that was not seen to be done, but was to be", vec![steady("r1").planned(Some(100.0 * 60.0)).vanishing(100)]),
         case("a scrape or two that failed", vec![steady("r1").gap(100..102)]),
         case("another run beside it", vec![steady("r1").vanishing(100), steady("r2")]).fires(&down),
         case(
@@ -143,6 +148,8 @@ fn others() -> Vec<Case> {
             .fires(&drift)
             .at(175, &drift),
         Case::new("drift: two shards are one run", vec![creeping("r1"), creeping("r1").on("other:9464")]).fires(&drift),
+        Case::new("drift: a saturated generator's latencies are its own", vec![creeping("r1").with(Trouble::Saturated, 60..200)])
+            .fires(&[("OtloadGeneratorSaturated", "r1")]),
         Case::new("drift: faster is no drift", vec![steady("r1").with(Trouble::Slower(0.5), 60..200)]),
         Case::new("drift: of so few requests nothing is said", vec![creeping("r1").rate(0.2)]),
         Case::new("slope: a wave that comes round", vec![Run::new("r1").steady(10..290).with(Trouble::Wave(60.0, 0.1), 0..400)]),
@@ -190,6 +197,69 @@ fn every_alert_fires_for_its_cause_and_not_for_what_looks_like_it() {
     });
 }
 
+/// Thresholds, and whether they are broken in a run of 20 requests a second of 200 ms, and in one with 6% failures besides.
+const THRESHOLDS: [(&str, [bool; 2]); 17] = [
+    ("p95 < 250ms", [false, false]),
+    ("p95 < 100ms", [true, true]),
+    ("p50 of \"GET /cars\" >= 250ms", [true, true]),
+    ("p50 of \"GET /cars\" >= 100ms", [false, false]),
+    ("p99 of user \"U\" < 250ms over 10m", [false, false]),
+    ("p99 of task \"t\" < 100ms over 10m", [true, true]),
+    ("mean < 150ms over 10m", [true, true]),
+    ("mean <= 250ms", [false, false]),
+    ("max < 250ms", [false, false]),
+    ("max < 100ms over 10m", [true, true]),
+    ("min > 250ms", [true, true]),
+    ("failure_ratio < 1% over 10m", [false, true]),
+    ("failures <= 0", [false, true]),
+    ("rps >= 15/s over 10m", [false, false]),
+    ("rps >= 25/s", [true, true]),
+    ("requests < 1000 over 10m", [true, true]),
+    // It may still come.
+    ("requests > 1000000000", [false, false]),
+];
+
+#[test]
+fn thresholds_of_a_scenario_are_alerts_that_agree_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = dir.path().join("cars.yaml");
+    let list: String = THRESHOLDS.iter().map(|(text, _)| format!("  - {text}\n")).collect();
+    let rest = "users: [{name: U, tasks: [{name: t, flow: [{get: /cars}]}]}]\nload: {users: 1, run_time: 1h}\n";
+    std::fs::write(&scenario, format!("host: http://127.0.0.1:5000\n{rest}thresholds:\n{list}")).unwrap();
+    let (plan, _) = otload::scenario::load(&scenario, &Overrides::default()).unwrap();
+    let files = otload::dashboards::made_for(&Options::default(), Some(&plan));
+    let made = files.iter().find(|file| file.path == "rules/otload-thresholds-cars.yaml").unwrap();
+    let rules = dir.path().join("rules.yaml");
+    std::fs::write(&rules, &made.contents).unwrap();
+
+    let runs = [Run::new("fast").steady(10..60), Run::new("failing").steady(10..60).with(Trouble::Failing(0.06), 0..60)];
+    let mut out =
+        format!("rule_files: [{}]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n", rules.display());
+    for (series, values) in runs.iter().flat_map(|run| run.series("case", 80)) {
+        let _ = writeln!(out, "      - series: {}\n        values: {values}", quoted(&series));
+    }
+    out.push_str("    promql_expr_test:\n");
+    for (nth, run) in ["fast", "failing"].into_iter().enumerate() {
+        // While it is steady, and once it is done.
+        for (minute, on) in [(45, true), (70, false)] {
+            let alerts = format!("group by (threshold) (ALERTS{{alertstate=\"firing\",run_id=\"case/{run}\"}})");
+            let _ = writeln!(out, "      - expr: {}\n        eval_time: {minute}m\n        exp_samples:", quoted(&alerts));
+            for (threshold, _) in THRESHOLDS.iter().filter(|(_, broken)| on && broken[nth]) {
+                let labels = format!("{{threshold={}}}", quoted(threshold));
+                let _ = writeln!(out, "          - {{labels: {}, value: 1}}", quoted(&labels));
+            }
+        }
+    }
+    let file = dir.path().join("test.yaml");
+    std::fs::write(&file, out).unwrap();
+    for promtool in promtools() {
+        let checked = Command::new(&promtool).args(["check", "rules"]).arg(&rules).output().unwrap();
+        assert!(checked.status.success(), "{}: {}", promtool.display(), output(&checked));
+        let tested = Command::new(&promtool).args(["test", "rules"]).arg(&file).output().unwrap();
+        assert!(tested.status.success(), "{}: {}", promtool.display(), output(&tested));
+    }
+}
+
 fn output(of: &std::process::Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&of.stdout), String::from_utf8_lossy(&of.stderr))
 }
@@ -198,12 +268,9 @@ fn rule_files() -> [PathBuf; 2] {
     ["otload-recording.yaml", "otload-alerts.yaml"].map(|file| root().join("dashboards/rules").join(file))
 }
 
-/// That of the system, and of the later suite if `tests/forky.sh` has fetched it.
-fn promtools() -> Vec<PathBuf> {
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from);
-    let later = cache.join("otload-tools/forky/promtool/usr/bin/promtool");
-    [PathBuf::from("promtool"), later].into_iter().filter(|path| path.components().count() == 1 || path.exists()).collect()
+/// That of the system, and of the later suite.
+fn promtools() -> [PathBuf; 2] {
+    ["promtool".into(), later("promtool")]
 }
 
 /// The file that `promtool test rules` reads.

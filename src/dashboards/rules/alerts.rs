@@ -68,6 +68,12 @@ fn held(names: &Names, at_least: Duration) -> String {
     format!("and on ({RUN})\n{} >= {}", names.held, seconds(at_least))
 }
 
+/// Latencies are the target's: for most of the window the generator was not the bottleneck.
+fn believed(window: Duration) -> String {
+    let saturated = name::GENERATOR_SATURATED.name;
+    format!("unless on ({RUN})\nmax by ({RUN}) (avg_over_time({saturated}[{}])) >= 0.5", text(window))
+}
+
 fn latency<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
     let Names { median, first, change, floor, .. } = names;
     let [long, slope] = [windows.long, windows.slope].map(text);
@@ -77,7 +83,11 @@ fn latency<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
         Alert {
             name: "OtloadLatencyDrift",
             severity: Severity::Warning,
-            expression: format!("{median} / {first} - 1 > {DRIFT}\n{}", held(names, windows.settled())),
+            expression: format!(
+                "{median} / {first} - 1 > {DRIFT}\n{}\n{}",
+                held(names, windows.settled()),
+                believed(windows.long)
+            ),
             patience: windows.patience,
             summary: "{{ $labels.test }}: {{ $labels.request }} has become {{ $value | humanizePercentage }} slower",
             description: format!(
@@ -92,8 +102,9 @@ fn latency<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
             name: "OtloadLatencySlope",
             severity: Severity::Warning,
             expression: format!(
-                "{change} > {slope_limit}\nand\n{median} / {median} offset {slope} - 1 > {least}\n{}",
-                held(names, windows.settled() + windows.slope)
+                "{change} > {slope_limit}\nand\n{median} / {median} offset {slope} - 1 > {least}\n{}\n{}",
+                held(names, windows.settled() + windows.slope),
+                believed(windows.long)
             ),
             patience: windows.patience,
             summary: "{{ $labels.test }}: {{ $labels.request }} gets slower, by {{ $value | humanizePercentage }} lately",
@@ -108,9 +119,10 @@ fn latency<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
             name: "OtloadBaselineRegression",
             severity: Severity::Warning,
             expression: format!(
-                "{floor}\n/\nmax by ({RUN}, request) (last_over_time({baseline}{{quantile=\"{BASELINE_QUANTILE}\"}}[{}]))\n> {BASELINE}\n{}",
+                "{floor}\n/\nmax by ({RUN}, request) (last_over_time({baseline}{{quantile=\"{BASELINE_QUANTILE}\"}}[{}]))\n> {BASELINE}\n{}\n{}",
                 text(windows.gap),
-                held(names, windows.settled())
+                held(names, windows.settled()),
+                believed(windows.long)
             ),
             patience: windows.patience,
             summary: "{{ $labels.test }}: {{ $labels.request }} is slower than in the baseline",
@@ -256,14 +268,20 @@ fn verdicts<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
 fn lost<'a>(windows: &Windows) -> Vec<Alert<'a>> {
     let memory = text(windows.memory);
     let (phase, running) = (name::RUN_PHASE.name, daemon::RUNNING.name);
-    let done = format!("{phase}{{phase=\"done\"}}");
+    let (started, planned) = (name::RUN_START_TIME.name, name::RUN_PLANNED.name);
     vec![
         Alert {
             name: "OtloadDown",
             severity: Severity::Critical,
             // A run that ends is seen to be done: its last figures are kept up for one more scrape, or by a daemon until the next
-            // run.
-            expression: format!("max by ({RUN}, instance) (last_over_time({done}[{memory}])) == 0\nunless on (instance)\n{done}"),
+            // run. But of two servers that scrape it one may be too late: so no run is missed that is to be over by now.
+            expression: format!(
+                "max by ({RUN}, instance) (last_over_time({phase}{{phase=~\"ramp_down|done\"}}[{memory}])) == 0
+unless on (instance)
+{phase}{{phase=\"done\"}}
+unless on ({RUN})
+max by ({RUN}) (last_over_time({started}[{memory}]) + last_over_time({planned}[{memory}])) < time()"
+            ),
             patience: windows.brief,
             summary: "{{ $labels.test }}: the run {{ $labels.run_id }} on {{ $labels.instance }} has vanished",
             description:
@@ -286,6 +304,23 @@ fn lost<'a>(windows: &Windows) -> Vec<Alert<'a>> {
             dashboard: "otload-overview",
         },
     ]
+}
+
+/// A threshold of a scenario, judged by Prometheus.
+pub(super) fn of_threshold(threshold: &str, test: &str, expression: String, aborts: bool) -> Rule {
+    let alert = Alert {
+        name: "OtloadThreshold",
+        severity: if aborts { Severity::Critical } else { Severity::Warning },
+        expression,
+        // Any window breaks it.
+        patience: Duration::ZERO,
+        summary: "{{ $labels.test }}: {{ $labels.threshold }} does not hold",
+        description: format!(
+            "Run {{{{ $labels.run_id }}}} of {test} does not keep a threshold of its scenario, as far as Prometheus can judge it; what              was compared was {{{{ $value | humanize }}}}, for response times the share of requests within the limit. The exit code              follows the generator's own verdict. The dashboard has its value beside its limit."
+        ),
+        dashboard: "otload-overview",
+    };
+    Rule::from(alert).label("threshold", threshold)
 }
 
 // === Alert ===

@@ -118,8 +118,7 @@ fn beginnings(windows: &Windows, names: &Names) -> Vec<Rule> {
         let median = format!(
             "quantile_over_time(0.5, {times}[{long}])
 and
-avg_over_time({rate_of_request}[{long}]) >= {}",
-            fewest
+avg_over_time({rate_of_request}[{long}]) >= {fewest}"
         );
         rules.push(Rule::record(&names.median, median).label("signal", signal));
     }

@@ -32,7 +32,9 @@ fn write(out: &mut String, rule: &Rule) {
         }
     }
     block(out, "        ", "expr", "|-", rule.expression.lines().map(str::to_owned));
-    if let Kind::Alert { patience, .. } = &rule.kind {
+    if let Kind::Alert { patience, .. } = &rule.kind
+        && !patience.is_zero()
+    {
         let _ = writeln!(out, "        for: {}", promql(*patience));
     }
     if !rule.labels.is_empty() {

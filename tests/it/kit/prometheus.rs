@@ -12,6 +12,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -55,28 +56,34 @@ impl Prometheus {
     pub(crate) fn start(target: SocketAddr, form: Form) -> Self {
         let relay = (form == Form::Text).then(|| Relay::start(target, "text/plain;version=0.0.4"));
         let target = relay.as_ref().map_or(target, |relay| relay.address);
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("prometheus.yml");
         let jobs = format!("[{{job_name: otload, static_configs: [{{targets: ['{target}']}}]}}]");
-        let text = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n");
-        std::fs::write(&config, text).unwrap();
-        let address = free_address();
-        let mut command = Command::new("prometheus");
-        command
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"));
-        command.arg(match form {
+        let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n");
+        let feature = match form {
             Form::Protobuf => "--enable-feature=native-histograms,exemplar-storage",
             Form::OpenMetrics | Form::Text => "--enable-feature=exemplar-storage",
-        });
+        };
+        Self { _relay: relay, ..Self::launch(Path::new("prometheus"), &config, &[feature]) }
+    }
+
+    /// Any version, with a configuration and flags of its own.
+    pub(crate) fn launch(program: &Path, config: &str, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let address = free_address();
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(flags);
         let mut process = Process::spawn(&mut command);
         wait_for("Prometheus to be ready", Duration::from_secs(20), || {
             let ended = process.ended();
             assert!(ended.is_none(), "Prometheus ended: {}", process.stderr.text());
             get(address, "/-/ready", &[]).ok().filter(|answer| answer.status == 200)
         });
-        Self { address, process, _relay: relay, _dir: dir }
+        Self { address, process, _relay: None, _dir: dir }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -151,6 +151,8 @@ impl Run {
             push("otload_run_phase", &format!(",phase=\"{phase}\""), &|minute| f64::from(self.phase(minute) == phase));
         }
         push("otload_run_steady_seconds", "", &|minute| self.held(minute));
+        push("otload_run_elapsed_seconds", "", &|minute| 60.0 * minute.min(self.done) as f64);
+        push("otload_run_start_time_seconds", "", &|_| 0.0);
         if let Some(planned) = self.planned {
             push("otload_run_planned_seconds", "", &|_| planned);
         }
@@ -193,7 +195,7 @@ impl Run {
         let mut there = false;
         for minute in 0..minutes {
             let now = minute >= self.begins
-                && !self.gone.is_some_and(|gone| minute >= gone)
+                && self.gone.is_none_or(|gone| minute < gone)
                 && !self.gaps.iter().any(|gap| gap.contains(&minute));
             words.push(match (there, now) {
                 (_, true) => format!("{}", value(minute)),
