@@ -16,6 +16,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::flow::Then;
 use super::user::User;
 use crate::load::Part;
 use crate::random::{Random, permuted};
@@ -151,7 +152,7 @@ impl User {
             let Some(feeder) = plan.data.get(*at) else { continue };
             let Some(row) = self.context.run.feeds.next(*at, self.number, &mut self.random) else {
                 self.context.run.feeds.ended(plan, *at, self.kind);
-                self.over = true;
+                self.then = Then::End;
                 return false;
             };
             self.scope.set(&feeder.name, feeder.table.row(row));

@@ -63,7 +63,9 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
         let now = clock::now();
         let (start_of_time, elapsed) = (context.start_of(crew), context.elapsed(crew, now));
         let exhausted = state.iterations.get() == Some(0);
-        ending |= mode == Mode::Stop || (exhausted && state.alive.get() == 0);
+        // Nobody takes the place of who has left; when all have, there is nothing to wait for.
+        let deserted = state.left.get() > 0 && present.len() as u32 >= part.count(plan.profile.peak());
+        ending |= mode == Mode::Stop || ((exhausted || deserted) && state.alive.get() == 0);
         let decision = match elapsed.map(|elapsed| load.decide(elapsed, present.len() as u32, part)) {
             _ if ending => Decision::Done,
             _ if context.is_paused() => Decision::Idle,
@@ -116,7 +118,7 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
             () = until(context, wake) => {}
             _ = orders.changed() => {}
             // Only an ending worker, or one that runs out of iterations, cares that somebody has ended.
-            () = state.ended.notified(), if ending || state.iterations.get().is_some() => {}
+            () = state.ended.notified(), if ending || state.iterations.get().is_some() || state.may_leave => {}
         }
     }
 }

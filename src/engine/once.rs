@@ -1,8 +1,11 @@
 //! Every task once, in order, by one user of each type and without pauses: the debugger behind `otload check --once`.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use super::flow::Then;
 use super::lifecycle::Handle;
 use super::request::{Outcome, render, request_of};
 use super::supervisor::{Options, RunFacts, mask};
@@ -15,13 +18,18 @@ use crate::http::{Client, Exchange, Request, TraceHead};
 use crate::load::Part;
 use crate::measure::shard::Shard;
 use crate::random::fresh_seed;
-use crate::scenario::plan::{Plan, RequestStep, Step};
+use crate::scenario::plan::{Action, Control, Plan, RequestStep, Step};
+use crate::template::Value;
 use crate::trace::Ids;
 
 /// What an observer of a single run is told.
 pub enum Seen<'a> {
     /// A user type's task begins.
     Task { user: &'a str, task: &'a str },
+    /// Which way a flow goes, in words: a branch, a turn, a variable, an end.
+    Flow(String),
+    /// A step that is no request has failed.
+    Failed { line: usize, why: String },
     /// A request whose `when` is false.
     Skipped(&'a RequestStep),
     /// A request that could not be rendered.
@@ -91,21 +99,130 @@ async fn task(
     plan: &Plan,
     (name, task): (&str, &str),
     all: &[Step],
-    observe: &mut impl FnMut(Seen<'_>),
+    observe: &mut dyn FnMut(Seen<'_>),
 ) -> usize {
     observe(Seen::Task { user: name, task });
-    let mut failures = 0;
-    // Groups are flattened: nothing is measured here.
-    let mut left: Vec<&Step> = all.iter().rev().collect();
-    while let Some(step) = left.pop() {
-        match step {
-            Step::Request(step) => failures += usize::from(!request(user, plan, step, observe).await),
-            Step::Think(_) => {}
-            Step::Group { steps, .. } => left.extend(steps.iter().rev()),
-        }
+    let failures = steps(user, plan, all, observe).await;
+    if user.then != Then::GoOn {
+        observe(Seen::Flow(if user.then == Then::End { "the user ends" } else { "the task ends" }.to_owned()));
     }
+    // Every task is shown, also those that a user who has ended would not come to.
+    user.then = Then::GoOn;
     user.scope.clear_response();
     failures
+}
+
+/// Steps one after the other; groups are flattened, for nothing is measured here, and pauses left out. Boxed, because they may hold
+/// steps.
+fn steps<'a>(
+    user: &'a mut User,
+    plan: &'a Plan,
+    all: &'a [Step],
+    observe: &'a mut dyn FnMut(Seen<'_>),
+) -> Pin<Box<dyn Future<Output = usize> + 'a>> {
+    Box::pin(async move {
+        let mut failures = 0;
+        for step in all {
+            match step {
+                Step::Request(step) => {
+                    if !request(user, plan, step, observe).await {
+                        failures += 1;
+                        user.failed(step.on_failure);
+                    }
+                }
+                Step::Think(_) => {}
+                Step::Group { steps: inner, .. } => failures += steps(user, plan, inner, observe).await,
+                Step::Control(step) => failures += control(user, plan, step, observe).await,
+            }
+            if user.then != Then::GoOn {
+                break;
+            }
+        }
+        failures
+    })
+}
+
+/// Loops are shown up to this turn.
+const MOST_SHOWN: u64 = 100;
+
+async fn control(user: &mut User, plan: &Plan, step: &Control, observe: &mut dyn FnMut(Seen<'_>)) -> usize {
+    let line = step.line;
+    let known = user.context.run.mishaps();
+    let mut failures = 0;
+    match &step.action {
+        Action::If { condition, .. } => {
+            if let Some((at, inner)) = user.branch(step) {
+                let way = if at == 0 { "then" } else { "else" };
+                observe(Seen::Flow(format!("if {}: {way}", condition.source().trim())));
+                failures += steps(user, plan, inner, observe).await;
+            }
+        }
+        Action::Choose(arms) => {
+            if let Some((at, inner)) = user.branch(step) {
+                observe(Seen::Flow(format!("choose: branch {} of {}", at + 1, arms.len())));
+                failures += steps(user, plan, inner, observe).await;
+            }
+        }
+        Action::Loop(each) => match user.begin(&each.turns) {
+            Err(error) => drop(user.mishap(step, &error)),
+            Ok(mut course) => {
+                loop {
+                    match user.turn(&mut course) {
+                        Ok(true) if course.begun() > MOST_SHOWN => {
+                            observe(Seen::Flow(format!("loop: no more than {MOST_SHOWN} turns are shown")));
+                            break;
+                        }
+                        Ok(true) => observe(Seen::Flow(format!("loop: turn {}", course.begun()))),
+                        Ok(false) => {
+                            observe(Seen::Flow(format!("loop: ends after {} turns", course.begun())));
+                            break;
+                        }
+                        Err(error) => {
+                            user.mishap(step, &error);
+                            break;
+                        }
+                    }
+                    failures += steps(user, plan, &each.steps, observe).await;
+                    if user.then != Then::GoOn {
+                        break;
+                    }
+                }
+                user.end(course);
+            }
+        },
+        Action::Set(all) => {
+            if user.act(step) {
+                let shown = all.iter().filter_map(|(name, _)| Some(format!("{name} = {}", shown(&user.scope.get(name)?))));
+                observe(Seen::Flow(format!("set: {}", shown.collect::<Vec<_>>().join(", "))));
+            }
+        }
+        Action::Log(text) => {
+            let mut said = String::new();
+            match text.render(&user.scope, &mut user.random, &mut said) {
+                Ok(()) => observe(Seen::Flow(format!("log: {said}"))),
+                Err(error) => drop(user.mishap(step, &error)),
+            }
+        }
+        Action::Rendezvous(at) => {
+            let name = plan.rendezvous.get(*at).map_or("", |rendezvous| rendezvous.name.as_str());
+            observe(Seen::Flow(format!("rendezvous {name}: not waited for, there is one user")));
+        }
+        Action::Fail(_) | Action::Stop(_) => drop(user.act(step)),
+    }
+    // What went wrong in this very step; those within it have been shown.
+    let now = user.context.run.mishaps();
+    if now != known
+        && let Some(why) =
+            now.into_iter().find(|text| !known.contains(text) && text.starts_with(&format!("the step in line {line} ")))
+    {
+        failures += 1;
+        observe(Seen::Failed { line, why });
+    }
+    failures
+}
+
+fn shown(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
 /// A trace of one request, sampled.
@@ -114,7 +231,7 @@ fn single_trace() -> TraceHead {
     TraceHead { trace: ids.trace(), span: ids.span(), sampled: true, recorded: false, baggage: None }
 }
 
-async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut impl FnMut(Seen<'_>)) -> bool {
+async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut dyn FnMut(Seen<'_>)) -> bool {
     user.feed(&step.rows);
     let rendered = match user.wanted(step) {
         Ok(false) => {
@@ -141,7 +258,7 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     let checks = checks.into_iter().map(|check| (name(check.id), check.outcome.err())).collect();
     let captured = step.captures.iter().filter_map(|capture| {
         let value = user.scope.get(&capture.name)?;
-        Some((&*capture.name, serde_json::to_string(&value).unwrap_or_else(|_| value.to_string())))
+        Some((&*capture.name, shown(&value)))
     });
     let ok = failure.is_none();
     observe(Seen::Request {

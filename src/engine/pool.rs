@@ -39,8 +39,13 @@ pub(super) struct Place {
     kind: usize,
 }
 
-/// Places whose users are free, the latest at the end; a list for each user type.
-struct Free(RefCell<Vec<VecDeque<usize>>>);
+/// Places that are free.
+struct Free {
+    /// Of users that are, the latest at the end; a list for each user type.
+    users: RefCell<Vec<VecDeque<usize>>>,
+    /// Those whose user has left.
+    vacant: RefCell<Vec<usize>>,
+}
 
 /// One crew's users on this worker.
 struct Pool<'a> {
@@ -51,6 +56,8 @@ struct Pool<'a> {
     most: usize,
     free: Rc<Free>,
     stopping: Stopping,
+    /// Places that were taken again after their user had left.
+    vacated: u64,
 }
 
 /// Streams of random numbers that belong to no user begin here: users are numbered in 32 bits.
@@ -118,12 +125,15 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut 
 impl<'a> Pool<'a> {
     fn new(context: &'a Rc<Context>, crew: usize, most: usize) -> Self {
         let kinds = context.plan.users.len();
-        let free = Rc::new(Free(RefCell::new(vec![VecDeque::new(); kinds])));
-        Self { context, crew, places: Vec::new(), most, free, stopping: Stopping::default() }
+        let free = Rc::new(Free { users: RefCell::new(vec![VecDeque::new(); kinds]), vacant: RefCell::default() });
+        Self { context, crew, places: Vec::new(), most, free, stopping: Stopping::default(), vacated: 0 }
     }
 
     /// A task has arrived: hands it to a free user, or makes one, or drops it.
     fn arrived(&mut self, number: u64, due: Instant, now: Instant) {
+        if self.context.run.is_stopped() {
+            return;
+        }
         // Every crew of an open load has a type with a weight.
         let Some(kind) = self.context.plan.crews[self.crew].user_of(number) else { return };
         if let Some(place) = self.free.latest(kind).and_then(|at| self.places[at].as_ref()) {
@@ -137,6 +147,12 @@ impl<'a> Pool<'a> {
 
     /// A place for a new user: one more, or that of the user of another type who has been free for longest.
     fn room(&mut self, now: Instant) -> Option<usize> {
+        let vacant = self.free.vacant.borrow_mut().pop();
+        if let Some(at) = vacant {
+            self.places[at] = None;
+            self.vacated += 1;
+            return Some(at);
+        }
         if self.places.len() < self.most {
             self.places.push(None);
             return Some(self.places.len() - 1);
@@ -154,7 +170,11 @@ impl<'a> Pool<'a> {
         let slot = self.context.number(self.crew, self.context.part_of(self.crew).slot(at as u32));
         let place =
             Rc::new(Place { handle: handle.clone(), due: Cell::new(Some(due)), number: at, free: self.free.clone(), kind });
-        let user = Box::new(User::new(self.context.clone(), handle.clone(), kind, slot, due));
+        let mut user = Box::new(User::new(self.context.clone(), handle.clone(), kind, slot, due));
+        if self.vacated > 0 {
+            // A new user, who does not do once more what the one before did.
+            user.random = Random::new(self.context.run.seed, u64::from(slot) + (self.vacated << 40));
+        }
         let user = start(self.context, handle, user.serve(place.clone()));
         self.places[at] = Some((place, user));
     }
@@ -186,12 +206,12 @@ impl<'a> Pool<'a> {
 impl Free {
     /// Takes the place of this type whose user became free last.
     fn latest(&self, kind: usize) -> Option<usize> {
-        self.0.borrow_mut().get_mut(kind)?.pop_back()
+        self.users.borrow_mut().get_mut(kind)?.pop_back()
     }
 
     /// Takes the place whose user has been free for longest, of the type that has most of them.
     fn longest(&self) -> Option<usize> {
-        self.0.borrow_mut().iter_mut().max_by_key(|places| places.len())?.pop_front()
+        self.users.borrow_mut().iter_mut().max_by_key(|places| places.len())?.pop_front()
     }
 }
 
@@ -218,11 +238,18 @@ impl Place {
         }
     }
 
+    /// The user has left of its own accord: another one may come.
+    pub(super) fn vacate(&self) {
+        if !self.handle.is_stopping() {
+            self.free.vacant.borrow_mut().push(self.number);
+        }
+    }
+
     /// The user has ended its task, and is free for another.
     pub(super) fn done(&self, context: &Context) {
         self.handle.enter(context, UserState::Waiting);
         if !self.handle.is_stopping() {
-            self.free.0.borrow_mut()[self.kind].push_back(self.number);
+            self.free.users.borrow_mut()[self.kind].push_back(self.number);
         }
     }
 }

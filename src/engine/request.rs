@@ -57,6 +57,7 @@ impl User {
             Ok(rendered) => rendered.ok_or(true),
             Err(error) => {
                 self.record_unsent(step, &error);
+                self.failed(step.on_failure);
                 Err(false)
             }
         }
@@ -69,6 +70,9 @@ impl User {
         self.due = outcome.exchange.finished;
         let went_well = outcome.failure.is_none();
         checks::spare(outcome.checks);
+        if !went_well {
+            self.failed(step.on_failure);
+        }
         went_well
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::feed::Feeds;
 use super::lifecycle::Handle;
+use super::meeting::Meeting;
+use super::mishaps::Mishaps;
 use super::orders::{Mode, Orders};
 use super::timer::Timer;
 use super::tracing::Tracing;
@@ -20,6 +22,7 @@ use super::worker::{self, Context, lock};
 use crate::clock::{self, Instant};
 use crate::diagnostic::Diagnostic;
 use crate::http::Client;
+use crate::journal::{Journal, Topic};
 use crate::load::{Course, Part, Steering, Wish};
 use crate::measure::catalog::UserId;
 use crate::measure::shard::Shard;
@@ -39,6 +42,8 @@ pub struct Options {
     pub workers: u32,
     /// What templates see as `setup`: its variables, when it is over.
     pub setup: Value,
+    /// Where `log:` writes to.
+    pub journal: Option<Journal>,
     pub tracing: Arc<Tracing>,
 }
 
@@ -50,6 +55,11 @@ pub(super) struct RunFacts {
     pub feeds: Feeds,
     pub started: Instant,
     secrets: Vec<String>,
+    pub meetings: Vec<Meeting>,
+    mishaps: Mishaps,
+    journal: Option<Journal>,
+    /// Why the run is to end, once a step says so.
+    stop: OnceLock<String>,
     users: AtomicI64,
     peak_users: AtomicI64,
     /// A user or a worker has panicked.
@@ -62,6 +72,8 @@ pub struct Performed {
     pub good: bool,
     /// The variables of its one user.
     pub variables: Value,
+    /// What went wrong in steps that are no requests.
+    pub mishaps: Vec<String>,
 }
 
 /// A running plan.
@@ -215,9 +227,15 @@ impl Engine {
         self.shards.iter().for_each(|shard| lock(shard).end_warm_up());
     }
 
-    /// Why the run is to end before its load does: its data has come to its end.
+    /// Why the run is to end before its load does: a step says so, or its data has come to its end.
     pub fn wants_to_stop(&self) -> Option<String> {
-        self.run.feeds.stop(self.run.users.load(Ordering::Relaxed))
+        let by_step = self.run.stop.get().cloned();
+        by_step.or_else(|| self.run.feeds.stop(self.run.users.load(Ordering::Relaxed)))
+    }
+
+    /// What went wrong in steps that are no requests.
+    pub fn mishaps(&self) -> Vec<String> {
+        self.run.mishaps.told()
     }
 
     pub fn started(&self) -> Instant {
@@ -269,7 +287,7 @@ pub async fn perform(
     steps: &[Step],
 ) -> Performed {
     if steps.is_empty() {
-        return Performed { good: true, variables: options.setup.clone() };
+        return Performed { variables: options.setup.clone(), ..Performed::default() };
     }
     let due = clock::now();
     let run = Arc::new(RunFacts::new(plan, options, due));
@@ -281,14 +299,14 @@ pub async fn perform(
         good = user.steps(steps) => good,
         () = context.timer.drive() => false,
     };
-    Performed { good, variables: user.scope.variables() }
+    Performed { good, variables: user.scope.variables(), mishaps: context.run.mishaps.told() }
 }
 
 // === impl Performed ===
 
 impl Default for Performed {
     fn default() -> Self {
-        Self { good: true, variables: Value::from_iter::<[(String, Value); 0]>([]) }
+        Self { good: true, variables: Value::from_iter::<[(String, Value); 0]>([]), mishaps: Vec::new() }
     }
 }
 
@@ -299,7 +317,7 @@ impl Options {
     pub fn plain(run_id: &str, seed: u64) -> Self {
         let setup = Performed::default().variables;
         let (run_id, tracing) = (run_id.to_owned(), Tracing::off());
-        Self { run_id, seed, seeded: false, shard: Part::WHOLE, workers: 1, setup, tracing }
+        Self { run_id, seed, seeded: false, shard: Part::WHOLE, workers: 1, setup, journal: None, tracing }
     }
 }
 
@@ -316,6 +334,10 @@ impl RunFacts {
             feeds: Feeds::new(plan, options.seed, options.seeded, options.shard),
             started,
             secrets: plan.secrets.clone(),
+            meetings: plan.rendezvous.iter().map(|rendezvous| Meeting::new(rendezvous.users)).collect(),
+            mishaps: Mishaps::default(),
+            journal: options.journal.clone(),
+            stop: OnceLock::new(),
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
             broken: AtomicBool::new(false),
@@ -329,6 +351,35 @@ impl RunFacts {
     pub(super) fn users_changed(&self, by: i64) {
         let now = self.users.fetch_add(by, Ordering::Relaxed) + by;
         self.peak_users.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// A line of a user's own.
+    pub(super) fn say(&self, line: &str) {
+        if let Some(journal) = &self.journal {
+            journal.say(Topic::Step, line);
+        }
+    }
+
+    /// A step that is no request has failed.
+    pub(super) fn mishap(&self, line: usize, why: &str) {
+        let why = self.mask(why);
+        self.mishaps.note(line, &why);
+        if let Some(journal) = &self.journal {
+            journal.say(Topic::Step, &format!("the step in line {line} failed: {why}"));
+        }
+    }
+
+    pub(super) fn mishaps(&self) -> Vec<String> {
+        self.mishaps.told()
+    }
+
+    /// The run is to end; the first reason counts.
+    pub(super) fn stop(&self, why: String) {
+        let _ = self.stop.set(why);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.get().is_some()
     }
 
     /// The text without secrets.

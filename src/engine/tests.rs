@@ -4,6 +4,7 @@
 
 mod capturing;
 mod feeding;
+mod flowing;
 mod sampling;
 mod steering;
 

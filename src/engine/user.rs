@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::flow::Then;
 use super::lifecycle::Handle;
 use super::pacing::wait_until;
 use super::pool::Place;
@@ -22,12 +23,10 @@ use crate::template::{Random, Scope};
 
 pub(super) struct User {
     pub context: Rc<Context>,
-    handle: Rc<Handle>,
+    pub handle: Rc<Handle>,
     pub kind: usize,
     /// Of all users: as it is in the streams of random numbers.
     pub number: u32,
-    /// It has found no row of data, and ends.
-    pub over: bool,
     pub session: Session,
     pub scope: Scope,
     pub random: Random,
@@ -37,8 +36,10 @@ pub(super) struct User {
     /// Until when it was busy with the task before, if that kept it from what is due: no lag of the generator.
     pub free: Instant,
     /// Time spent in `think` steps so far.
-    thought: Duration,
+    pub thought: Duration,
     iteration: u64,
+    /// What comes after the step under way.
+    pub then: Then,
     pub trace: Option<Box<UserTrace>>,
 }
 
@@ -60,7 +61,6 @@ impl User {
             handle,
             kind,
             number: slot,
-            over: false,
             session,
             scope,
             random,
@@ -69,6 +69,7 @@ impl User {
             free: due,
             thought: Duration::ZERO,
             iteration: 0,
+            then: Then::GoOn,
             trace,
         }
     }
@@ -88,7 +89,7 @@ impl User {
         let crew = &context.crews[self.handle.crew];
         loop {
             self.hold().await;
-            if self.over || self.handle.is_stopping() || !crew.take_iteration() {
+            if self.then == Then::End || self.handle.is_stopping() || self.context.run.is_stopped() || !crew.take_iteration() {
                 break;
             }
             let (began, before, paused) = (self.due, self.due, context.paused());
@@ -99,7 +100,7 @@ impl User {
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
-            if self.over {
+            if self.then == Then::End {
                 break;
             }
             let idle = self.due == before;
@@ -107,6 +108,9 @@ impl User {
                 // A schedule that counts from the task's start does not count a pause that came since.
                 self.wait(user, began + (context.paused() - paused), idle).await;
             }
+        }
+        if std::mem::take(&mut self.then) == Then::End {
+            crew.left.set(crew.left.get() + 1);
         }
         if !user.on_stop.is_empty() && self.feed(&user.rows.on_stop) {
             self.task(user.on_stop_task, &user.on_stop).await;
@@ -128,27 +132,32 @@ impl User {
             self.task(user.on_start_task, &user.on_start).await;
         }
         let mut first = true;
-        while let Some(due) = place.arrival().await {
+        while self.then != Then::End
+            && let Some(due) = place.arrival().await
+        {
             if !std::mem::take(&mut first) {
                 self.due = due;
             }
             // Handed over before the pause, while `on_start` was under way.
             self.hold().await;
             let task = self.context.next_task(user, &mut self.position, &mut self.random);
-            if self.over || !self.feed(&user.tasks[task].rows) {
+            if !self.feed(&user.tasks[task].rows) {
                 break;
             }
             self.scope.set_iteration(self.iteration);
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
-            if self.over {
-                break;
+            if self.then != Then::End {
+                place.done(&self.context);
             }
-            place.done(&self.context);
         }
+        let left = std::mem::take(&mut self.then) == Then::End;
         self.due = clock::now();
         if !user.on_stop.is_empty() && self.feed(&user.rows.on_stop) {
             self.task(user.on_stop_task, &user.on_stop).await;
+        }
+        if left {
+            place.vacate();
         }
     }
 
@@ -160,6 +169,9 @@ impl User {
             trace.begin_task(id);
         }
         let ok = self.steps(steps).await;
+        if self.then == Then::NextTask {
+            self.then = Then::GoOn;
+        }
         self.scope.clear_response();
         if let Some(trace) = &mut self.trace {
             trace.task_ended(ok);
@@ -182,9 +194,11 @@ impl User {
                 Step::Request(step) => {
                     let rendered = match self.ready(step) {
                         Ok(rendered) => rendered,
-                        Err(_) if self.over => return ok,
                         Err(fine) => {
                             ok &= fine;
+                            if self.then != Then::GoOn {
+                                break;
+                            }
                             continue;
                         }
                     };
@@ -211,10 +225,11 @@ impl User {
                     let duration = self.busy_since(began, thought);
                     lock(&self.context.shard).group(*id, good, duration);
                     ok &= good;
-                    if self.over {
-                        return ok;
-                    }
                 }
+                Step::Control(control) => ok &= self.control(control).await,
+            }
+            if self.then != Then::GoOn {
+                break;
             }
         }
         ok

@@ -49,6 +49,10 @@ pub(super) struct CrewState {
     pub alive: Cell<u32>,
     /// Rung whenever one has ended.
     pub ended: Notify,
+    /// Users that have ended of their own accord.
+    pub left: Cell<u32>,
+    /// Its users may do so.
+    pub may_leave: bool,
 }
 
 /// What chooses a user type's tasks: the sums of weights up to each task.
@@ -134,6 +138,8 @@ impl Context {
                 iterations: Cell::new(profile.iterations().map(|all| part.iterations(all, profile.peak()))),
                 alive: Cell::new(0),
                 ended: Notify::new(),
+                left: Cell::new(0),
+                may_leave: crew.users.iter().any(|user| plan.users[*user].may_leave()),
             }
         });
         let crews = crews.collect();

@@ -39,6 +39,12 @@ fn describe(seen: &Seen<'_>) -> String {
         Seen::Task { user, task } => {
             let _ = writeln!(out, "\n── {user} · {task} ──");
         }
+        Seen::Flow(way) => {
+            let _ = writeln!(out, "· {}", shortened(way));
+        }
+        Seen::Failed { line, why } => {
+            let _ = writeln!(out, "✗ line {line}: {why}");
+        }
         Seen::Skipped(step) => {
             let _ = writeln!(out, "{}: skipped, its `when` is not true", step.name);
         }

@@ -187,6 +187,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let mut options = engine::Options {
         seeded: job.seeded,
         workers: job.workers,
+        journal: Some(job.journal.clone()),
         tracing: tracing.clone(),
         ..engine::Options::plain(&job.run_id, job.seed)
     };
@@ -195,11 +196,12 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
     let setup =
         desk.bounded(&mut mode, &live, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
+    let mut mishaps = Vec::new();
     let ready = setup.map(|setup| {
-        options.setup = setup.variables;
+        (options.setup, mishaps) = (setup.variables, setup.mishaps);
         setup.good
     });
-    let setup_failure = (ready == Some(false)).then(|| setup_failed(&live));
+    let setup_failure = (ready == Some(false)).then(|| setup_failed(&live, mishaps.first()));
     let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up, job.journal.clone());
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
     if ready == Some(true) && mode == Mode::Run {
@@ -213,6 +215,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         mode = conductor.until_the_end(&mut engine, &mut desk).await;
         conductor.broken = engine.join().err();
         conductor.judge();
+        conductor.notes.extend(engine.mishaps());
     } else if setup_failure.is_none() {
         conductor.notes.push("stopped during setup: no user was started".to_owned());
     }
@@ -380,9 +383,9 @@ impl<'a> Conductor<'a> {
     /// Once a second: the generator's health, whether users are wanting, whether a target broke, and what thresholds say.
     /// Whether the run is to stop.
     fn look(&mut self, engine: &Engine) -> bool {
-        let out_of_data = engine.wants_to_stop();
-        let ends = out_of_data.is_some();
-        self.notes.extend(out_of_data.filter(|note| !self.notes.contains(note)));
+        let asked = engine.wants_to_stop();
+        let asks = asked.is_some();
+        self.notes.extend(asked.filter(|note| !self.notes.contains(note)));
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
         self.recorder.news(self.live).iter().for_each(|news| self.warn(news));
@@ -412,7 +415,7 @@ impl<'a> Conductor<'a> {
         let window = self.soak.wants(phase, elapsed);
         let part = self.recorder.is_due(elapsed);
         if !judged && !self.stresses.any() && !window && !part {
-            return ends;
+            return asks;
         }
         let now = self.live.snapshot();
         if part {
@@ -430,7 +433,7 @@ impl<'a> Conductor<'a> {
             }
         }
         let aborts = judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem));
-        ends || aborts
+        asks || aborts
     }
 
     fn warn(&self, problem: &Diagnostic) {

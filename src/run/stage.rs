@@ -118,12 +118,12 @@ pub(super) async fn linger(job: &Job, live: &Live, scrapes: u64, desk: &mut Desk
     }
 }
 
-pub(super) fn setup_failed(live: &Live) -> Diagnostic {
+pub(super) fn setup_failed(live: &Live, mishap: Option<&String>) -> Diagnostic {
     let measured = live.snapshot().measured();
-    let example =
-        measured.all.reasons.first().map_or_else(String::new, |failure| {
-            format!(": {}: {}", failure.reason, failure.example.as_deref().unwrap_or_default())
-        });
+    let example = measured.all.reasons.first().map_or_else(
+        || mishap.map_or_else(String::new, |mishap| format!(": {mishap}")),
+        |failure| format!(": {}: {}", failure.reason, failure.example.as_deref().unwrap_or_default()),
+    );
     Diagnostic::error(format!("setup failed{example}"))
         .hint("no user was started; `otload check --once` shows each request and response")
 }

@@ -8,9 +8,9 @@
 //! | `data.rs` | files with rows, and who uses them |
 //! | `settings.rs` | `http` |
 //! | `users.rs` | user types, their tasks, and which of them are reached |
-//! | `steps.rs` | flows, groups, pauses |
+//! | `steps.rs`, `flow.rs` | flows, groups, pauses; and the steps that steer a flow |
 //! | `request.rs`, `expect.rs`, `capture.rs` | requests, what their responses must be, and what is taken out of them |
-//! | `defined.rs` | the names that steps define |
+//! | `defined.rs`, `known.rs` | the names that steps define, and whether they are there where they are used |
 //! | `naming.rs` | what metrics call tests, tasks and requests |
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
 //! | `load.rs` | the loads, warm-up and graceful stop |
@@ -24,6 +24,8 @@ mod constants;
 mod data;
 mod defined;
 mod expect;
+mod flow;
+mod known;
 mod load;
 mod naming;
 mod observe;
@@ -50,7 +52,7 @@ use super::document::place::error_at;
 use super::document::read::Field;
 use super::document::reported::Reported;
 use super::document::{self, Scenario};
-use super::plan::Plan;
+use super::plan::{OnFailure, Plan, Rendezvous};
 use crate::diagnostic::{Diagnostic, Problems, Source};
 use crate::measure::catalog::Catalog;
 use crate::template::{Names, Template};
@@ -110,8 +112,18 @@ struct Compiler<'a> {
     catalog: Catalog,
     /// Request steps so far.
     requests: usize,
-    /// The steps of `setup` are being compiled.
-    in_setup: bool,
+    /// `setup` or `teardown`, which one user does, while they are compiled.
+    single: Option<&'static str>,
+    /// Of the user type that is compiled.
+    paths: defined::Paths,
+    /// What is known of variables where it is compiled.
+    known: known::Known,
+    /// What comes after a failure there.
+    failing: OnFailure,
+    /// Steps within steps.
+    depth: usize,
+    /// Meetings so far, and where their `users` are written.
+    rendezvous: Vec<(Rendezvous, Range<usize>)>,
     /// Where headers are written that make a request part of another trace.
     own_traces: Vec<Range<usize>>,
 }
@@ -143,7 +155,12 @@ impl<'a> Compiler<'a> {
             defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
             catalog: Catalog::default(),
             requests: 0,
-            in_setup: false,
+            single: None,
+            paths: defined::Paths::default(),
+            known: known::Known::default(),
+            failing: OnFailure::default(),
+            depth: 0,
+            rendezvous: Vec::new(),
             own_traces: Vec::new(),
         }
     }
@@ -154,6 +171,7 @@ impl<'a> Compiler<'a> {
         self.data(scenario);
         self.host(scenario);
         let settings = self.settings(&scenario.http);
+        self.failing = flow::on_failure(&scenario.on_failure, OnFailure::Continue);
         let setup = self.setup(&scenario.setup);
         let teardown = self.once(&scenario.teardown, "teardown");
         let users = self.users(&scenario.users);
@@ -179,6 +197,7 @@ impl<'a> Compiler<'a> {
             setup,
             teardown,
             users,
+            rendezvous: self.rendezvous.iter().map(|(rendezvous, _)| rendezvous.clone()).collect(),
             crews: load.crews,
             warm_up: load.warm_up,
             graceful_stop: load.graceful_stop,
@@ -192,6 +211,7 @@ impl<'a> Compiler<'a> {
         };
         if !self.problems.has_errors() {
             self.never_there(scenario, &plan);
+            self.never_met(&plan);
         }
         Some(plan)
     }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::plan::{
-    AtEnd, Crew, Feeder, Order, Per as RowPer, Plan, RequestStep, RowOrder, Share, SoakLimits, Step, Task, Threshold, UserType,
-    ValidityLimits, Wait,
+    AtEnd, Crew, Feeder, OnFailure, Order, Per as RowPer, Plan, RequestStep, RowOrder, Share, SoakLimits, Step, Task, Threshold,
+    UserType, ValidityLimits, Wait,
 };
 use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
 use crate::load::{self, Profile, Spacing};
@@ -16,7 +16,7 @@ use crate::units::{Rate, format_duration};
 
 /// The whole plan: load, users with their tasks and steps, and how many series it makes.
 pub fn describe(plan: &Plan) -> String {
-    let mut out = Description { text: String::new(), plan, common: Common::new(plan) };
+    let mut out = Description { text: String::new(), plan, common: Common::new(plan), failing: OnFailure::Continue };
     out.head();
     out.once("setup", &plan.setup);
     plan.users.iter().for_each(|user| out.user(user));
@@ -29,6 +29,8 @@ struct Description<'a> {
     text: String,
     plan: &'a Plan,
     common: Common,
+    /// What comes after a failure, as was said last.
+    failing: OnFailure,
 }
 
 /// What is the same for most requests, said once.
@@ -60,11 +62,10 @@ impl Common {
 fn requests(steps: &[Step]) -> Vec<&RequestStep> {
     let mut found = Vec::new();
     for step in steps {
-        match step {
-            Step::Request(request) => found.push(&**request),
-            Step::Group { steps, .. } => found.extend(requests(steps)),
-            Step::Think(_) => {}
+        if let Step::Request(request) = step {
+            found.push(&**request);
         }
+        step.inner().into_iter().for_each(|steps| found.extend(requests(steps)));
     }
     found
 }
@@ -155,6 +156,7 @@ impl Description<'_> {
         if !steps.is_empty() {
             self.line(0, "");
             self.line(0, &format!("{name}, once"));
+            self.prevailing(1, steps);
             self.steps(1, steps);
         }
     }
@@ -180,6 +182,7 @@ impl Description<'_> {
         for (name, steps) in [("on_start", &user.on_start), ("on_stop", &user.on_stop)] {
             if !steps.is_empty() {
                 self.line(1, name);
+                self.prevailing(2, steps);
                 self.steps(2, steps);
             }
         }
@@ -208,6 +211,7 @@ impl Description<'_> {
             let next: Vec<_> = next.collect();
             self.line(2, &format!("then {}", next.join(", ")));
         }
+        self.prevailing(2, &task.steps);
         self.steps(2, &task.steps);
     }
 }

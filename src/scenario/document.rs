@@ -9,6 +9,7 @@
 
 pub mod capture;
 pub mod data;
+pub mod flow;
 pub mod later;
 pub mod model;
 pub mod node;
@@ -103,7 +104,8 @@ pub fn schema() -> Json {
     Scenario::schema(&mut definitions);
     let mut root = definitions.remove("Scenario").unwrap_or_default();
     for name in ["Task", "Step"] {
-        let actions: &[&str] = if name == "Task" { &["flow"] } else { &["think", "group"] };
+        let steps = ["think", "group", "loop", "if", "choose", "set", "rendezvous", "log", "fail", "stop"];
+        let actions: &[&str] = if name == "Task" { &["flow"] } else { &steps };
         let methods = ["get", "post", "put", "patch", "delete", "head", "options", "request"];
         let forms: Vec<_> = methods.iter().chain(actions).map(|key| json!({"required": [key]})).collect();
         if let Some(definition) = definitions.get_mut(name) {
@@ -113,6 +115,9 @@ pub fn schema() -> Json {
     if let Some(capture) = definitions.get_mut("Capture") {
         let sources = ["json", "regex", "header", "cookie", "css"];
         capture["oneOf"] = sources.iter().map(|key| json!({"required": [key]})).collect();
+    }
+    if let Some(each) = definitions.get_mut("Loop") {
+        each["oneOf"] = ["count", "while", "for_each"].iter().map(|key| json!({"required": [key]})).collect();
     }
     if let Some(stage) = definitions.get_mut("Stage") {
         stage["oneOf"] = json!([{"required": ["users"]}, {"required": ["arrival_rate"]}]);

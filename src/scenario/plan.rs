@@ -3,6 +3,7 @@
 
 mod capture;
 mod data;
+mod flow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::units::Ratio;
 
 pub use capture::{Capture, Source as CaptureSource};
 pub use data::{AtEnd, Feeder, Per, RowOrder, UserRows, Uses};
+pub use flow::{Action, Control, Each, Loop, MOST_TURNS, OnFailure, Rendezvous, Stop, TURNS_OF_WHILE, Turns};
 
 pub use super::threshold::{Comparison, Condition, Figure, Quantile, Requests, ScopeKind, Signal, Threshold, Times};
 
@@ -42,6 +44,8 @@ pub struct Plan {
     pub teardown: Vec<Step>,
     /// In the order of the file; a user type's id is its index.
     pub users: Vec<UserType>,
+    /// Where users wait for each other.
+    pub rendezvous: Vec<Rendezvous>,
     /// At least one; each user type belongs to one of them.
     pub crews: Vec<Crew>,
     /// Left out of summary and thresholds; zero for none.
@@ -163,6 +167,7 @@ pub enum Step {
     Request(Box<RequestStep>),
     Think(Wait),
     Group { id: GroupId, steps: Vec<Step> },
+    Control(Box<Control>),
 }
 
 /// A pause: how long it lasts, or from when it counts.
@@ -211,6 +216,7 @@ pub struct RequestStep {
     pub expect: Vec<Expectation>,
     /// What is taken out of the response, in the order of the file.
     pub captures: Vec<Capture>,
+    pub on_failure: OnFailure,
     /// Whether anything looks into the response's body.
     pub keep_body: bool,
     /// Whether anything looks at the response's headers.
@@ -321,11 +327,10 @@ impl Plan {
     pub fn each_request(&self, show: &mut dyn FnMut(&RequestStep)) {
         fn walk(steps: &[Step], show: &mut dyn FnMut(&RequestStep)) {
             for step in steps {
-                match step {
-                    Step::Request(request) => show(request),
-                    Step::Group { steps, .. } => walk(steps, show),
-                    Step::Think(_) => {}
+                if let Step::Request(request) = step {
+                    show(request);
                 }
+                step.inner().into_iter().for_each(|steps| walk(steps, show));
             }
         }
         walk(&self.setup, show);
@@ -463,6 +468,12 @@ impl UserType {
         let UserRows { user, on_start, on_stop } = &self.rows;
         let tasks = self.tasks.iter().flat_map(|task| task.rows.iter());
         [user, on_start, on_stop].into_iter().flat_map(|uses| uses.iter()).chain(tasks).copied()
+    }
+
+    /// Whether one of its steps may end the user.
+    pub fn may_leave(&self) -> bool {
+        let tasks = self.tasks.iter().map(|task| &task.steps);
+        tasks.chain([&self.on_start]).any(|steps| steps.iter().any(Step::may_end_user))
     }
 
     /// The deck that `order: shuffle` deals: how many cards each task has, in the proportion of their weights and as few as

@@ -18,10 +18,12 @@ pub(super) fn template(tree: &Stmt<'_>, names: &Names) -> Result<Vec<Reference>,
 }
 
 /// Checks a bare expression; gives the names that it uses.
-pub(super) fn expression(tree: &Expr<'_>, names: &Names) -> Result<Vec<Reference>, Vec<ParseError>> {
+/// Whether it calls a function, too: then it may give something else each time.
+pub(super) fn expression(tree: &Expr<'_>, names: &Names) -> Result<(Vec<Reference>, bool), Vec<ParseError>> {
     let mut checker = Checker::new(names);
     checker.expression(tree);
-    checker.finish()
+    let calls = checker.calls;
+    checker.finish().map(|references| (references, calls))
 }
 
 struct Checker<'a> {
@@ -29,17 +31,24 @@ struct Checker<'a> {
     /// Names that the template itself defines; cut back where a `for`, `with` or `macro` ends.
     locals: Vec<String>,
     references: Vec<Reference>,
+    /// What is visited now need not be there.
+    guarded: bool,
+    /// A function is called.
+    calls: bool,
     errors: Vec<ParseError>,
 }
 
 impl<'a> Checker<'a> {
     fn new(names: &'a Names) -> Self {
-        Self { names, locals: Vec::new(), references: Vec::new(), errors: Vec::new() }
+        Self { names, locals: Vec::new(), references: Vec::new(), guarded: false, calls: false, errors: Vec::new() }
     }
 
     fn finish(mut self) -> Result<Vec<Reference>, Vec<ParseError>> {
         if self.errors.is_empty() {
             self.references.sort_by_key(|reference| reference.range.start);
+            // `x if x is defined else 1`: whoever looks knows what it does.
+            let looked: Vec<_> = self.references.iter().filter(|one| one.guarded).map(|one| one.root.clone()).collect();
+            self.references.iter_mut().for_each(|one| one.guarded |= looked.contains(&one.root));
             Ok(self.references)
         } else {
             self.errors.sort_by_key(|error| error.range.start);
@@ -198,11 +207,11 @@ impl<'a> Checker<'a> {
                 self.optional(choice.false_expr.as_ref());
             }
             Expr::Filter(filter) => {
-                self.optional(filter.expr.as_ref());
+                self.guarding(matches!(filter.name, "default" | "d"), |checker| checker.optional(filter.expr.as_ref()));
                 self.filter(filter.name, &filter.args, range(filter.span()));
             }
             Expr::Test(test) => {
-                self.expression(&test.expr);
+                self.guarding(matches!(test.name, "defined" | "undefined"), |checker| checker.expression(&test.expr));
                 let start = range(test.span()).start;
                 self.known_test(test.name, start..start + test.name.len());
                 self.arguments(&test.args);
@@ -212,6 +221,13 @@ impl<'a> Checker<'a> {
             Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.expression(item)),
             Expr::Map(map) => map.keys.iter().chain(&map.values).for_each(|item| self.expression(item)),
         }
+    }
+
+    fn guarding(&mut self, guards: bool, inside: impl FnOnce(&mut Self)) {
+        let before = self.guarded;
+        self.guarded |= guards;
+        inside(self);
+        self.guarded = before;
     }
 
     /// A name that stands for a value, perhaps with a field of it: its name, its place, and where the whole ends.
@@ -246,7 +262,8 @@ impl<'a> Checker<'a> {
             self.error(place.clone(), message, near.or(otherwise));
             return;
         }
-        self.references.push(Reference { root: name.into(), field: field.map(|(field, ..)| field.into()), range: whole });
+        let (field, guarded) = (field.map(|(field, ..)| field.into()), self.guarded);
+        self.references.push(Reference { root: name.into(), field, range: whole, guarded });
     }
 
     fn unknown_name(&mut self, name: &str, place: Range<usize>, field: Option<&str>) {
@@ -260,6 +277,13 @@ impl<'a> Checker<'a> {
         if name == "fake" {
             let method = field.unwrap_or("name");
             return self.error(place, "`fake` is a set of functions".to_owned(), Some(format!("write `fake.{method}()`")));
+        }
+        if name == "loop_index" {
+            return self.error(
+                place,
+                "`loop_index` is known within a `loop` only".to_owned(),
+                Some("to keep it, `set` a variable in the loop".to_owned()),
+            );
         }
         let known = self.names.roots().chain(self.locals.iter().map(String::as_str));
         let hint = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
@@ -288,6 +312,7 @@ impl<'a> Checker<'a> {
     }
 
     fn call(&mut self, call: &Spanned<Call<'_>>) {
+        self.calls = true;
         let end = range(call.span()).end;
         match &call.expr {
             Expr::Var(name) if self.is_local(name.id) => {}

@@ -39,6 +39,7 @@ pub use assigned::Assigned;
 pub use feeder::{Format, Table};
 pub use json::{JsonTemplate, from_json};
 pub use minijinja::Value;
+pub use minijinja::value::ValueKind;
 pub use names::{Names, Reference};
 pub use scope::{Response, Scope, Shared};
 
@@ -86,6 +87,8 @@ pub struct Expression(Arc<Bare>);
 struct Bare {
     source: Box<str>,
     references: Vec<Reference>,
+    /// It calls a function.
+    calls: bool,
     code: Code,
 }
 
@@ -282,9 +285,9 @@ impl Expression {
     /// Everything that is wrong with it, in the order of the text.
     pub fn parse(text: &str, names: &Names) -> Result<Self, Vec<ParseError>> {
         let tree = syntax::parse_expression(text).map_err(|error| vec![error])?;
-        let references = check::expression(&tree, names)?;
+        let (references, calls) = check::expression(&tree, names)?;
         let code = Code::new(&tree, text, 0..text.len()).map_err(|error| vec![error])?;
-        Ok(Self(Arc::new(Bare { source: text.into(), references, code })))
+        Ok(Self(Arc::new(Bare { source: text.into(), references, calls, code })))
     }
 
     /// As it was written.
@@ -295,6 +298,19 @@ impl Expression {
     /// The names that it uses, in the order of the text.
     pub fn references(&self) -> &[Reference] {
         &self.0.references
+    }
+
+    /// Whether it calls a function, and so may give something else each time.
+    pub fn varies(&self) -> bool {
+        self.0.calls
+    }
+
+    /// The value that it has whatever comes, if it looks at nothing.
+    pub fn constant(&self) -> Option<Value> {
+        if self.0.calls || !self.0.references.is_empty() {
+            return None;
+        }
+        self.eval(&Scope::new(Arc::new(Shared::default()), 0), &mut Random::new(0, 0)).ok()
     }
 
     /// Its value.

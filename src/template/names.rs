@@ -20,6 +20,8 @@ pub struct Reference {
     pub field: Option<Box<str>>,
     /// Bytes of the text that was parsed.
     pub range: Range<usize>,
+    /// The text looks whether it is there: `x is defined`, `x | default(1)`.
+    pub guarded: bool,
 }
 
 impl Names {

@@ -94,6 +94,19 @@ impl Scope {
         self.change().variables.retain(|(known, _)| **known != *name);
     }
 
+    /// A variable of this user, if there is one.
+    pub fn own(&self, name: &str) -> Option<Value> {
+        self.layers.variables.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone())
+    }
+
+    /// Makes a variable what it was.
+    pub fn restore(&mut self, name: &str, before: Option<Value>) {
+        match before {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
     /// All variables of this user, as a map.
     pub fn variables(&self) -> Value {
         self.layers.variables.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()

@@ -418,7 +418,7 @@ fn bodies_are_kept_where_something_looks_at_them() {
             let of = |step: &Step| match step {
                 Step::Request(request) => vec![request.keep_body],
                 Step::Group { steps, .. } => all(steps),
-                Step::Think(_) => vec![],
+                Step::Think(_) | Step::Control(_) => vec![],
             };
             steps.iter().flat_map(of).collect()
         }

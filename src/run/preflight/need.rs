@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use crate::load::Profile;
-use crate::scenario::plan::{Address, Crew, Plan, RequestStep, Step, UserType, Wait};
+use crate::scenario::plan::{Action, Address, Control, Crew, Loop, Plan, RequestStep, Step, Turns, UserType, Wait};
 
 /// What is needed.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,11 +110,10 @@ fn is_loopback(host: &str) -> bool {
 fn requests(user: &UserType) -> Vec<&RequestStep> {
     fn collect<'a>(steps: &'a [Step], found: &mut Vec<&'a RequestStep>) {
         for step in steps {
-            match step {
-                Step::Request(request) => found.push(request),
-                Step::Group { steps, .. } => collect(steps, found),
-                Step::Think(_) => {}
+            if let Step::Request(request) = step {
+                found.push(request);
             }
+            step.inner().into_iter().for_each(|steps| collect(steps, found));
         }
     }
     let mut found = Vec::new();
@@ -177,7 +176,21 @@ fn work(steps: &[Step]) -> (f64, f64) {
             let (more, longer) = work(steps);
             (requests + more, pauses + longer)
         }
+        Step::Control(control) => {
+            let (more, longer) = work_within(control);
+            (requests + more, pauses + longer)
+        }
     })
+}
+
+/// Of branches the one with the most requests, of a loop whose turns are not known beforehand one turn.
+fn work_within(control: &Control) -> (f64, f64) {
+    let inner = control.inner().into_iter().map(work).reduce(|one, other| if other.0 > one.0 { other } else { one });
+    let (requests, pauses) = inner.unwrap_or_default();
+    match &control.action {
+        Action::Loop(Loop { turns: Turns::Count(turns), .. }) => (requests * *turns as f64, pauses * *turns as f64),
+        _ => (requests, pauses),
+    }
 }
 
 /// In seconds.

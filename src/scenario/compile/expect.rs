@@ -49,9 +49,15 @@ impl Compiler<'_> {
             rules.push((format!("max_time {}", format_duration(limit)), Rule::MaxTime(limit)));
         }
         for that in expect.that.value().map(|list| list.items.as_slice()).unwrap_or_default() {
-            rules.extend(
-                self.expression(that, After::Request).map(|rule| (format!("that {}", label(&that.value)), Rule::That(rule))),
-            );
+            let rule = self.expression(that, After::Request);
+            if rule.as_ref().is_some_and(|rule| rule.constant().is_some()) {
+                self.warn(
+                    &that.range,
+                    "this looks at nothing, so it is the same for every response",
+                    "write it of `response`, or of a capture",
+                );
+            }
+            rules.extend(rule.map(|rule| (format!("that {}", label(&that.value)), Rule::That(rule))));
         }
         rules.into_iter().map(|(name, rule)| Expectation { id: self.catalog.add_check(request, &name), rule }).collect()
     }

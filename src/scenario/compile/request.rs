@@ -56,20 +56,34 @@ impl Compiler<'_> {
         let target = keys.method_and_url();
         let name = target.as_ref().and_then(|_| self.request_name(keys));
         let method = target.as_ref().and_then(|(method, _)| self.method(method));
-        let address = target.as_ref().and_then(|(_, url)| self.address_of(url, before));
-        let query = keys.query.value().map(|pairs| self.pairs(pairs, before)).unwrap_or_default();
-        let own = keys.headers.value().map(|pairs| self.headers(pairs, before)).unwrap_or_default();
-        let body = self.body(keys, before, method.as_ref());
         let timeout = self.more_than_zero(keys.timeout, "timeout").unwrap_or(self.defaults.timeout);
         let redirects = self.redirects(keys.redirects).unwrap_or(self.defaults.redirects);
         let when = keys.when.given().and_then(|when| self.when(when, before));
+        let on_failure = self.failing;
         let id = match (&name, &method) {
             (Some(name), Some(method)) => self.catalog.add_request(around.user, around.task, name, method.as_str()),
             // There will be no plan; what is wrong with the expectations is still to be found.
             _ => RequestId(0),
         };
-        let expect = keys.expect.value().map(|expect| self.expect(expect, id)).unwrap_or_default();
+        let (address, query, own, body) = self.given(when.as_ref(), |compiler| {
+            let address = target.as_ref().and_then(|(_, url)| compiler.address_of(url, before));
+            let query = keys.query.value().map(|pairs| compiler.pairs(pairs, before)).unwrap_or_default();
+            let own = keys.headers.value().map(|pairs| compiler.headers(pairs, before)).unwrap_or_default();
+            (address, query, own, compiler.body(keys, before, method.as_ref()))
+        });
         let captures = keys.capture.given().map(|pairs| self.captures(pairs)).unwrap_or_default();
+        let names = keys.capture.value().into_iter().flat_map(|pairs| pairs.0.iter().map(|(key, _)| key.name.as_str()));
+        let new: Vec<&str> = names.filter(|name| !self.is_certain(name)).collect();
+        new.iter().for_each(|name| self.learn(name));
+        // Checks come after captures, and may look at them.
+        let expect = self
+            .given(when.as_ref(), |compiler| keys.expect.value().map(|expect| compiler.expect(expect, id)).unwrap_or_default());
+        if let Some(condition) = keys.when.value() {
+            for name in new {
+                self.forget(name);
+                self.learn_when(name, condition);
+            }
+        }
         let (headers, rendered_headers) = self.all_headers(own, &body);
         let number = self.requests;
         self.requests += 1;
@@ -89,6 +103,7 @@ impl Compiler<'_> {
             rows: Box::default(),
             expect,
             captures,
+            on_failure,
             keep_body: false,
             keep_head: false,
         })
@@ -222,7 +237,19 @@ impl Compiler<'_> {
             self.push(&when.range, "this step is never reached: its `when` is always false", "remove the step, or its `when`");
             return None;
         }
-        self.expression(when, after)
+        let when_is = self.expression(when, after)?;
+        match when_is.constant().map(|value| value.is_true()) {
+            Some(true) => self.warn(&when.range, "this condition is always true", "it looks at nothing; remove the `when`"),
+            Some(false) => {
+                self.push(
+                    &when.range,
+                    "this step is never reached: its `when` is always false",
+                    "remove the step, or its `when`",
+                );
+            }
+            None => {}
+        }
+        Some(when_is)
     }
 
     // === headers ===

@@ -1,16 +1,15 @@
 //! Flows: steps one after the other, with groups and pauses between the requests.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Compiler;
-use super::defined;
+use super::flow::on_failure;
 use super::text::After;
 use crate::scenario::document::model::{Step as StepForm, Task as TaskForm};
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::List;
 use crate::scenario::document::wait::WaitForm;
-use crate::scenario::plan::{Address, Body, RequestStep, Rule, Step, Wait};
+use crate::scenario::plan::{Action, Address, Body, Control, Each, RequestStep, Rule, Step, Turns, Wait};
 use crate::template::{JsonTemplate, Reference, Template};
 use crate::units::duration_from_seconds;
 
@@ -24,27 +23,28 @@ pub(super) struct Around<'a> {
 impl Compiler<'_> {
     /// `setup` or `teardown`.
     pub(super) fn once(&mut self, field: &Field<List<StepForm>>, name: &'static str) -> Vec<Step> {
-        let mut names = BTreeSet::new();
-        defined::of_steps(field, &mut names);
+        self.single = Some(name);
         self.data.without_users = Some(name);
-        let steps = self.with_names(&names, |compiler| compiler.steps_of(field, Around { user: name, task: name }));
+        let definitions = self.definitions_of(field, name);
+        let constant = self.constants_of(&definitions);
+        let steps = self.with_names(definitions.keys(), |compiler| {
+            compiler
+                .in_task((&definitions, name), &constant, |compiler| compiler.steps_of(field, Around { user: name, task: name }))
+        });
         self.data.without_users = None;
+        self.single = None;
         self.no_rows_by_defaults(&steps, name);
         steps
     }
 
     /// `setup`, whose variables all others see under its name.
     pub(super) fn setup(&mut self, field: &Field<List<StepForm>>) -> Vec<Step> {
-        self.in_setup = true;
         // Known, so that it is explained why it is not to be used here.
-        let steps = self.with_names(&BTreeSet::from(["setup".to_owned()]), |compiler| compiler.once(field, "setup"));
-        self.in_setup = false;
-        let mut names = BTreeSet::new();
-        defined::of_steps(field, &mut names);
+        let steps = self.with_names(&["setup".to_owned()], |compiler| compiler.once(field, "setup"));
         // When it could not be read, nothing can be said of what is in it.
         match field {
             Field::Wrong { .. } => self.names.open("setup"),
-            _ => self.names.closed("setup", names),
+            _ => self.names.closed("setup", self.definitions_of(field, "setup").into_keys()),
         }
         steps
     }
@@ -59,6 +59,14 @@ impl Compiler<'_> {
 
     /// The steps of a task: its flow, or its one request.
     pub(super) fn task_steps(&mut self, task: &TaskForm, around: Around<'_>) -> Vec<Step> {
+        let failing = self.failing;
+        self.failing = on_failure(&task.on_failure, failing);
+        let steps = self.steps_of_task(task, around);
+        self.failing = failing;
+        steps
+    }
+
+    fn steps_of_task(&mut self, task: &TaskForm, around: Around<'_>) -> Vec<Step> {
         let keys = task.request();
         let actions = keys.actions();
         let mut steps = match (task.flow.key(), actions.first()) {
@@ -97,11 +105,20 @@ impl Compiler<'_> {
         candidates.into_iter().flatten().min_by_key(|range| range.start).cloned().unwrap_or(0..0)
     }
 
-    fn flow(&mut self, list: &Placed<List<StepForm>>, around: Around<'_>, after: &mut After) -> Vec<Step> {
+    pub(super) fn flow(&mut self, list: &Placed<List<StepForm>>, around: Around<'_>, after: &mut After) -> Vec<Step> {
         if list.value.items.is_empty() && list.value.whole {
             self.push(&list.range, "there are no steps", "add one, such as `- get: /cars`, or remove the key");
         }
-        list.value.items.iter().filter_map(|step| self.step(step, around, after)).collect()
+        let mut steps = Vec::new();
+        for step in &list.value.items {
+            self.reached(&step.range);
+            // What it says of failures holds for all within it.
+            let failing = self.failing;
+            self.failing = on_failure(&step.value.on_failure, failing);
+            steps.extend(self.step(step, around, after));
+            self.failing = failing;
+        }
+        steps
     }
 
     fn step(&mut self, step: &Placed<StepForm>, around: Around<'_>, after: &mut After) -> Option<Step> {
@@ -110,6 +127,7 @@ impl Compiler<'_> {
         let mut actions = keys.actions();
         actions.extend(form.think.key().map(|key| ("think", key.clone())));
         actions.extend(form.group.key().map(|key| ("group", key.clone())));
+        actions.extend(form.controls());
         actions.sort_by_key(|(_, key)| key.start);
         if let [(first, _), (second, place), ..] = actions.as_slice() {
             self.push(
@@ -122,12 +140,17 @@ impl Compiler<'_> {
         if actions.is_empty() && form.has_odd_keys {
             return None;
         }
-        if let (Some(flow), true) = (form.flow.key(), form.group.is_absent()) {
+        let action = actions.first().map(|(name, _)| *name);
+        if let (Some(flow), false) = (form.flow.key(), matches!(action, Some("group" | "loop" | "if"))) {
             self.push(
                 &flow.clone(),
-                "a `flow` among steps needs a `group`",
-                "write `group: NAME` beside it, or put its steps here",
+                "a `flow` among steps needs a `group` or a `loop`",
+                "write `group: NAME` or `loop: {count: 3}` beside it, or put its steps here",
             );
+            return None;
+        }
+        if let (Some(branch), false) = (form.then.key().or(form.r#else.key()), action == Some("if")) {
+            self.push(&branch.clone(), "`then` and `else` need an `if`", "write `if: EXPRESSION` beside it");
             return None;
         }
         match actions.first() {
@@ -135,7 +158,7 @@ impl Compiler<'_> {
                 self.push(
                     &step.range,
                     "this step does nothing",
-                    "give it a request such as `get: /cars`, or `think: 1s`, or a `group` with a `flow`",
+                    "give it a request such as `get: /cars`, or `think: 1s`, or a `group`, `loop` or `if`",
                 );
                 None
             }
@@ -148,6 +171,12 @@ impl Compiler<'_> {
                 self.no_request_keys(&keys, "a group");
                 self.unnamed(&keys, "a group");
                 self.group(form, key, around, after)
+            }
+            Some((name, key)) if form.controls().iter().any(|(control, _)| control == name) => {
+                let what = format!("a step with `{name}`");
+                self.no_request_keys(&keys, &what);
+                self.unnamed(&keys, &what);
+                self.control(step, (name, key), around, after)
             }
             Some(_) => self.request(&keys, around, after).map(|request| Step::Request(Box::new(request))),
         }
@@ -217,6 +246,7 @@ fn keep_bodies(steps: &mut [Step], mut wanted: bool) -> bool {
         match step {
             Step::Think(_) => {}
             Step::Group { steps, .. } => wanted = keep_bodies(steps, wanted),
+            Step::Control(control) => wanted = keep_bodies_within(control, wanted),
             Step::Request(request) => {
                 let own = request.expect.iter().any(|expectation| looks_at_body(&expectation.rule))
                     || request.captures.iter().any(|capture| capture.from.is_in_body());
@@ -232,16 +262,52 @@ fn keep_bodies(steps: &mut [Step], mut wanted: bool) -> bool {
     wanted
 }
 
+fn keep_bodies_within(control: &mut Control, wanted: bool) -> bool {
+    match &mut control.action {
+        Action::If { condition, then, otherwise } => {
+            let (then, otherwise) = (keep_bodies(then, wanted), keep_bodies(otherwise, wanted));
+            then || otherwise || of_response(condition.references())
+        }
+        Action::Choose(arms) => {
+            let wants: Vec<_> = arms.iter_mut().map(|(_, steps)| keep_bodies(steps, wanted)).collect();
+            wants.contains(&true)
+        }
+        Action::Loop(each) => {
+            let by_turns = match &each.turns {
+                Turns::While { condition, .. } => of_response(condition.references()),
+                Turns::Each { list: Each::Of(list), .. } => of_response(list.references()),
+                Turns::Each { list: Each::Fixed(list), .. } => list.references().any(is_response),
+                Turns::Counted(count) => of_response(count.references()),
+                Turns::Count(_) => false,
+            };
+            // What its first step looks at is what its last one leaves.
+            let again = keep_bodies(&mut each.steps, wanted || by_turns);
+            keep_bodies(&mut each.steps, wanted || by_turns || again) || by_turns || wanted
+        }
+        Action::Set(all) => wanted || all.iter().any(|(_, value)| value.references().any(is_response)),
+        Action::Log(text) | Action::Fail(text) => wanted || of_response(text.references()),
+        Action::Stop(_) => false,
+        Action::Rendezvous(_) => wanted,
+    }
+}
+
+fn is_response(reference: &Reference) -> bool {
+    &*reference.root == "response"
+}
+
+fn of_response(references: &[Reference]) -> bool {
+    references.iter().any(is_response)
+}
+
 fn looks_at_body(rule: &Rule) -> bool {
     matches!(rule, Rule::Json { .. } | Rule::Body(_) | Rule::That(_))
 }
 
 /// Whether rendering the request needs the response of one before.
 fn uses_response(request: &RequestStep) -> bool {
-    let of_response = |references: &[Reference]| references.iter().any(|reference| &*reference.root == "response");
     let template = |template: &Template| of_response(template.references());
     let pairs = |pairs: &[(Template, Template)]| pairs.iter().any(|(name, value)| template(name) || template(value));
-    let json = |json: &JsonTemplate| json.references().any(|reference| &*reference.root == "response");
+    let json = |json: &JsonTemplate| json.references().any(is_response);
     let url = matches!(&request.address, Address::Rendered { template: url, .. } if template(url));
     let body = match &request.body {
         Body::None => false,

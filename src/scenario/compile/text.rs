@@ -95,7 +95,7 @@ impl Compiler<'_> {
                 ("env", None) => {
                     ("`env` alone is nothing".to_owned(), "write `env.NAME`, so that it can be checked before the run".to_owned())
                 }
-                ("setup", field) if self.in_setup => (
+                ("setup", field) if self.single == Some("setup") => (
                     "`setup` is what others see of it; here its values have their own names".to_owned(),
                     format!("write `{}`", field.unwrap_or("the name alone")),
                 ),
@@ -104,6 +104,7 @@ impl Compiler<'_> {
                     "`response` may be used in `expect.that`, and in the steps after a request".to_owned(),
                 ),
                 _ => {
+                    self.is_known(reference, text, range);
                     good &= self.refers_to_row(reference, text, range);
                     continue;
                 }

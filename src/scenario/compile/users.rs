@@ -4,15 +4,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::Compiler;
+use super::defined::Paths;
+use super::flow::on_failure;
 use super::steps::Around;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::load::Profile;
 use crate::measure::catalog::UserId;
 use crate::scenario::document::Scenario;
-use crate::scenario::document::model::{Order as OrderForm, Task as TaskForm, UserType as UserForm};
+use crate::scenario::document::model::{Order as OrderForm, Step as StepForm, Task as TaskForm, UserType as UserForm};
 use crate::scenario::document::read::Field;
 use crate::scenario::document::values::List;
-use crate::scenario::plan::{LARGEST_DECK, Order, Per, Plan, Share, Task, UserType, Wait};
+use crate::scenario::plan::{LARGEST_DECK, Order, Per, Plan, Share, Step, Task, UserType, Wait};
 
 /// Names under which other things than tasks are measured.
 const TASKS_OF_OURS: [&str; 2] = ["on_start", "on_stop"];
@@ -84,7 +86,13 @@ impl Compiler<'_> {
         let chosen: Vec<bool> = tasks.iter().map(|task| self.chosen(&form.tags, &task.value.tags)).collect();
         let name = form.name.value().cloned().unwrap_or_else(|| "User".to_owned());
         let catalog = (!chosen.contains(&true)).then(|| self.catalog.clone());
-        let user = self.with_names_of(form, |compiler| compiler.chosen_user(form, &name, &chosen));
+        let names: Vec<String> = tasks.iter().map(|task| self.plain_name(&task.value)).collect();
+        self.paths = self.paths(form, &names);
+        let definitions = self.paths.definitions.clone();
+        let failing = self.failing;
+        self.failing = on_failure(&form.on_failure, failing);
+        let user = self.with_names(definitions.keys(), |compiler| compiler.chosen_user(form, &name, &chosen));
+        self.failing = failing;
         if let Some(catalog) = catalog {
             self.catalog = catalog;
         }
@@ -101,10 +109,11 @@ impl Compiler<'_> {
             Some(OrderForm::Shuffle) => Order::Shuffle,
         };
         let (on_start, at_start) =
-            self.using(|compiler| compiler.steps_of(&form.on_start, Around { user: name, task: "on_start" }));
+            self.using(|compiler| compiler.around_tasks(&form.on_start, Around { user: name, task: "on_start" }));
         let mut used = BTreeSet::new();
         let all = self.tasks(form, (name, id), chosen, &mut used);
-        let (on_stop, at_stop) = self.using(|compiler| compiler.steps_of(&form.on_stop, Around { user: name, task: "on_stop" }));
+        let (on_stop, at_stop) =
+            self.using(|compiler| compiler.around_tasks(&form.on_stop, Around { user: name, task: "on_stop" }));
         let rows = self.user_rows(&at_start, &at_stop, &used);
         let tasks: Vec<Task> = self.choose(all, chosen);
         // Without such steps nothing is measured under their names, so they get none.
@@ -174,7 +183,7 @@ impl Compiler<'_> {
         }
         let mut names: HashMap<String, (Range<usize>, bool)> = HashMap::new();
         let mut tasks = Vec::new();
-        for (task, chosen) in list.value.items.iter().zip(chosen) {
+        for (at, (task, chosen)) in list.value.items.iter().zip(chosen).enumerate() {
             let (name, place) = self.task_name(&task.value, &task.range);
             let given = task.value.name.given().is_some();
             if let Some((first, first_given)) = names.get(&name).filter(|_| !name.is_empty()).cloned() {
@@ -190,7 +199,12 @@ impl Compiler<'_> {
                 names.insert(name.clone(), (place, given));
             }
             let catalog = (!chosen).then(|| self.catalog.clone());
-            let (steps, by_task) = self.using(|compiler| compiler.task_steps(&task.value, Around { user, task: &name }));
+            let (definitions, before) = (self.paths.definitions.clone(), self.paths.before_tasks.get(at).cloned());
+            let (steps, by_task) = self.using(|compiler| {
+                compiler.in_task((&definitions, &name), &before.unwrap_or_default(), |compiler| {
+                    compiler.task_steps(&task.value, Around { user, task: &name })
+                })
+            });
             let rows = self.rows_per(Per::Task, &by_task);
             let id = self.catalog.add_task(user_id, &name);
             match catalog {
@@ -203,6 +217,19 @@ impl Compiler<'_> {
         self.next(&list.value, &mut tasks);
         self.reachable(form, &list.value, &tasks);
         tasks
+    }
+
+    /// `on_start` or `on_stop`.
+    fn around_tasks(&mut self, field: &Field<List<StepForm>>, around: Around<'_>) -> Vec<Step> {
+        let Paths { definitions, constant, after_start, .. } = self.paths.clone();
+        let certain = if around.task == "on_start" { constant } else { after_start };
+        self.in_task((&definitions, around.task), &certain, |compiler| compiler.steps_of(field, around))
+    }
+
+    /// A task's name, whatever is wrong with it.
+    fn plain_name(&self, task: &TaskForm) -> String {
+        let given = task.name.value().cloned();
+        given.or_else(|| self.default_name(&task.request()).map(|(name, _)| name)).unwrap_or_default()
     }
 
     /// A task of one request is named after it, a flow by its `name`.

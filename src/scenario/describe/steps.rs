@@ -1,7 +1,10 @@
 //! Steps and requests, a line for each thing that is said of them.
 
-use super::{Description, bounds, headers, wait_of};
-use crate::scenario::plan::{Address, Body, Capture, CaptureSource, RequestStep, Rule, Step, TextRule, ValueRule};
+use super::{Description, bounds, headers, percent, wait_of};
+use crate::scenario::plan::{
+    Action, Address, Body, Capture, CaptureSource, Control, Each, OnFailure, Rendezvous, RequestStep, Rule, Step, Stop, TextRule,
+    Turns, ValueRule,
+};
 use crate::template::extract::Pick;
 use crate::template::{JsonTemplate, Template};
 use crate::units::format_duration;
@@ -17,8 +20,86 @@ impl Description<'_> {
                     self.line(depth, &format!("group `{name}`"));
                     self.steps(depth + 1, steps);
                 }
+                Step::Control(control) => self.control(depth, control),
             }
         }
+    }
+
+    fn control(&mut self, depth: usize, control: &Control) {
+        let (stops, depth_of_notes) = (matches!(control.action, Action::Stop(_)), depth + 2);
+        match &control.action {
+            Action::Loop(each) => {
+                self.line(depth, &format!("loop {}", turns(&each.turns)));
+                self.steps(depth + 1, &each.steps);
+            }
+            Action::If { condition, then, otherwise } => {
+                self.line(depth, &format!("if {}", one_line(condition.source())));
+                self.steps(depth + 1, then);
+                if !otherwise.is_empty() {
+                    self.line(depth, "else");
+                    self.steps(depth + 1, otherwise);
+                }
+            }
+            Action::Choose(arms) => {
+                self.line(depth, "choose");
+                let total = arms.iter().map(|(weight, _)| u64::from(*weight)).sum();
+                for (weight, steps) in arms {
+                    self.line(depth + 1, &percent(u64::from(*weight), total));
+                    self.steps(depth + 2, steps);
+                }
+            }
+            Action::Set(all) => {
+                let all = all.iter().map(|(name, value)| format!("{name} = {}", one_line(value.shown())));
+                self.line(depth, &format!("set {}", all.collect::<Vec<_>>().join(", ")));
+            }
+            Action::Rendezvous(at) => {
+                if let Some(Rendezvous { name, users, timeout }) = self.plan.rendezvous.get(*at).cloned() {
+                    let timeout = format_duration(timeout);
+                    self.line(depth, &format!("rendezvous `{name}` of {users} users, within {timeout}"));
+                }
+            }
+            Action::Log(text) => self.line(depth, &format!("log {}", one_line(text.source()))),
+            Action::Fail(text) => self.line(depth, &format!("fail {}", one_line(text.source()))),
+            Action::Stop(stop) => self.line(
+                depth,
+                match stop {
+                    Stop::Task => "stop the task",
+                    Stop::User => "stop the user",
+                    Stop::Run => "stop the run",
+                },
+            ),
+        }
+        if !stops {
+            self.on_failure(depth_of_notes, control.on_failure);
+        }
+    }
+
+    /// What holds for most steps is said once, before them.
+    pub(super) fn prevailing(&mut self, depth: usize, steps: &[Step]) {
+        let of = |step: &Step| match step {
+            Step::Request(request) => Some(request.on_failure),
+            Step::Control(control) => Some(control.on_failure),
+            Step::Group { .. } | Step::Think(_) => None,
+        };
+        self.failing = OnFailure::Continue;
+        if let Some(first) = steps.iter().find_map(of) {
+            self.on_failure(depth, first);
+            self.failing = first;
+        }
+    }
+
+    fn on_failure(&mut self, depth: usize, on_failure: OnFailure) {
+        if on_failure == self.failing {
+            return;
+        }
+        self.line(
+            depth,
+            match on_failure {
+                OnFailure::Continue => "on failure the next step",
+                OnFailure::NextTask => "on failure the next task",
+                OnFailure::StopUser => "on failure the user ends",
+            },
+        );
     }
 
     fn request(&mut self, depth: usize, request: &RequestStep) {
@@ -60,6 +141,7 @@ impl Description<'_> {
         for capture in &request.captures {
             self.line(depth, &format!("capture {}", captured(capture)));
         }
+        self.on_failure(depth, request.on_failure);
         if request.keep_body {
             self.line(depth, "keeps the body");
         }
@@ -80,6 +162,17 @@ fn rule(rule: &Rule) -> String {
         Rule::Json { text, rule, .. } => format!("json {text} {}", value_rule(rule)),
         Rule::MaxTime(limit) => format!("at most {}", format_duration(*limit)),
         Rule::That(expression) => format!("that {}", expression.source()),
+    }
+}
+
+fn turns(turns: &Turns) -> String {
+    match turns {
+        Turns::Count(1) => "once".to_owned(),
+        Turns::Count(count) => format!("{count} times"),
+        Turns::Counted(count) => format!("{} times", one_line(count.source())),
+        Turns::While { condition, at_most } => format!("while {}, at most {at_most} times", one_line(condition.source())),
+        Turns::Each { list: Each::Of(list), name } => format!("for each {name} of {}", one_line(list.source())),
+        Turns::Each { list: Each::Fixed(list), name } => format!("for each {name} of {}", one_line(list.shown())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::capture::Capture;
 use super::data::Feeder;
+use super::flow::{Arm, Loop, OnFailureForm, Rendezvous, StopForm};
 use super::observe::Observe;
 use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
@@ -42,6 +43,8 @@ record! {
         graceful_stop: Duration,
         /// What the run has to keep to pass, such as `p95 < 300ms`.
         thresholds: List<ThresholdForm, true>,
+        /// What comes after a request or step that failed. Default: continue.
+        on_failure: OnFailureForm,
         /// When the generator itself was the bottleneck, so that the run is invalid.
         validity: Validity,
         /// Where metrics, spans and logs of failures go, and what of them.
@@ -136,6 +139,8 @@ record! {
         start_after: Duration,
         /// For `--tags` and `--exclude-tags`.
         tags: List<String, true>,
+        /// What comes after a request or step that failed, for this type. Default: as the scenario says.
+        on_failure: OnFailureForm,
         /// Steps that each user of this type does once at its start.
         on_start: List<Step>,
         /// Steps that each user of this type does once at its end.
@@ -213,6 +218,8 @@ macro_rules! with_request {
                 expect: Expect,
                 /// Names for values of the response, which later steps may use: `{id: {json: $.id}}`.
                 capture: Pairs<Capture>,
+                /// What comes after a failure: of a task, in all its steps; of a step, also in those within it. Default: as the task or user says.
+                on_failure: OnFailureForm,
             }
         }
 
@@ -280,14 +287,34 @@ with_request! {
 }
 
 with_request! {
-    /// One step: a request, a pause, or a group of steps.
+    /// One step: a request, a pause, a group of steps, or one that steers the flow.
     struct Step {
         /// A pause: a duration, or a form of `wait_time`.
         think: WaitForm,
         /// The name of a transaction: its `flow` is measured as a whole.
         group: String,
-        /// The steps of a group.
+        /// The steps of a group or loop.
         flow: List<Step>,
+        /// How often the steps of `flow` are done.
+        r#loop: Loop,
+        /// An expression; `then` is done if it is true, otherwise `else`.
+        r#if: String,
+        /// Beside `if`: the steps if it is true.
+        then: List<Step>,
+        /// Beside `if`: the steps if it is not true.
+        r#else: List<Step>,
+        /// One of several branches, at random by `weight`.
+        choose: List<Arm>,
+        /// Variables of this user, by name. A value keeps its YAML type, a text is a template, and `{{ x }}` alone keeps the type of `x`.
+        set: Pairs<Any>,
+        /// Users wait for each other, then go on together.
+        rendezvous: Rendezvous,
+        /// A line for `otload.log`, a template. Of very many some are left out and counted.
+        log: String,
+        /// The task ends here, and has failed: why, a template.
+        fail: String,
+        /// What ends here, without a failure.
+        stop: StopForm,
     }
 }
 

@@ -213,6 +213,7 @@ fn place_name(record: &str) -> String {
     match record {
         "Scenario" => "in the scenario".to_owned(),
         "CustomRequest" => "in this request".to_owned(),
+        "Arm" => "in this branch".to_owned(),
         "Observe" => "in this `observe`".to_owned(),
         "ObserveMetrics" => "in this `metrics`".to_owned(),
         "Normal" => "in this distribution".to_owned(),
@@ -284,6 +285,14 @@ pub const fn trimmed(doc: &'static str) -> &'static str {
     doc.trim_ascii()
 }
 
+/// A key that is a word of Rust is written `r#loop`.
+pub const fn unraw(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// ```text
 /// record! {
 ///     /// What it is.
@@ -310,7 +319,7 @@ macro_rules! record {
         impl $name {
             pub const KEYS: &'static [$crate::scenario::document::read::KeySpec] = &[$(
                 $crate::scenario::document::read::KeySpec {
-                    name: stringify!($key),
+                    name: $crate::scenario::document::read::unraw(stringify!($key)),
                     doc: $crate::scenario::document::read::trimmed(concat!($($key_doc),*)),
                     required: record!(@required $($required)?),
                 }
@@ -328,7 +337,7 @@ macro_rules! record {
                 let mut record = Self { has_odd_keys, ..Self::default() };
                 for (key, value) in entries {
                     match key.name.as_str() {
-                        $(stringify!($key) => record.$key = reader.field(key, value),)*
+                        $(name if name == $crate::scenario::document::read::unraw(stringify!($key)) => record.$key = reader.field(key, value),)*
                         _ => {}
                     }
                 }
