@@ -49,7 +49,7 @@ users:
             json: {{id: "{{{{ uuid() }}}}", name: "{{{{ fake.name() }}}}"}}
             expect: {{body: {{contains: "{{{{ random_string(12) }}}}"}}}}
   - name: Open
-    load: {{arrival_rate: 200/s, max_users: 100}}
+    load: {{arrival_rate: 200/s, max_users: 20}}
     tasks:
 {requests}
 thresholds:

@@ -2,18 +2,29 @@
 //!
 //! What a request mostly takes falls into few rows, which soon count by the thousand. But each slow answer falls somewhere else, and a
 //! row of whole numbers for every one of those is what the memory of a run would grow by for hours: 2 KiB for a handful of
-//! values, in each copy of each histogram. In bytes it is an eighth of that.
+//! values, in each copy of each histogram.
+//!
+//! ```text
+//!  a few bins that hold something  32 B ─▶ a byte each  256 B ─▶ two bytes  512 B ─▶ eight  2 KiB
+//! ```
 
 /// Counts of [`ROW`] bins.
 #[derive(Clone, Debug)]
 pub(super) enum Bins {
+    Few(Few),
     Bytes(Box<[u8; ROW]>),
     Shorts(Box<[u16; ROW]>),
     Whole(Box<[u64; ROW]>),
 }
 
+/// Bins with their counts, ascending; those without a count are at the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Few(Box<[(u8, u8); FEW]>);
+
 /// Bins in a row.
 pub(super) const ROW: usize = 256;
+
+const FEW: usize = 16;
 
 /// A number that may be too narrow for a count.
 trait Narrow: Copy + Into<u64> + TryFrom<u64> {
@@ -32,22 +43,11 @@ impl Narrow for u64 {
     const MOST: u64 = Self::MAX;
 }
 
-/// The same for counts of each width.
-macro_rules! of_any_width {
-    ($bins:expr, $counts:ident => $what:expr) => {
-        match $bins {
-            Bins::Bytes($counts) => $what,
-            Bins::Shorts($counts) => $what,
-            Bins::Whole($counts) => $what,
-        }
-    };
-}
-
 // === Bins ===
 
 impl Default for Bins {
     fn default() -> Self {
-        Self::Bytes(Box::new([0; ROW]))
+        Self::Few(Few::default())
     }
 }
 
@@ -57,13 +57,14 @@ impl Bins {
             Self::Whole(counts) => counts[bin] += 1,
             Self::Shorts(counts) if counts[bin] < u16::MAX => counts[bin] += 1,
             Self::Bytes(counts) if counts[bin] < u8::MAX => counts[bin] += 1,
-            Self::Shorts(_) | Self::Bytes(_) => self.add_to(bin, 1),
+            _ => self.add_to(bin, 1),
         }
     }
 
     /// Adds so many to one bin.
     pub(super) fn add_to(&mut self, bin: usize, count: u64) {
-        while !of_any_width!(self, counts => change(&mut counts[bin], |before| before.saturating_add(count))) {
+        let sum = self.of(bin).saturating_add(count);
+        while !self.set(bin, sum) {
             self.widen();
         }
     }
@@ -84,50 +85,109 @@ impl Bins {
     pub(super) fn subtract(&mut self, earlier: &Self) {
         for (bin, count) in earlier.counts() {
             // A difference is never too wide.
-            of_any_width!(&mut *self, counts => change(&mut counts[bin], |before| before.saturating_sub(count)));
+            self.set(bin, self.of(bin).saturating_sub(count));
         }
         // What is left over of the last second is often little.
-        let most = of_any_width!(&*self, counts => counts.iter().fold(0, |most, count| most.max(number(*count))));
-        if most <= u8::MOST {
-            *self = Self::Bytes(of_any_width!(&*self, counts => as_wide(counts)));
-        } else if most <= u16::MOST {
-            *self = Self::Shorts(of_any_width!(&*self, counts => as_wide(counts)));
+        let (bins, most) = self.counts().fold((0, 0), |(bins, most), (_, count)| (bins + 1, count.max(most)));
+        *self = match self {
+            Self::Few(_) => return,
+            _ if bins <= FEW && most <= u8::MOST => Self::default().with(self),
+            Self::Bytes(_) => return,
+            _ if most <= u8::MOST => Self::Bytes(Box::new([0; ROW])).with(self),
+            Self::Shorts(_) => return,
+            Self::Whole(_) if most <= u16::MOST => Self::Shorts(Box::new([0; ROW])).with(self),
+            Self::Whole(_) => return,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        of_any_width!(self, counts => **counts == [0; ROW])
+        self.counts().next().is_none()
     }
 
     /// The bins that hold something, and how much; ascending.
     pub(super) fn counts(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        (0..ROW).filter_map(move |bin| {
-            let count = of_any_width!(self, counts => number(counts[bin]));
-            (count > 0).then_some((bin, count))
-        })
+        let (few, all) = match self {
+            Self::Few(few) => (few.held(), 0..0),
+            _ => (&[][..], 0..ROW),
+        };
+        let few = few.iter().map(|(bin, count)| (usize::from(*bin), u64::from(*count)));
+        let all = all.map(move |bin| (bin, self.of(bin)));
+        few.chain(all.filter(|(_, count)| *count > 0))
+    }
+
+    #[inline]
+    fn of(&self, bin: usize) -> u64 {
+        match self {
+            Self::Few(few) => few.of(bin),
+            Self::Bytes(counts) => counts[bin].into(),
+            Self::Shorts(counts) => counts[bin].into(),
+            Self::Whole(counts) => counts[bin],
+        }
+    }
+
+    /// Whether there is room for the count; otherwise nothing is changed.
+    fn set(&mut self, bin: usize, count: u64) -> bool {
+        match self {
+            Self::Few(few) => few.set(bin, count),
+            Self::Bytes(counts) => put(&mut counts[bin], count),
+            Self::Shorts(counts) => put(&mut counts[bin], count),
+            Self::Whole(counts) => put(&mut counts[bin], count),
+        }
     }
 
     fn widen(&mut self) {
-        *self = match self {
-            Self::Bytes(counts) => Self::Shorts(as_wide(counts)),
-            Self::Shorts(counts) => Self::Whole(as_wide(counts)),
-            Self::Whole(_) => return,
-        }
+        let wider = match self {
+            Self::Few(_) => Self::Bytes(Box::new([0; ROW])),
+            Self::Bytes(_) => Self::Shorts(Box::new([0; ROW])),
+            Self::Shorts(_) | Self::Whole(_) => Self::Whole(Box::new([0; ROW])),
+        };
+        *self = wider.with(self);
+    }
+
+    /// The counts of another in this form, in which there is room for them.
+    fn with(mut self, other: &Self) -> Self {
+        other.counts().for_each(|(bin, count)| _ = self.set(bin, count));
+        self
     }
 }
 
-fn number<T: Narrow>(count: T) -> u64 {
-    count.into()
+// === Few ===
+
+impl Few {
+    fn held(&self) -> &[(u8, u8)] {
+        let held = self.0.iter().position(|(_, count)| *count == 0).unwrap_or(FEW);
+        &self.0[..held]
+    }
+
+    fn of(&self, bin: usize) -> u64 {
+        let found = self.held().iter().find(|(of, _)| usize::from(*of) == bin);
+        found.map_or(0, |(_, count)| u64::from(*count))
+    }
+
+    fn set(&mut self, bin: usize, count: u64) -> bool {
+        let (Ok(bin), Ok(count)) = (u8::try_from(bin), u8::try_from(count)) else { return false };
+        let held = self.held().len();
+        let at = self.held().partition_point(|(of, _)| *of < bin);
+        let there = at < held && self.0[at].0 == bin;
+        match (there, count) {
+            (false, 0) => {}
+            (true, 0) => {
+                self.0[at..held].rotate_left(1);
+                self.0[held - 1] = (0, 0);
+            }
+            (true, _) => self.0[at].1 = count,
+            (false, _) if held == FEW => return false,
+            (false, _) => {
+                self.0[at..=held].rotate_right(1);
+                self.0[at] = (bin, count);
+            }
+        }
+        true
+    }
 }
 
-/// The same counts in another width, in which they fit.
-fn as_wide<T: Narrow, U: Narrow + Default>(counts: &[T; ROW]) -> Box<[U; ROW]> {
-    Box::new(counts.map(|count| U::try_from(number(count)).unwrap_or_default()))
-}
-
-/// Changes a count, if what it becomes fits.
-fn change<T: Narrow>(count: &mut T, to: impl FnOnce(u64) -> u64) -> bool {
-    T::try_from(to((*count).into())).map(|sum| *count = sum).is_ok()
+fn put<T: Narrow>(into: &mut T, count: u64) -> bool {
+    T::try_from(count).map(|count| *into = count).is_ok()
 }
 
 /// Adds all, or nothing if a sum does not fit. Looks at all of them first, which is faster than a way out in the middle.
@@ -135,7 +195,7 @@ fn add_all<T: Narrow>(mine: &mut [T; ROW], theirs: &[T; ROW]) -> bool {
     let sum = |mine: T, theirs: T| mine.into().saturating_add(theirs.into());
     let over = mine.iter().zip(theirs).fold(false, |over, (mine, theirs)| over | (sum(*mine, *theirs) > T::MOST));
     if !over {
-        mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| _ = change(mine, |before| before.saturating_add((*theirs).into())));
+        mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| _ = put(mine, sum(*mine, *theirs)));
     }
     !over
 }
@@ -156,27 +216,37 @@ mod tests {
         bins.counts().collect()
     }
 
-    fn is_bytes(bins: &Bins) -> bool {
-        matches!(bins, Bins::Bytes(_))
-    }
-
     #[test]
-    fn a_count_that_does_not_fit_makes_them_wider_and_nothing_is_lost() {
+    fn what_does_not_fit_makes_them_wider_and_nothing_is_lost() {
         let mut bins = of(&[(3, 1), (255, 7)]);
         (0..255).for_each(|_| bins.record(0));
-        assert!(is_bytes(&bins));
+        assert!(matches!(bins, Bins::Few(_)));
         bins.record(0);
-        assert!(!is_bytes(&bins));
+        assert!(!matches!(bins, Bins::Few(_)));
         bins.record(0);
         assert_eq!(all(&bins), [(0, 257), (3, 1), (255, 7)]);
         bins.subtract(&of(&[(0, 250), (3, 1)]));
-        assert!(is_bytes(&bins), "what is left fits again");
+        assert!(matches!(bins, Bins::Few(_)), "what is left fits again");
         assert_eq!(all(&bins), [(0, 7), (255, 7)]);
         bins.add_to(0, 65_528);
         assert!(matches!(bins, Bins::Shorts(_)));
         bins.record(0);
         assert!(matches!(bins, Bins::Whole(_)));
         assert_eq!(all(&bins), [(0, 65_536), (255, 7)]);
+        assert!(!bins.is_empty());
+        bins.subtract(&bins.clone());
+        assert!(bins.is_empty());
+    }
+
+    #[test]
+    fn a_seventeenth_bin_is_one_too_many_for_few() {
+        let mut bins = Bins::default();
+        (0..16).rev().for_each(|bin| bins.record(bin * 10));
+        assert!(matches!(bins, Bins::Few(_)));
+        assert_eq!(all(&bins), (0..16).map(|bin| (bin * 10, 1)).collect::<Vec<_>>());
+        bins.record(5);
+        assert!(matches!(bins, Bins::Bytes(_)));
+        assert_eq!((all(&bins).len(), all(&bins)[1]), (17, (5, 1)));
     }
 
     proptest! {
