@@ -168,6 +168,10 @@ fn others() -> Vec<Case> {
             .fires(&burns)
             .at(75, &burns)
             .at(88, &[]),
+        Case::new(
+            "threshold: in an invalid run none is ok, and none is broken",
+            vec![steady("r1").with(Trouble::Invalid, 60..300)],
+        ),
         Case::new("throughput: rare requests come by chance", vec![later("r1").rate(0.05).with(Trouble::FewerRequests, 60..200)]),
         Case::new("throughput: fewer users do less", vec![later("r1").scaled(60).with(Trouble::FewerRequests, 60..200)]),
         // 110 ms and 105 ms are in one bucket up to 250 ms, within which a p95 of 242 ms would be guessed.

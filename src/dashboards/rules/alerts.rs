@@ -232,12 +232,17 @@ fn load<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
 /// What the generator itself has found.
 fn verdicts<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
     let gap = text(windows.gap);
-    let (ok, regressed) = (name::THRESHOLD_OK.name, name::SOAK_REGRESSED.name);
+    let (ok, valid, regressed) = (name::THRESHOLD_OK.name, name::RUN_VALID.name, name::SOAK_REGRESSED.name);
     vec![
         Alert {
             name: "OtloadThresholdBroken",
             severity: Severity::Warning,
-            expression: format!("min by ({RUN}, threshold) (last_over_time({ok}[{gap}])) == 0\n{}", held(names, windows.brief)),
+            // In an invalid run no threshold is ok, whatever its value: there the generator is to blame, which has an alert of its own.
+            expression: format!(
+                "min by ({RUN}, threshold) (last_over_time({ok}[{gap}])) == 0\nunless on ({RUN})\n\
+                 min by ({RUN}) (last_over_time({valid}[{gap}])) == 0\n{}",
+                held(names, windows.brief)
+            ),
             patience: windows.brief,
             summary: "{{ $labels.test }}: the threshold {{ $labels.threshold }} is broken",
             description:

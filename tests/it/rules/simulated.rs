@@ -19,6 +19,8 @@ pub(super) enum Trouble {
     Dropping,
     Saturated,
     BreakingThreshold,
+    /// The generator is the bottleneck: no threshold is ok then.
+    Invalid,
     /// The generator's own verdict.
     Regressed,
 }
@@ -177,7 +179,9 @@ impl Run {
         }
         push("otload_generator_saturated", "", &|minute| self.when(minute, |it| matches!(it, Trouble::Saturated)));
         let threshold = ",threshold=\"p95 < 300ms over 1m\"";
-        push("otload_threshold_ok", threshold, &|minute| 1.0 - self.when(minute, |it| matches!(it, Trouble::BreakingThreshold)));
+        let broken = |it: &Trouble| matches!(it, Trouble::BreakingThreshold | Trouble::Invalid);
+        push("otload_threshold_ok", threshold, &|minute| 1.0 - self.when(minute, broken));
+        push("otload_run_valid", "", &|minute| 1.0 - self.when(minute, |it| matches!(it, Trouble::Invalid)));
         let soak = ",request=\"GET /cars\",signal=\"p99\"";
         push("otload_soak_regressed", soak, &|minute| self.when(minute, |it| matches!(it, Trouble::Regressed)));
         let baseline = ",request=\"GET /cars\",quantile=\"0.95\"";
