@@ -133,6 +133,8 @@ step "compose file" bash tests/deploy.sh compose
 step "dockerfiles" bash tests/deploy.sh dockerfiles
 step "prometheus and alertmanager files" bash tests/deploy.sh monitoring
 step "kubernetes manifests" bash tests/deploy.sh kubernetes
+step "dashboards in grafana's models" bash tests/grafana.sh models
+step "dashboards in grafana's types" bash tests/grafana.sh types
 step "cargo test" run_tests
 tests_went_well=$?
 

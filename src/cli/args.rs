@@ -42,7 +42,7 @@ pub(super) enum Command {
     Stop(ToArgs),
     /// Leave a remark in the summary of a running otload
     Annotate(AnnotateArgs),
-    /// List the dashboards, rules and alerts that are built in, or write them to a folder
+    /// List the dashboards, rules and alerts that are built in, write them to a folder, or bring them into Grafana
     Dashboards(DashboardsArgs),
     /// Print the JSON Schema of scenarios, for editors
     Schema,
@@ -244,6 +244,18 @@ pub(super) struct DashboardsArgs {
     /// Rules that look back and wait so many times as short, for runs of minutes: 60 makes 30s of 30m
     #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=300))]
     pub shorten: Option<u32>,
+    /// Bring the dashboards into the Grafana at this address, into a folder `otload`
+    #[arg(long, value_name = "URL")]
+    pub push: Option<String>,
+    /// A file with the token of a service account of that Grafana [default: GRAFANA_TOKEN]
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub token_file: Option<PathBuf>,
+    /// A PEM file of authorities that are trusted besides the system's, for that Grafana
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub ca: Option<PathBuf>,
+    /// Draw the thresholds of this scenario as lines, and alert on them
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
 }
 
 /// Which scenario, and what of it is overridden.

@@ -6,7 +6,9 @@ use super::overview::{VERDICT, elapsed, mean_rate, verdict_of};
 use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
-use super::query::{Window, aggregate, count, each_and_all, last, of, of_chosen, of_run, or_none, or_zero, quantile, share};
+use super::query::{
+    Window, aggregate, count, each_and_all, last, of, of_chosen, of_run, or_idle_as, or_none, or_zero, quantile, share,
+};
 use crate::measure::name;
 
 const THIS: &str = "$run_id";
@@ -152,7 +154,7 @@ fn bars() -> Panel {
 }
 
 fn curves() -> Panel {
-    let curve = |variable| or_zero(&time("0.95", variable, &[], Window::Rate));
+    let curve = |variable| time("0.95", variable, &[], Window::Rate);
     Panel::new(
         Kind::Curves,
         "p95 and requests of both, at their own times",
@@ -196,8 +198,8 @@ fn baseline_curves() -> Panel {
         Unit::Seconds,
         "Each request now, and dashed where it was in the baseline.",
     )
-    .ask(Target::curve("{{request}}", or_none(&is, "request", "no requests")))
-    .ask(Target::curve("{{request}} baseline", or_none(&was, "request", "no")))
+    .ask(Target::curve("{{request}}", is))
+    .ask(Target::curve("{{request}} baseline", or_idle_as(&was, "request", "no")))
     .over(
         serde_json::json!({"id": "byRegexp", "options": "/ baseline$/"}),
         vec![

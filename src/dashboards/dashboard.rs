@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::File;
 use super::look::Colour;
-use super::panel::{Panel, datasource};
+use super::panel::{Panel, datasource, link};
 use super::query::{of_run, of_test};
 use crate::measure::name;
 
@@ -104,12 +104,11 @@ impl Variable {
     }
 
     fn json(&self) -> Value {
-        json!({
+        let mut variable = json!({
             "type": "query",
             "name": self.name,
             "label": self.label,
             "datasource": datasource(),
-            "definition": self.query,
             "query": {"qryType": 1, "query": self.query, "refId": format!("variable-{}", self.name)},
             // When the time that is shown changes: there may be other runs in it.
             "refresh": 2,
@@ -119,10 +118,13 @@ impl Variable {
             "skipUrlSync": false,
             "multi": self.several,
             "includeAll": self.several,
-            "allValue": if self.several { json!(".*") } else { Value::Null },
-            "current": if self.several { json!({"text": ["All"], "value": ["$__all"]}) } else { json!({}) },
             "options": [],
-        })
+        });
+        if self.several {
+            variable["allValue"] = json!(".*");
+            variable["current"] = json!({"text": ["All"], "value": ["$__all"]});
+        }
+        variable
     }
 }
 
@@ -134,6 +136,10 @@ impl Dashboard {
         let short = self.uid.trim_start_matches("otload-");
         let contents = format!("{:#}\n", self.json());
         File { path: format!("{short}.json"), about: format!("{}: {}", self.title, self.description), contents }
+    }
+
+    pub(super) fn panels_mut(&mut self) -> impl Iterator<Item = &mut Panel> {
+        self.rows.iter_mut().flat_map(|row| &mut row.panels)
     }
 
     /// All panels, those of closed rows too.
@@ -173,21 +179,7 @@ impl Dashboard {
 
     fn links(&self) -> Vec<Value> {
         let others = OTHERS.iter().filter(|(uid, _)| *uid != self.uid);
-        let link = |(uid, title): &(&str, &str)| {
-            json!({
-                "type": "link",
-                "title": title,
-                "url": format!("/d/{uid}"),
-                "icon": "dashboard",
-                "tooltip": "",
-                "tags": [],
-                "asDropdown": false,
-                "targetBlank": false,
-                "keepTime": true,
-                "includeVars": true,
-            })
-        };
-        others.map(link).collect()
+        others.map(|(uid, title)| link(title, &format!("/d/{uid}"), "dashboard")).collect()
     }
 
     fn placed(&self) -> Vec<Value> {
@@ -239,7 +231,6 @@ fn source(name: &str, label: &str, plugin: &str) -> Value {
         "skipUrlSync": false,
         "multi": false,
         "includeAll": false,
-        "current": {},
         "options": [],
     })
 }

@@ -6,7 +6,7 @@ use super::overview::quantiles;
 use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
-use super::query::{Window, aggregate, count, last, of, of_run, or_none, or_zero, quantile, rate};
+use super::query::{Window, aggregate, count, last, of, of_run, or_idle, or_idle_as, or_none, or_zero, quantile, rate};
 use crate::measure::name;
 
 pub(super) fn dashboard() -> Dashboard {
@@ -141,8 +141,8 @@ fn processor() -> Panel {
         Unit::Ratio,
         "The share of its workers' cores that the generator uses. From some 70% on it begins to delay what it measures.",
     )
-    .ask(Target::curve("processor", or_zero(&aggregate("max", &[], &run(&name::GENERATOR_CPU).to_string()))))
-    .ask(Target::curve("saturated", or_zero(&aggregate("max", &[], &run(&name::GENERATOR_SATURATED).to_string()))))
+    .ask(Target::curve("processor", or_idle(&aggregate("max", &[], &run(&name::GENERATOR_CPU).to_string()))))
+    .ask(Target::curve("saturated", or_idle(&aggregate("max", &[], &run(&name::GENERATOR_SATURATED).to_string()))))
     .series("processor", Colour::Load)
     .series("saturated", Colour::Invalid)
     .up_to(1.0)
@@ -156,8 +156,8 @@ fn connections() -> Panel {
         "Open connections to the target. Far fewer than users: the target closes them. In an open load they are as many as tasks are \
          underway.",
     )
-    .ask(Target::curve("connections", or_zero(&format!("sum({})", run(&name::CONNECTIONS)))))
-    .ask(Target::curve("users", or_zero(&format!("sum({})", of(&name::USERS)))))
+    .ask(Target::curve("connections", or_idle(&format!("sum({})", run(&name::CONNECTIONS)))))
+    .ask(Target::curve("users", or_idle(&format!("sum({})", of(&name::USERS)))))
     .series("connections", Colour::Load)
     .series("users", Colour::Median)
 }
@@ -169,7 +169,7 @@ fn dropped() -> Panel {
         Unit::PerSecond,
         "Arrivals of open loads without a free user. More than 0.1% of all make a run invalid.",
     )
-    .ask(Target::curve("{{user}}", or_none(&rate(&of(&name::ARRIVALS_DROPPED), &["user"]), "user", "none")))
+    .ask(Target::curve("{{user}}", or_idle_as(&rate(&of(&name::ARRIVALS_DROPPED), &["user"]), "user", "none")))
 }
 
 fn spans() -> Panel {
@@ -180,8 +180,8 @@ fn spans() -> Panel {
         "Spans that the collector took, and those that were lost, by reason. A lost span costs no request: it is only missing in the \
          trace store.",
     )
-    .ask(Target::curve("exported", or_zero(&rate(&run(&name::SPANS_EXPORTED), &[]))))
-    .ask(Target::curve("lost: {{reason}}", or_none(&rate(&run(&name::SPANS_DROPPED), &["reason"]), "reason", "none")))
+    .ask(Target::curve("exported", or_idle(&rate(&run(&name::SPANS_EXPORTED), &[]))))
+    .ask(Target::curve("lost: {{reason}}", or_idle_as(&rate(&run(&name::SPANS_DROPPED), &["reason"]), "reason", "none")))
     .series("exported", Colour::Good)
     .over(serde_json::json!({"id": "byRegexp", "options": "/^lost/"}), vec![("color", serde_json::json!({"mode": "shades", "fixedColor": "red"}))])
 }
@@ -203,19 +203,19 @@ fn budget() -> Panel {
 
 fn loop_lag() -> Panel {
     Panel::new(Kind::Curves, "Loop lag", Unit::Seconds, "How much later than asked the loop of the worst worker came round.")
-        .ask(Target::curve("loop lag", or_zero(&aggregate("max", &[], &run(&name::GENERATOR_LOOP_LAG).to_string()))))
+        .ask(Target::curve("loop lag", or_idle(&aggregate("max", &[], &run(&name::GENERATOR_LOOP_LAG).to_string()))))
         .series("loop lag", Colour::Load)
 }
 
 fn memory() -> Panel {
     Panel::new(Kind::Curves, "Memory", Unit::Bytes, "Resident memory of the generator.")
-        .ask(Target::curve("resident", or_zero(&format!("sum({})", run(&name::GENERATOR_RESIDENT)))))
+        .ask(Target::curve("resident", or_idle(&format!("sum({})", run(&name::GENERATOR_RESIDENT)))))
         .series("resident", Colour::Load)
 }
 
 fn files() -> Panel {
     Panel::new(Kind::Curves, "Open files", Unit::Count, "File descriptors that are open: one for each connection, and some more.")
-        .ask(Target::curve("open files", or_zero(&format!("sum({})", run(&name::GENERATOR_FDS)))))
+        .ask(Target::curve("open files", or_idle(&format!("sum({})", run(&name::GENERATOR_FDS)))))
         .series("open files", Colour::Muted)
 }
 
@@ -226,7 +226,7 @@ fn opened() -> Panel {
         Unit::PerSecond,
         "Each leaves a local port unusable for a minute when the generator closes it first: thousands a second run out of ports.",
     )
-    .ask(Target::curve("opened", or_zero(&rate(&run(&name::CONNECTIONS_OPENED), &[]))))
+    .ask(Target::curve("opened", or_idle(&rate(&run(&name::CONNECTIONS_OPENED), &[]))))
     .series("opened", Colour::Load)
 }
 

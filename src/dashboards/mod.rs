@@ -7,8 +7,10 @@
 //! | `panel.rs` `table.rs` `look.rs` | one panel: what is asked, and how it is shown; units and colours by what they mean |
 //! | `shape.rs` | a panel as Grafana's JSON |
 //! | `dashboard.rs` | the whole: variables, links, annotations, places of panels; its JSON |
+//! | `lines.rs` | the thresholds of a scenario as lines in panels |
 //! | `query.rs` | PromQL, from the metrics of `measure::name` alone |
 //! | `rules.rs` | recording and alert rules |
+//! | `push.rs` | the way into Grafana |
 //!
 //! They are generated because nobody can see in JSON that a label is misspelt, a bucket is asked for that a server does not store,
 //! or a panel has no unit; here the first does not compile, and the others have a test each.
@@ -16,9 +18,11 @@
 mod compare;
 mod dashboard;
 mod generator;
+mod lines;
 mod look;
 mod overview;
 mod panel;
+pub mod push;
 mod query;
 mod request;
 pub mod rules;
@@ -47,9 +51,13 @@ pub fn all() -> Vec<File> {
     made_for(&rules::Options::default(), None)
 }
 
-/// The same dashboards, and the rules that are asked for; with a scenario, also those on its thresholds.
-pub fn made_for(options: &rules::Options, plan: Option<&Plan>) -> Vec<File> {
-    dashboards().iter().map(Dashboard::file).chain(rules::files(options, plan)).collect()
+/// The dashboards and the rules that are asked for; with a scenario, also lines and alerts for its thresholds.
+pub fn made_for(options: &rules::Options, scenario: Option<&Plan>) -> Vec<File> {
+    let mut dashboards = dashboards();
+    if let Some(plan) = scenario {
+        lines::draw(&mut dashboards, plan);
+    }
+    dashboards.iter().map(Dashboard::file).chain(rules::files(options, scenario)).collect()
 }
 
 /// In the order in which a newcomer reads them.

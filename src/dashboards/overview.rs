@@ -8,8 +8,8 @@ use super::panel::{Kind, Panel, Target, by_name};
 use super::table::Column;
 
 use super::query::{
-    Selector, Window, aggregate, buckets, count, difference, each_and_all, last, mean, of, of_run, of_test, or_none, or_zero,
-    quantile, rate, share,
+    Selector, Window, aggregate, buckets, count, difference, each_and_all, last, mean, of, of_run, of_test, or_idle, or_idle_as,
+    or_none, or_zero, quantile, rate, share,
 };
 use crate::measure::name;
 
@@ -83,7 +83,7 @@ fn phase() -> Panel {
 
 fn users_now() -> Panel {
     Panel::new(Kind::Trend, "Users now", Unit::Count, "How many users there are: running, waiting between tasks, or stopping.")
-        .ask(Target::curve("users", or_zero(&format!("sum({})", of(&name::USERS)))))
+        .ask(Target::curve("users", or_idle(&format!("sum({})", of(&name::USERS)))))
         .colour(Colour::Load)
 }
 
@@ -134,7 +134,7 @@ fn p95() -> Panel {
 }
 
 fn users() -> Panel {
-    let users = |state: &str| or_zero(&format!("sum({})", of(&name::USERS).only("state", state)));
+    let users = |state: &str| or_idle(&format!("sum({})", of(&name::USERS).only("state", state)));
     Panel::new(
         Kind::Curves,
         "Users by what they do",
@@ -145,7 +145,7 @@ fn users() -> Panel {
     .ask(Target::curve("running", users("running")))
     .ask(Target::curve("waiting", users("waiting")))
     .ask(Target::curve("stopping", users("stopping")))
-    .ask(Target::curve("wanted", or_zero(&format!("sum({})", of(&name::USERS_TARGET)))))
+    .ask(Target::curve("wanted", or_idle(&format!("sum({})", of(&name::USERS_TARGET)))))
     .stacked()
     .series("running", Colour::Load)
     .series("waiting", Colour::Median)
@@ -162,8 +162,8 @@ fn requests() -> Panel {
         "Requests that ended, on each other: those that succeeded and those that failed.",
     )
     .size(12, 7)
-    .ask(Target::curve("failed", or_zero(&rate(&of(&name::REQUEST_FAILURES), &[]))))
-    .ask(Target::curve("succeeded", or_zero(&good)))
+    .ask(Target::curve("failed", or_idle(&rate(&of(&name::REQUEST_FAILURES), &[]))))
+    .ask(Target::curve("succeeded", or_idle(&good)))
     .stacked()
     .series("failed", Colour::Bad)
     .series("succeeded", Colour::Good)
@@ -172,7 +172,7 @@ fn requests() -> Panel {
 // === how fast ===
 
 pub(super) fn quantiles(panel: Panel, metric: &'static name::Metric) -> Panel {
-    let curve = |share: &str| or_zero(&quantile(share, &of(metric), &[], Window::Rate));
+    let curve = |share: &str| quantile(share, &of(metric), &[], Window::Rate);
     panel
         .ask(Target::curve("p50", curve("0.5")))
         .ask(Target::curve("p95", curve("0.95")).with_exemplars())
@@ -201,7 +201,7 @@ pub(super) fn heatmap(metric: &'static name::Metric) -> Panel {
         "How many requests took how long: two bands are two kinds of answers, which no percentile shows. Dots are requests with a \
          trace.",
     )
-    .ask(Target::buckets(or_zero(&buckets(&of(metric)))).with_exemplars())
+    .ask(Target::buckets(buckets(&of(metric))).with_exemplars())
 }
 
 // === each request ===
@@ -242,7 +242,7 @@ pub(super) fn reasons() -> Panel {
          others are of the connection. Examples of each are in the summary of the run.",
     )
     .size(12, 7)
-    .ask(Target::curve("{{reason}}", or_none(&rate(&of(&name::REQUEST_FAILURES), &["reason"]), "reason", "no failures")))
+    .ask(Target::curve("{{reason}}", or_idle_as(&rate(&of(&name::REQUEST_FAILURES), &["reason"]), "reason", "no failures")))
     .stacked()
     .series("no failures", Colour::Good)
 }

@@ -27,7 +27,7 @@ pub(super) struct Panel {
     /// The axis goes below 0.
     pub(super) signed: bool,
     pub(super) max: Option<f64>,
-    /// At least so long from one point to the next, like `1m`.
+    /// At least so long from one point to the next, like `15s`.
     pub(super) step: Option<&'static str>,
     /// Links at its head.
     pub(super) see: Vec<Value>,
@@ -58,7 +58,7 @@ pub(super) enum Kind {
 pub(super) struct Target {
     pub(super) expr: String,
     /// What its series are called, like `{{request}}`; empty in tables.
-    pub(super) legend: &'static str,
+    pub(super) legend: String,
     pub(super) instant: bool,
     pub(super) format: &'static str,
     pub(super) exemplar: bool,
@@ -70,12 +70,12 @@ pub(super) struct Target {
 
 impl Target {
     /// A curve.
-    pub(super) fn curve(legend: &'static str, expr: String) -> Self {
-        Self { expr, legend, instant: false, format: "time_series", exemplar: false, unit: None }
+    pub(super) fn curve(legend: impl Into<String>, expr: String) -> Self {
+        Self { expr, legend: legend.into(), instant: false, format: "time_series", exemplar: false, unit: None }
     }
 
     /// What is true at the end of the time shown.
-    pub(super) fn now(legend: &'static str, expr: String) -> Self {
+    pub(super) fn now(legend: impl Into<String>, expr: String) -> Self {
         Self { instant: true, ..Self::curve(legend, expr) }
     }
 
@@ -240,7 +240,7 @@ impl Panel {
 
     /// A link at its head.
     pub(super) fn see(mut self, title: &str, url: &str) -> Self {
-        self.see.push(json!({"title": title, "url": url, "targetBlank": false}));
+        self.see.push(link(title, url, "external link"));
         self
     }
 }
@@ -266,4 +266,21 @@ pub(super) fn datasource() -> Value {
 /// The field that is shown under this name.
 pub(super) fn by_name(name: &str) -> Value {
     json!({"id": "byName", "options": name})
+}
+
+/// A link of a panel or of a dashboard. What is chosen and the time go along only if the address has no place for them.
+pub(super) fn link(title: &str, url: &str, icon: &str) -> Value {
+    let onward = url.starts_with("/d/");
+    json!({
+        "type": "link",
+        "title": title,
+        "url": url,
+        "icon": icon,
+        "tooltip": "",
+        "tags": [],
+        "asDropdown": false,
+        "targetBlank": false,
+        "keepTime": onward,
+        "includeVars": onward,
+    })
 }

@@ -149,14 +149,40 @@ pub(super) fn buckets(of: &Selector) -> String {
     format!("{native} or on() {classic}")
 }
 
-/// 0 where there is nothing: for what did not happen.
+/// 0 where there is nothing: for figures about what did not happen.
 pub(super) fn or_zero(what: &str) -> String {
     format!("{what} or on() vector(0)")
 }
 
 /// Where there is nothing, one 0 under a name that says so.
 pub(super) fn or_none(what: &str, label: &str, text: &str) -> String {
-    format!("{what} or on() label_replace(vector(0), \"{label}\", \"{text}\", \"\", \"\")")
+    format!("{what} or on() {}", named("vector(0)", label, text))
+}
+
+/// A curve that is 0 where there is nothing, as long as there is a run: before and after it there is no curve.
+pub(super) fn or_idle(what: &str) -> String {
+    format!("{what} or on() {}", idle())
+}
+
+/// Likewise, under a name that says so.
+pub(super) fn or_idle_as(what: &str, label: &str, text: &str) -> String {
+    format!("{what} or on() {}", named(&idle(), label, text))
+}
+
+/// Curves of a histogram, and a 0 only if the run has no such histogram at all: where nothing was observed for a while, there is a gap,
+/// for a time of 0 would be wrong.
+pub(super) fn or_idle_without(of: &Selector, what: &str, label: &str, text: &str) -> String {
+    let none = format!("({} unless on() (count({of}) or count({})))", idle(), of.ending("_count"));
+    format!("{what} or on() {}", named(&none, label, text))
+}
+
+/// 0 while the run lasts.
+fn idle() -> String {
+    format!("max({}) * 0", of_run(&name::RUN_INFO, "$run_id"))
+}
+
+fn named(what: &str, label: &str, text: &str) -> String {
+    format!("label_replace({what}, \"{label}\", \"{text}\", \"\", \"\")")
 }
 
 /// A part of a whole, from 0 to 1: 0 where there is no such part, nothing where there is no whole.

@@ -6,7 +6,7 @@ use super::overview::{failures, heatmap, reasons, requests_a_second};
 use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
-use super::query::{Window, count, mean, of, or_none, or_zero, quantile, rate, sum};
+use super::query::{Window, count, mean, of, or_idle, or_idle_as, or_idle_without, or_none, or_zero, quantile, rate, sum};
 use crate::measure::name;
 
 pub(super) fn dashboard() -> Dashboard {
@@ -47,7 +47,7 @@ fn p95(title: &'static str, metric: &'static name::Metric, colour: Colour, descr
 }
 
 fn response_and_service() -> Panel {
-    let curve = |share, metric| or_zero(&quantile(share, &of(metric), &[], Window::Rate));
+    let curve = |share, metric| quantile(share, &of(metric), &[], Window::Rate);
     Panel::new(
         Kind::Curves,
         "Response and service time",
@@ -82,12 +82,8 @@ fn explore(condition: &str) -> String {
 }
 
 fn each() -> Panel {
-    Panel::new(Kind::Curves, "p95 of each request", Unit::Seconds, "Which of the chosen requests is slow, and since when.").ask(
-        Target::curve(
-            "{{request}}",
-            or_none(&quantile("0.95", &of(&name::REQUEST_DURATION), &["request"], Window::Rate), "request", "no requests"),
-        ),
-    )
+    Panel::new(Kind::Curves, "p95 of each request", Unit::Seconds, "Which of the chosen requests is slow, and since when.")
+        .ask(Target::curve("{{request}}", quantile("0.95", &of(&name::REQUEST_DURATION), &["request"], Window::Rate)))
 }
 
 fn waited() -> Panel {
@@ -99,8 +95,8 @@ fn waited() -> Panel {
         Unit::Seconds,
         "The mean response time in two parts, on each other: how late requests started, and how long they took from then on.",
     )
-    .ask(Target::curve("service", or_zero(&mean_of(&name::REQUEST_SERVICE))))
-    .ask(Target::curve("late start", or_zero(&late)))
+    .ask(Target::curve("service", mean_of(&name::REQUEST_SERVICE)))
+    .ask(Target::curve("late start", late))
     .stacked()
     .series("service", Colour::Service)
     .series("late start", Colour::Warning)
@@ -115,7 +111,7 @@ fn statuses() -> Panel {
         Unit::Requests,
         "Which codes the target answers with; `none` is a request without a response.",
     )
-    .ask(Target::curve("{{status}}", or_none(&rate(&of(&name::REQUESTS), &["status"]), "status", "no requests")))
+    .ask(Target::curve("{{status}}", or_idle_as(&rate(&of(&name::REQUESTS), &["status"]), "status", "no requests")))
     .stacked()
     .series("200", Colour::Good)
     .series("none", Colour::Invalid)
@@ -139,7 +135,7 @@ fn checks() -> Panel {
         Unit::PerSecond,
         "Which expectation of the scenario fails, and since when. A flat 0 for each that always held.",
     )
-    .ask(Target::curve("{{request}}: {{check}}", or_none(&failed, "check", "no checks")))
+    .ask(Target::curve("{{request}}: {{check}}", or_idle_as(&failed, "check", "no checks")))
     .stacked()
 }
 
@@ -172,7 +168,7 @@ fn sizes() -> Panel {
         Unit::Bytes,
         "An answer that grows takes longer; one that shrinks may be an error page. Head and body, as they came over the wire.",
     )
-    .ask(Target::curve("{{request}}", or_none(&size, "request", "no requests")))
+    .ask(Target::curve("{{request}}", size))
 }
 
 fn bytes() -> Panel {
@@ -182,8 +178,8 @@ fn bytes() -> Panel {
         Unit::BytesPerSecond,
         "What went over the wire. A flat top that is a round number of bits is a network that is full.",
     )
-    .ask(Target::curve("received", or_zero(&rate(&of(&name::RECEIVED_BYTES), &[]))))
-    .ask(Target::curve("sent", or_zero(&rate(&of(&name::SENT_BYTES), &[]))))
+    .ask(Target::curve("received", or_idle(&rate(&of(&name::RECEIVED_BYTES), &[]))))
+    .ask(Target::curve("sent", or_idle(&rate(&of(&name::SENT_BYTES), &[]))))
     .series("received", Colour::Load)
     .series("sent", Colour::Median)
 }
@@ -196,8 +192,8 @@ fn again() -> Panel {
         "Redirects that were followed are part of the response time. A retry is a request that was sent again because a kept \
          connection turned out closed.",
     )
-    .ask(Target::curve("redirects", or_zero(&rate(&of(&name::REDIRECTS), &[]))))
-    .ask(Target::curve("retries", or_zero(&rate(&of(&name::RETRIED), &[]))))
+    .ask(Target::curve("redirects", or_idle(&rate(&of(&name::REDIRECTS), &[]))))
+    .ask(Target::curve("retries", or_idle(&rate(&of(&name::RETRIED), &[]))))
     .series("redirects", Colour::Load)
     .series("retries", Colour::Warning)
 }
@@ -210,7 +206,7 @@ fn opened() -> Panel {
         "Of the whole run. Many, while requests go on as before: the target closes connections, and each new one costs a round trip \
          or, with TLS, several.",
     )
-    .ask(Target::curve("opened", or_zero(&rate(&of(&name::CONNECTIONS_OPENED), &[]))))
+    .ask(Target::curve("opened", or_idle(&rate(&of(&name::CONNECTIONS_OPENED), &[]))))
     .series("opened", Colour::Load)
 }
 
@@ -219,7 +215,7 @@ fn opened() -> Panel {
 fn tasks() -> Panel {
     let p95 = quantile("0.95", &of(&name::TASK_DURATION), &["user", "task"], Window::Rate);
     Panel::new(Kind::Curves, "p95 of each task", Unit::Seconds, "How long a task takes as a whole, without think time.")
-        .ask(Target::curve("{{user}}: {{task}}", or_none(&p95, "task", "no tasks")))
+        .ask(Target::curve("{{user}}: {{task}}", or_idle_without(&of(&name::TASK_DURATION), &p95, "task", "no tasks")))
         .size(8, 8)
 }
 
@@ -231,13 +227,13 @@ fn groups() -> Panel {
         Unit::Seconds,
         "How long the steps of a `group` take together, without think time.",
     )
-    .ask(Target::curve("{{task}}: {{group}}", or_none(&p95, "group", "no groups")))
+    .ask(Target::curve("{{task}}: {{group}}", or_idle_without(&of(&name::GROUP_DURATION), &p95, "group", "no groups")))
     .size(8, 8)
 }
 
 fn iterations() -> Panel {
     let ended =
-        |result: &str| or_zero(&sum(&[], &format!("rate({}[$__rate_interval])", of(&name::ITERATIONS).only("result", result))));
+        |result: &str| or_idle(&sum(&[], &format!("rate({}[$__rate_interval])", of(&name::ITERATIONS).only("result", result))));
     Panel::new(
         Kind::Curves,
         "Tasks that ended, a second",

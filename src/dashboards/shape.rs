@@ -103,6 +103,8 @@ impl Panel {
                 "orientation": "auto",
                 "textMode": if self.kind == Kind::Named { "value_and_name" } else { "auto" },
                 "wideLayout": true,
+                "showPercentChange": false,
+                "percentChangeColorMode": "standard",
                 "reduceOptions": reduce,
             }),
             Kind::Curves => json!({
@@ -124,8 +126,9 @@ impl Panel {
             }),
             Kind::Table => json!({
                 "cellHeight": "sm",
+                "frameIndex": 0,
                 "showHeader": true,
-                "footer": {"show": false, "reducer": ["sum"], "countRows": false, "fields": ""},
+                "footer": {"show": false, "reducer": ["sum"], "countRows": false, "fields": []},
                 "sortBy": self.order.map_or_else(Vec::new, |column| vec![json!({"displayName": column, "desc": true})]),
             }),
             Kind::Timeline => json!({
@@ -133,7 +136,7 @@ impl Panel {
                 "showValue": "auto",
                 "alignValue": "center",
                 "rowHeight": 0.9,
-                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": false},
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []},
                 "tooltip": {"mode": "single", "sort": "none"},
             }),
             Kind::Bars => json!({

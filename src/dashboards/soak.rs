@@ -5,7 +5,9 @@ use super::look::{Colour, Unit};
 use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
-use super::query::{Window, aggregate, count, last, of, of_chosen, of_run, or_none, or_zero, quantile, rate, share};
+use super::query::{
+    Window, aggregate, count, last, of, of_chosen, of_run, or_idle, or_idle_as, or_none, or_zero, quantile, rate, share,
+};
 use crate::measure::name;
 
 pub(super) fn dashboard() -> Dashboard {
@@ -100,7 +102,7 @@ fn verdicts() -> Panel {
          enough windows.",
     )
     .size(24, 6)
-    .ask(Target::curve("{{request}} {{signal}}", or_none(&expr, "signal", "not judged yet")))
+    .ask(Target::curve("{{request}} {{signal}}", or_idle_as(&expr, "signal", "not judged yet")))
     .words(&[(0, "as before", Colour::Good), (1, "worse", Colour::Bad)])
 }
 
@@ -131,17 +133,17 @@ fn p99() -> Panel {
         Kind::Curves,
         "p99 of each request",
         Unit::Seconds,
-        "Over minutes, so that single slow requests do not hide a slow rise. Dots lead to traces.",
+        "Over a minute or more, so that single slow requests do not hide a slow rise. Dots lead to traces.",
     )
-    .ask(Target::curve("{{request}}", or_none(&expr, "request", "no requests")).with_exemplars())
-    .step("1m")
+    .ask(Target::curve("{{request}}", expr).with_exemplars())
+    .step("15s")
 }
 
 fn median() -> Panel {
     let expr = quantile("0.5", &of(&name::REQUEST_DURATION), &["request"], Window::Rate);
     Panel::new(Kind::Curves, "p50 of each request", Unit::Seconds, "A median that rises is a target that gets slower for all.")
-        .ask(Target::curve("{{request}}", or_none(&expr, "request", "no requests")))
-        .step("1m")
+        .ask(Target::curve("{{request}}", expr))
+        .step("15s")
 }
 
 fn throughput() -> Panel {
@@ -151,14 +153,14 @@ fn throughput() -> Panel {
         Unit::Requests,
         "Closed users ask less when the target gets slower: a fall here is a rise there.",
     )
-    .ask(Target::curve("{{request}}", or_none(&rate(&of(&name::REQUESTS), &["request"]), "request", "no requests")))
-    .step("1m")
+    .ask(Target::curve("{{request}}", or_idle_as(&rate(&of(&name::REQUESTS), &["request"]), "request", "no requests")))
+    .step("15s")
 }
 
 fn burn() -> Panel {
     let ratio = |window: &str| {
         let rate = |metric| format!("sum(rate({}[{window}]))", of(metric));
-        or_zero(&share(&rate(&name::REQUEST_FAILURES), &rate(&name::REQUESTS)))
+        or_idle(&share(&rate(&name::REQUEST_FAILURES), &rate(&name::REQUESTS)))
     };
     Panel::new(
         Kind::Curves,
@@ -182,8 +184,8 @@ fn memory() -> Panel {
         Unit::Bytes,
         "Flat in a soak. If not, the scenario keeps something for each user, or otload has a leak.",
     )
-    .ask(Target::curve("memory", or_zero(&format!("sum({})", of(&name::GENERATOR_RESIDENT)))))
-    .ask(Target::curve("open files", or_zero(&format!("sum({})", of(&name::GENERATOR_FDS)))))
+    .ask(Target::curve("memory", or_idle(&format!("sum({})", of(&name::GENERATOR_RESIDENT)))))
+    .ask(Target::curve("open files", or_idle(&format!("sum({})", of(&name::GENERATOR_FDS)))))
     .series("memory", Colour::Load)
     .over(
         super::panel::by_name("open files"),
@@ -217,12 +219,12 @@ fn chances() -> Panel {
 fn signals(title: &'static str, unit: Unit, metric: &'static name::Metric, description: &'static str) -> Panel {
     let expr = aggregate("max", &["request", "signal"], &of_chosen(metric, "$run_id").to_string());
     Panel::new(Kind::Curves, title, unit, description)
-        .ask(Target::curve("{{request}} {{signal}}", or_none(&expr, "signal", "not judged yet")))
+        .ask(Target::curve("{{request}} {{signal}}", or_idle_as(&expr, "signal", "not judged yet")))
         .signed()
 }
 
 fn times() -> Panel {
-    let of_run = |metric| or_zero(&format!("max({})", of_run(metric, "$run_id")));
+    let of_run = |metric| or_idle(&format!("max({})", of_run(metric, "$run_id")));
     Panel::new(
         Kind::Curves,
         "How long it has gone on",
@@ -249,6 +251,6 @@ fn alerts() -> Panel {
         "Those that the shipped rules raised, while they fired. Without the rules in Prometheus it stays empty.",
     )
     .size(24, 7)
-    .ask(Target::curve("{{alertname}} {{request}} {{threshold}}", or_none(firing, "alertname", "none")))
+    .ask(Target::curve("{{alertname}} {{request}} {{threshold}}", or_idle_as(firing, "alertname", "none")))
     .words(&[(0, "quiet", Colour::Good), (1, "firing", Colour::Bad)])
 }

@@ -31,6 +31,33 @@ fn what_is_committed_is_fresh() {
     }
 }
 
+/// The tables of panels in the documentation.
+#[test]
+fn the_documentation_has_every_panel() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dashboards.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for dashboard in dashboards() {
+        let short = dashboard.uid.trim_start_matches("otload-");
+        let (begin, end) = (format!("<!-- panels: {short} -->\n"), "<!-- end -->");
+        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("docs/dashboards.md has no place for {short}"));
+        let (_, behind) = rest.split_once(end).unwrap();
+        let mut table = "\n| panel | what it answers |\n|---|---|\n".to_owned();
+        for row in &dashboard.rows {
+            if let Some(title) = row.title {
+                table.push_str(&format!(
+                    "| **{title}** | {} |\n",
+                    if row.collapsed { "closed until it is clicked on" } else { "" }
+                ));
+            }
+            for panel in &row.panels {
+                table.push_str(&format!("| {} | {} |\n", panel.title, panel.description.replace('|', "\\|")));
+            }
+        }
+        text = format!("{before}{begin}{table}\n{end}{behind}");
+    }
+    is_fresh(&path, &text);
+}
+
 /// Each panel with its dashboard's name, and each of its queries with the unit that it is shown in.
 fn queries() -> Vec<(String, Unit, Target)> {
     let mut all = Vec::new();

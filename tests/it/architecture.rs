@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // It shows names and figures as the tables do.
     ("view", &["measure", "report", "scenario::plan"]),
     // They show and judge the metrics, and may draw the thresholds of a scenario.
-    ("dashboards", &["measure::name", "measure::daemon", "scenario::plan"]),
+    ("dashboards", &["measure::name", "measure::daemon", "scenario::plan", "http"]),
     ("control", &[]),
     ("import", &["scenario::document"]),
     // The plan names every series, and holds the settings of the transport and of the exporters; labels must not clash.

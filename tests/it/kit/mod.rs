@@ -37,7 +37,7 @@ pub(crate) use gunicorn::Gunicorn;
 pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};
-pub(crate) use prometheus::{Form, Prometheus};
+pub(crate) use prometheus::{Form, Prometheus, newer};
 pub(crate) use rotel::{Rotel, StoredSpan};
 pub(crate) use target::{CountingTarget, Delays};
 

@@ -7,12 +7,13 @@
 //! | `Protobuf` | `--enable-feature=native-histograms` |
 //! | `OpenMetrics` | without it |
 //! | `Text` | through a relay that asks for text 0.0.4 on its behalf |
+//! | `Both` | Prometheus 3.5 of Debian's later suite (`tests/forky.sh`), which can keep classic buckets beside native histograms |
 //!
 //! It always lets 5 s pass before its first scrape: start it before the run, or let the run last longer than that.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -31,6 +32,8 @@ pub(crate) enum Form {
     Protobuf,
     OpenMetrics,
     Text,
+    /// Protobuf, of which classic buckets are kept too.
+    Both,
 }
 
 #[derive(Debug)]
@@ -56,13 +59,20 @@ impl Prometheus {
     pub(crate) fn start(target: SocketAddr, form: Form) -> Self {
         let relay = (form == Form::Text).then(|| Relay::start(target, "text/plain;version=0.0.4"));
         let target = relay.as_ref().map_or(target, |relay| relay.address);
-        let jobs = format!("[{{job_name: otload, static_configs: [{{targets: ['{target}']}}]}}]");
+        let (program, both) = match form {
+            Form::Both => {
+                let program = newer().unwrap_or_else(|| panic!("`bash tests/forky.sh prometheus` fetches it"));
+                (program, "always_scrape_classic_histograms: true, ")
+            }
+            _ => (PathBuf::from("prometheus"), ""),
+        };
+        let jobs = format!("[{{job_name: otload, {both}static_configs: [{{targets: ['{target}']}}]}}]");
         let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n");
         let feature = match form {
-            Form::Protobuf => "--enable-feature=native-histograms,exemplar-storage",
+            Form::Protobuf | Form::Both => "--enable-feature=native-histograms,exemplar-storage",
             Form::OpenMetrics | Form::Text => "--enable-feature=exemplar-storage",
         };
-        Self { _relay: relay, ..Self::launch(Path::new("prometheus"), &config, &[feature]) }
+        Self { _relay: relay, ..Self::launch(&program, &config, &[feature]) }
     }
 
     /// Any version, with a configuration and flags of its own.
@@ -173,6 +183,13 @@ impl Prometheus {
         let bad = |line: &&str| line.contains("level=warn") || line.contains("level=error");
         log.lines().filter(bad).map(str::to_owned).collect()
     }
+}
+
+/// Prometheus 3 of Debian's later suite, if `tests/forky.sh` could fetch it.
+pub(crate) fn newer() -> Option<PathBuf> {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from);
+    Some(cache.join("otload-tools/forky/prometheus/usr/bin/prometheus")).filter(|program| program.exists())
 }
 
 // === relay ===
