@@ -3,7 +3,7 @@
 //! | endpoint | answers |
 //! |---|---|
 //! | `GET /` `GET /health` | a line of text; `{"status":"ok"}` |
-//! | `GET /cars` `GET /planes` | ten of them, in `$.cars` and `$.planes` |
+//! | `GET /cars` `GET /planes` | ten of them, in `$.cars` and `$.planes`; with `?page=1` three, and in `$.next` the number of the page after it, or `null` |
 //! | `GET /cars/{id}` `GET /planes/{id}` | one, or 404 |
 //! | `POST /cars` | 201 and the object that was sent, with an `id` |
 //! | `DELETE /cars/{id}` | 204 |
@@ -14,6 +14,8 @@
 //! It shares the machine with the generator, so it is cheap: one thread, answers made once, nothing stored. Delays and
 //! failures come in a fixed order, so that two runs meet the same.
 
+mod pages;
+
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -57,6 +59,7 @@ struct Api {
 
 /// A collection, as the bytes that are sent.
 struct Fleet {
+    name: &'static str,
     all: Bytes,
     each: Vec<Bytes>,
 }
@@ -232,9 +235,12 @@ impl Api {
         let router = Router::new()
             .route("/", get(async || "The cars API of otload. Try /cars, /planes, /slow, /flaky.\n"))
             .route("/health", get(async || text(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#))))
-            .route("/cars", get(async |State(api): Shared| api.cars.list()).post(create))
+            .route(
+                "/cars",
+                get(async |State(api): Shared, RawQuery(query): RawQuery| api.cars.list(query.as_deref())).post(create),
+            )
             .route("/cars/{id}", get(async |State(api): Shared, Path(id): Path<String>| api.cars.one(&id)).delete(delete))
-            .route("/planes", get(async |State(api): Shared| api.planes.list()))
+            .route("/planes", get(async |State(api): Shared, RawQuery(query): RawQuery| api.planes.list(query.as_deref())))
             .route("/planes/{id}", get(async |State(api): Shared, Path(id): Path<String>| api.planes.one(&id)))
             .route("/login", post(login))
             .route("/slow", get(slow))
@@ -245,13 +251,13 @@ impl Api {
 }
 
 impl Fleet {
-    fn new(name: &str, all: Vec<Value>) -> Self {
+    fn new(name: &'static str, all: Vec<Value>) -> Self {
         let each = all.iter().map(|one| Bytes::from(one.to_string())).collect();
-        Self { all: Bytes::from(json!({ name: all }).to_string()), each }
+        Self { name, all: Bytes::from(json!({ name: all }).to_string()), each }
     }
 
-    fn list(&self) -> Response {
-        text(StatusCode::OK, self.all.clone())
+    fn list(&self, query: Option<&str>) -> Response {
+        text(StatusCode::OK, pages::page(self.name, &self.each, query).unwrap_or_else(|| self.all.clone()))
     }
 
     fn one(&self, id: &str) -> Response {

@@ -86,6 +86,22 @@ fn check(rule: &Rule, response: &mut Response<'_>, scope: &Scope, random: &mut R
     }
 }
 
+/// What a rule looked at, for people; nothing where the rule says all of it.
+pub(super) fn found(rule: &Rule, response: &mut Response<'_>) -> Option<String> {
+    let head = response.exchange().result.as_ref().ok()?;
+    match rule {
+        Rule::Status(_) => Some(head.status.to_string()),
+        Rule::Header(name, _) => head.headers.get(name).map(|value| quoted(&String::from_utf8_lossy(value.as_bytes()))),
+        Rule::Body(_) => Some(quoted(&response.text())),
+        Rule::Json { path, .. } => path.query(response.json().ok()?).first().map(shown),
+        Rule::MaxTime(_) => {
+            let exchange = response.exchange();
+            Some(format_duration(exchange.finished.saturating_duration_since(exchange.started)))
+        }
+        Rule::That(_) => None,
+    }
+}
+
 fn check_text(rule: &TextRule, found: Option<&str>, what: &str, scope: &Scope, random: &mut Random) -> Result<(), String> {
     match (rule.exists, found) {
         (Some(true) | None, None) => return Err(format!("{what} is missing")),

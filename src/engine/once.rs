@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use super::checks;
 use super::flow::Then;
 use super::lifecycle::Handle;
 use super::request::{Outcome, render, request_of};
+use super::seen::Response;
 use super::supervisor::{Options, RunFacts, mask};
 use super::timer::Timer;
 use super::tracing::Tracing;
@@ -38,8 +40,8 @@ pub enum Seen<'a> {
         step: &'a RequestStep,
         request: &'a Request<'a>,
         exchange: &'a Exchange,
-        /// Each check's name and, if it does not hold, what was found.
-        checks: Vec<(&'a str, Option<String>)>,
+        /// Each check's name with what was found: `Ok` if it holds, and then maybe nothing.
+        checks: Vec<(&'a str, Result<Option<String>, String>)>,
         /// The variables that it filled, as JSON; those that stayed empty are not there.
         captured: Vec<(&'a str, String)>,
         failure: Option<String>,
@@ -255,7 +257,13 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     let exchange = user.session.exchange(&request).await;
     let Outcome { exchange, checks, failure } = user.judge(step, &rendered, exchange);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
-    let checks = checks.into_iter().map(|check| (name(check.id), check.outcome.err())).collect();
+    let mut response = Response::new(&exchange);
+    // In the order of the expectations.
+    let checks = checks
+        .into_iter()
+        .zip(&step.expect)
+        .map(|(check, expectation)| (name(check.id), check.outcome.map(|()| checks::found(&expectation.rule, &mut response))));
+    let checks = checks.collect();
     let captured = step.captures.iter().filter_map(|capture| {
         let value = user.scope.get(&capture.name)?;
         Some((&*capture.name, shown(&value)))

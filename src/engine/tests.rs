@@ -7,6 +7,7 @@ mod feeding;
 mod flowing;
 mod sampling;
 mod steering;
+mod transports;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

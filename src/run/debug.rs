@@ -60,12 +60,13 @@ fn describe(seen: &Seen<'_>) -> String {
             }
             for (name, found) in checks {
                 let _ = match found {
-                    None => writeln!(out, "✓ {name}"),
-                    Some(found) => writeln!(out, "✗ {name}: {found}"),
+                    Ok(None) => writeln!(out, "✓ {name}"),
+                    Ok(Some(found)) => writeln!(out, "✓ {name}: {found}"),
+                    Err(found) => writeln!(out, "✗ {name}: {found}"),
                 };
             }
             // What a check says is said above.
-            if let Some(failure) = failure.as_ref().filter(|_| checks.iter().all(|(_, found)| found.is_none())) {
+            if let Some(failure) = failure.as_ref().filter(|_| checks.iter().all(|(_, found)| found.is_ok())) {
                 let _ = writeln!(out, "✗ {failure}");
             }
         }

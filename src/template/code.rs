@@ -104,6 +104,9 @@ fn undefined(what: &str, scope: &Scope) -> String {
 /// An error of the engine as a sentence; `source` is what was computed.
 pub(super) fn describe(error: &minijinja::Error, source: &str, scope: &Scope) -> String {
     let source = source.trim();
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("`{}` takes too long, or is too large", shorten(source));
+    }
     let Some(detail) = error.detail() else { return format!("`{source}` cannot be computed: {}", error.kind()) };
     // "operator + does not take ... (`x` is undefined)": what is undefined is the whole reason.
     let undefined = detail.rsplit_once(" (`").and_then(|(_, end)| end.strip_suffix(" is undefined)"));
@@ -117,6 +120,11 @@ pub(super) fn describe(error: &minijinja::Error, source: &str, scope: &Scope) ->
         _ if detail.starts_with('`') || source.contains("{%") => detail,
         _ => format!("`{source}`: {detail}"),
     }
+}
+
+fn shorten(source: &str) -> String {
+    let short: String = source.chars().take(80).collect();
+    if short.len() < source.len() { short + "…" } else { short }
 }
 
 /// The forms that need no engine.

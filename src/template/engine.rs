@@ -29,6 +29,9 @@ pub(super) const ENGINE_TESTS: &str = "\
     greaterthan gt in int integer iterable le lessthan lower lt mapping ne none number odd safe sameas sequence \
     startingwith string test true undefined upper";
 
+/// What one rendering may cost; about as many bytes, or steps of a loop. An ordinary one costs some tens.
+pub(super) const FUEL: u64 = 16 << 20;
+
 /// The engine: one for the process. Templates with statements carry a clone that holds them.
 pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
@@ -40,6 +43,8 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_debug(true);
     // Macros that call themselves must not use up a worker's stack.
     engine.set_recursion_limit(100);
+    // Neither time nor memory without end: each instruction, byte and element costs one.
+    engine.set_fuel(Some(FUEL));
     // It would print everything in scope, secrets too.
     engine.remove_global("debug");
     engine.add_global("fake", Value::from_object(Fake));

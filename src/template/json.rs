@@ -95,6 +95,7 @@ impl JsonTemplate {
     pub fn render(&self, scope: &Scope, random: &mut Random, out: &mut String) -> Result<(), String> {
         let start = out.len();
         let done = self.pieces.iter().try_for_each(|piece| match piece {
+            _ if out.len() - start > super::LONGEST => super::fits(out.len() - start),
             Piece::Constant(text) => {
                 out.push_str(text);
                 Ok(())

@@ -184,7 +184,7 @@ impl Template {
                         out.push_str(text);
                         Ok(())
                     }
-                    Part::Code(code) => code.render(scope, random, out),
+                    Part::Code(code) => code.render(scope, random, out).and_then(|()| fits(out.len() - start)),
                 });
                 if done.is_err() {
                     out.truncate(start);
@@ -229,6 +229,13 @@ impl Template {
             Form::Literal(_) => None,
         }
     }
+}
+
+/// No text is longer, in bytes: of parts that fit each, all together need not.
+const LONGEST: usize = 16 << 20;
+
+fn fits(bytes: usize) -> Result<(), String> {
+    if bytes <= LONGEST { Ok(()) } else { Err(format!("the text would be longer than {} MiB", LONGEST >> 20)) }
 }
 
 /// The name of the one template in its engine.

@@ -39,6 +39,39 @@ fn render(text: &str) -> Result<String, String> {
     done.map(|()| out[1..].to_owned())
 }
 
+/// Without bounds each of these would print more than a gibibyte, or go on for hours.
+#[test]
+fn what_would_be_endless_is_an_error() {
+    let of = |text: &str| {
+        let mut names = Names::new();
+        ["big", "list"].into_iter().for_each(|name| names.open(name));
+        let mut scope = Scope::new(Arc::new(Shared::new("r")), 1);
+        scope.set("big", Value::from("0123456789".repeat(100_000)));
+        scope.set("list", Value::from((0..1000).collect::<Vec<_>>()));
+        let template = Template::parse(text, &names).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let mut out = String::new();
+        let error = template.render(&scope, &mut Random::new(1, 1), &mut out).expect_err(text);
+        assert_eq!(out, "", "{text}");
+        error
+    };
+    let too_large = |text: &str| {
+        let error = of(text);
+        assert!(error.contains("too large") || error.contains("longer than 16 MiB"), "{text}: {error}");
+    };
+    too_large("{{ 'x' * 1000000000 }}");
+    too_large("{{ big * 1100 }}");
+    too_large(&"{{ big }}".repeat(20));
+    too_large("{{ list * 1000000 }}");
+    too_large("{{ big | replace('0', big) }}");
+    too_large("{{ big | indent(2000) | indent(2000) | replace('1', big) }}");
+    too_large("{% for a in range(90000) %}{% for b in range(90000) %}x{% endfor %}{% endfor %}");
+    too_large("{% for a in range(2000) %}{{ big }}{% endfor %}");
+    too_large(
+        "{% set ns = namespace(x='0123456789') %}{% for a in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+    );
+    too_large("{{ list | map('string') | join(big) }}");
+}
+
 #[test]
 fn templates_and_what_they_give() {
     for (text, expected) in [
@@ -215,7 +248,7 @@ fn wrong_templates() {
         ("{{ env.API_USR }}", &[("API_USR", "the environment variable `API_USR` is not set", "did you mean `API_USER`?")]),
         ("{{ env.HOME }}", &[("HOME", "the environment variable `HOME` is not set", "set it before the run: `export HOME=...`")]),
         ("{{ env['API_USR'] }}", &[("'API_USR'", "the environment variable `API_USR` is not set", "did you mean `API_USER`?")]),
-        ("{{ setup.x }}", &[("x", "`setup` has no `x`", "there is `token`")]),
+        ("{{ setup.x }}", &[("x", "`setup` captures no `x`", "it captures `token`")]),
         ("{{ response.code }}", &[("code", "`response` has no `code`", "there is `body`, `headers`, `json`, `status`")]),
         ("{{ fake.nam() }}", &[("nam", "unknown function `fake.nam`", "did you mean `fake.name()`?")]),
         ("{{ fake.name }}", &[("fake", "`fake` is a set of functions", "write `fake.name()`")]),

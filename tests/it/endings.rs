@@ -206,7 +206,7 @@ fn check_shows_the_plan_and_once_shows_the_exchanges() {
         "> {\"brand\":\"Tesla\"}",
         "< HTTP/1.1 200 OK",
         "< {\"ok\":true}",
-        "✓ status 200",
+        "✓ status 200: 200",
         "✗ json $.ok: $.ok is `true`, not `false`",
         "1 of 2 requests failed",
     ] {

@@ -11,6 +11,8 @@ const REQUESTS: &[(&str, u64, &[&str])] = &[
     ("cars", 3, &["GET /cars", "GET /planes"]),
     ("load", 5, &["DELETE /cars/{id}", "GET /cars", "GET /cars/{id}", "GET /planes", "POST /cars", "POST /login"]),
     ("open", 102, &["GET /cars", "GET /cars/{id}", "GET /planes", "GET /slow"]),
+    ("paging", 2, &["GET /cars/{id}", "GET /cars?page={n}"]),
+    ("shopping", 2, &["GET /cars", "GET /cars/{id}", "POST /login", "add to basket", "take out of basket"]),
     ("soak", 4, &["GET /cars", "GET /planes"]),
     ("soak-stages", 4, &["GET /cars", "GET /planes"]),
     ("spike", 100, &["GET /cars", "GET /planes"]),
