@@ -7,13 +7,10 @@ mod simulated;
 
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use otload::dashboards::rules::Options;
-use otload::scenario::Overrides;
-
-use crate::kit::{later, root};
+use crate::kit::{Otload, later, root};
 use simulated::{Run, Trouble};
 
 /// A situation and which alerts of which runs fire in it.
@@ -230,11 +227,10 @@ fn thresholds_of_a_scenario_are_alerts_that_agree_with_it() {
     let list: String = THRESHOLDS.iter().map(|(text, _)| format!("  - {text}\n")).collect();
     let rest = "users: [{name: U, tasks: [{name: t, flow: [{get: /cars}]}]}]\nload: {users: 1, run_time: 1h}\n";
     std::fs::write(&scenario, format!("host: http://127.0.0.1:5000\n{rest}thresholds:\n{list}")).unwrap();
-    let (plan, _) = otload::scenario::load(&scenario, &Overrides::default()).unwrap();
-    let files = otload::dashboards::made_for(&Options::default(), Some(&plan));
-    let made = files.iter().find(|file| file.path == "rules/otload-thresholds-cars.yaml").unwrap();
-    let rules = dir.path().join("rules.yaml");
-    std::fs::write(&rules, &made.contents).unwrap();
+    let args = ["dashboards", "--write", dir.path().to_str().unwrap(), "--scenario", scenario.to_str().unwrap()];
+    let written = Otload::command(&args).expect_code(0).stdout;
+    let rules = dir.path().join("rules/otload-thresholds-cars.yaml");
+    assert!(written.lines().any(|line| Path::new(line) == rules), "{written}");
 
     let runs = [Run::new("fast").steady(10..60), Run::new("failing").steady(10..60).with(Trouble::Failing(0.06), 0..60)];
     let mut out =

@@ -51,7 +51,7 @@ pub(super) struct Run {
 const USUAL: f64 = 0.2;
 
 /// Upper boundaries of buckets, in seconds.
-const BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0];
+const BUCKETS: [f64; 5] = [0.1, 0.25, 0.5, 1.0, 10.0];
 
 const PHASES: [&str; 5] = ["ramp", "steady", "ramp_down", "done", "paused"];
 
