@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Whether `otload compare` tells real runs from each other as it should.
 
-    pairs.py --otload target/release/otload                               30 runs of five minutes, all at once
-    pairs.py --otload target/release/otload --seconds 90 --same 6 --slower 3
+    pairs.py --otload target/release/otload                               22 runs of four minutes, all at once
+    pairs.py --otload target/release/otload --seconds 600 --same 6 --slower 3
 
 Each run has a target of its own on 127.0.0.1, whose answers take log-normal times (median 60 ms, spread 0.5) drawn from a seed of its
 own; for the slower runs each takes 10% longer. All run side by side, so that what else the machine does is common to
 them. Then every two runs of the same are compared, in the order in which they were numbered, and every slower one with
 every other one. `same` must be said of --bound-same per cent of the former and `worse` of --bound-worse per cent of the latter. Takes as long
-as a run and some minutes. Exits with 1 if a bound is missed or a run failed; --json FILE writes all verdicts.
+as a run and a minute; more runs than the machine has room for disturb each other. Exits with 1 if a bound is missed or a run failed; --json FILE writes all verdicts.
 """
 import argparse, asyncio, itertools, json, math, multiprocessing, random, socket, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor
@@ -73,10 +73,10 @@ def compare(args, before, after):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--otload", required=True, help="the release binary")
-    parser.add_argument("--same", type=int, default=20, help="runs of the same (%(default)s)")
-    parser.add_argument("--slower", type=int, default=10, help="runs that are 10%% slower (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=300, help="length of each run (%(default)s)")
-    parser.add_argument("--rate", type=int, default=50, help="requests a second of each run (%(default)s)")
+    parser.add_argument("--same", type=int, default=15, help="runs of the same (%(default)s)")
+    parser.add_argument("--slower", type=int, default=7, help="runs that are 10%% slower (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=240, help="length of each run (%(default)s)")
+    parser.add_argument("--rate", type=int, default=60, help="requests a second of each run (%(default)s)")
     parser.add_argument("--bound-same", type=float, default=98, help="per cent (%(default)s)")
     parser.add_argument("--bound-worse", type=float, default=95, help="per cent (%(default)s)")
     parser.add_argument("--json", help="also write the verdicts here")
