@@ -306,7 +306,7 @@ pub async fn perform(
 
 impl Default for Performed {
     fn default() -> Self {
-        Self { good: true, variables: Value::from_iter::<[(String, Value); 0]>([]), mishaps: Vec::new() }
+        Self { good: true, variables: Value::from(std::collections::BTreeMap::<String, Value>::new()), mishaps: Vec::new() }
     }
 }
 

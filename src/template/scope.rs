@@ -109,7 +109,9 @@ impl Scope {
 
     /// All variables of this user, as a map.
     pub fn variables(&self) -> Value {
-        self.layers.variables.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
+        // Not by `collect`, which would make a list of pairs.
+        let all = self.layers.variables.iter().map(|(name, value)| (name.to_string(), value.clone()));
+        Value::from(all.collect::<std::collections::BTreeMap<_, _>>())
     }
 
     /// Which iteration of the user this is.
@@ -263,6 +265,7 @@ mod tests {
         let mut two = one.clone();
         two.set("id", Value::from(2));
         assert_eq!((one.get("id"), two.get("id")), (Some(Value::from(1)), Some(Value::from(2))));
+        assert_eq!(two.variables().get_attr("id").unwrap(), Value::from(2));
     }
 
     #[test]
