@@ -8,12 +8,16 @@
 //! | `POST /cars` | 201 and the object that was sent, with an `id` |
 //! | `DELETE /cars/{id}` | 204 |
 //! | `POST /login` | a `token`, also as the cookie `session` |
+//! | `GET /me` | the token that was brought, of `/login` or `POST /oauth/token`; 401 without |
+//! | `POST /photos` | 201 and the size of the form |
+//! | `POST /graphql` | the car whose `id` is among the query's variables |
 //! | `GET /slow` | after 20 to 200 ms, each twentieth time after 500 ms |
 //! | `GET /flaky` | each tenth time 503 |
 //!
 //! It shares the machine with the generator, so it is cheap: one thread, answers made once, nothing stored. Delays and
 //! failures come in a fixed order, so that two runs meet the same.
 
+mod more;
 mod pages;
 
 use std::io;
@@ -243,6 +247,10 @@ impl Api {
             .route("/planes", get(async |State(api): Shared, RawQuery(query): RawQuery| api.planes.list(query.as_deref())))
             .route("/planes/{id}", get(async |State(api): Shared, Path(id): Path<String>| api.planes.one(&id)))
             .route("/login", post(login))
+            .route("/me", get(more::me))
+            .route("/oauth/token", post(more::token))
+            .route("/photos", post(more::photo))
+            .route("/graphql", post(more::graphql))
             .route("/slow", get(slow))
             .route("/flaky", get(flaky))
             .fallback(async |request: Request| error(StatusCode::NOT_FOUND, &format!("there is no {}", request.uri().path())));
@@ -379,6 +387,13 @@ mod tests {
         assert_eq!(ask(&demo, "GET", "/", "").0, 200);
         assert_eq!(value(&demo, "GET", "/health", ""), (200, json!({"status": "ok"})));
         assert_eq!(ask(&demo, "PUT", "/cars", "").0, 405);
+        assert_eq!(value(&demo, "POST", "/oauth/token", "grant_type=client_credentials").1["access_token"], "demo-00000001");
+        assert_eq!(ask(&demo, "POST", "/oauth/token", "grant_type=password").0, 400);
+        assert_eq!(ask(&demo, "GET", "/me", "").0, 401);
+        assert_eq!(ask(&demo, "POST", "/photos", "").0, 415);
+        let car = value(&demo, "POST", "/graphql", r#"{"query": "{}", "variables": {"id": 2}}"#);
+        assert_eq!(car, (200, json!({"data": {"car": {"id": 2, "brand": "Volkswagen", "model": "Golf"}}})));
+        assert_eq!(ask(&demo, "POST", "/graphql", "{}").0, 400);
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //! off is counted as a failure with the reason `cancelled`, for the target may have seen it.
 
 mod address;
+mod auth;
 mod capture;
 mod checks;
 mod feed;

@@ -20,7 +20,7 @@ use crate::http::{Client, Exchange, Request, TraceHead};
 use crate::load::Part;
 use crate::measure::shard::Shard;
 use crate::random::fresh_seed;
-use crate::scenario::plan::{Action, Control, Plan, RequestStep, Step};
+use crate::scenario::plan::{Action, Auth, Control, Plan, RequestStep, Step};
 use crate::template::Value;
 use crate::trace::Ids;
 
@@ -240,7 +240,11 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
             observe(Seen::Skipped(step));
             return true;
         }
-        Ok(true) => render(step, &user.scope, &mut user.random),
+        Ok(true) => match step.auth.as_deref() {
+            Some(Auth::OAuth2(at)) => user.token(*at).await.map_err(|(_, message)| message),
+            _ => Ok(()),
+        }
+        .and_then(|()| render(step, &user.scope, &mut user.random, &user.context.run)),
         Err(error) => Err(error),
     };
     let rendered = match rendered {

@@ -6,17 +6,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
-use super::address;
 use super::checks::{self, CheckResult};
 use super::seen::Response;
+use super::supervisor::RunFacts;
 use super::tracing::{self, RequestTrace};
 use super::user::User;
 use super::worker::{Context, lock};
+use super::{address, auth};
 use crate::clock::{self, Instant};
+use crate::http::multipart::{Part as FormPart, body as form_body, gzip};
 use crate::http::{Exchange, Failure, Prepared, Request, with_path};
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
-use crate::scenario::plan::{Address, Body, RequestStep};
+use crate::scenario::plan::{Address, Body, Part, PartContent, RequestStep};
 use crate::template::{Random, Response as Seen, Scope, Template};
 
 /// What a step becomes when its templates are rendered.
@@ -83,7 +85,7 @@ impl User {
             return Ok(None);
         }
         match self.wanted(step)? {
-            true => render(step, &self.scope, &mut self.random).map(Some),
+            true => render(step, &self.scope, &mut self.random, &self.context.run).map(Some),
             false => Ok(None),
         }
     }
@@ -188,7 +190,12 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
 }
 
 /// Renders everything of a step that has templates; what has none is borrowed.
-pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Random) -> Result<Rendered<'a>, String> {
+pub(super) fn render<'a>(
+    step: &'a RequestStep,
+    scope: &Scope,
+    random: &mut Random,
+    run: &RunFacts,
+) -> Result<Rendered<'a>, String> {
     let (mut url, mut path) = match &step.address {
         Address::Fixed(url) => (Cow::Borrowed(url), None),
         Address::Rendered { base, template } => {
@@ -212,10 +219,12 @@ pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Rand
     for (name, template) in &step.rendered_headers {
         let mut text = String::new();
         template.render(scope, random, &mut text)?;
-        let value = HeaderValue::from_str(&text).map_err(|_| format!("the header `{name}` cannot hold this value: {text:?}"))?;
+        let value = HeaderValue::from_str(&text);
+        let mut value = value.map_err(|_| format!("the header `{name}` cannot hold this value: {text:?}"))?;
+        value.set_sensitive(*name == header::AUTHORIZATION);
         headers.to_mut().insert(name, value);
     }
-    let body = match &step.body {
+    let mut body = match &step.body {
         Body::None => Bytes::new(),
         Body::Text(template) => match template.as_literal() {
             Some(text) => Bytes::copy_from_slice(text.as_bytes()),
@@ -226,9 +235,52 @@ pub(super) fn render<'a>(step: &'a RequestStep, scope: &Scope, random: &mut Rand
             let pairs = render_pairs(fields, scope, random)?;
             Bytes::from(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
         }
+        Body::File(file) => file.content.clone(),
+        Body::Multipart(parts) => multipart(parts, headers.to_mut(), scope, random)?,
     };
+    if step.compress {
+        body = gzip(&body);
+    }
     debug_assert!(!headers.contains_key(header::CONTENT_LENGTH), "the transport writes it");
-    Ok(Rendered { url, path, headers, body })
+    let mut rendered = Rendered { url, path, headers, body };
+    if let Some(auth) = &step.auth {
+        auth::apply(auth, &run.tokens, scope, random, step, &mut rendered)?;
+    }
+    Ok(rendered)
+}
+
+/// A form with files; its boundary, drawn at random, goes into the headers.
+fn multipart(parts: &[Part], headers: &mut HeaderMap, scope: &Scope, random: &mut Random) -> Result<Bytes, String> {
+    let mut render = |template: &Template| {
+        let mut text = String::new();
+        template.render(scope, random, &mut text).map(|()| text)
+    };
+    let mut texts = Vec::with_capacity(parts.len());
+    for part in parts {
+        let content = match &part.content {
+            PartContent::Text(text) => render(text)?,
+            PartContent::File(_) => String::new(),
+        };
+        let mut optional = |template: &Option<Template>| template.as_ref().map(&mut render).transpose();
+        texts.push((optional(&part.filename)?, optional(&part.content_type)?, render(&part.name)?, content));
+    }
+    let rendered: Vec<_> = parts
+        .iter()
+        .zip(&texts)
+        .map(|(part, (filename, content_type, name, text))| FormPart {
+            name,
+            filename: filename.as_deref(),
+            content_type: content_type.as_deref(),
+            content: match &part.content {
+                PartContent::Text(_) => text.as_bytes(),
+                PartContent::File(file) => &file.content,
+            },
+        })
+        .collect();
+    let boundary = format!("otload-{:016x}{:016x}", random.bits(), random.bits());
+    let kind = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}"));
+    headers.insert(header::CONTENT_TYPE, kind.map_err(|error| error.to_string())?);
+    Ok(form_body(&rendered, &boundary))
 }
 
 fn text_of(render: impl FnOnce(&mut String) -> Result<(), String>) -> Result<Bytes, String> {

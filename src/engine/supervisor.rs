@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use super::auth::Tokens;
 use super::feed::Feeds;
 use super::lifecycle::Handle;
 use super::meeting::Meeting;
@@ -53,6 +54,7 @@ pub(super) struct RunFacts {
     pub shared: Arc<Shared>,
     pub seed: u64,
     pub feeds: Feeds,
+    pub tokens: Tokens,
     pub started: Instant,
     secrets: Vec<String>,
     pub meetings: Vec<Meeting>,
@@ -328,8 +330,10 @@ impl RunFacts {
         let mut shared = Shared::clone(&plan.constants);
         shared.set("run_id", options.run_id.as_str().into());
         shared.set("setup", options.setup.clone());
+        let shared = Arc::new(shared);
         Self {
-            shared: Arc::new(shared),
+            tokens: Tokens::new(plan, &shared),
+            shared,
             seed: options.seed,
             feeds: Feeds::new(plan, options.seed, options.seeded, options.shard),
             started,
@@ -384,7 +388,10 @@ impl RunFacts {
 
     /// The text without secrets.
     pub(super) fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        mask(&self.secrets, text)
+        match mask(&self.secrets, text) {
+            Cow::Borrowed(text) => self.tokens.mask(text),
+            Cow::Owned(text) => Cow::Owned(self.tokens.mask(&text).into_owned()),
+        }
     }
 }
 

@@ -192,6 +192,14 @@ impl User {
             match step {
                 // In here, and not in a future of its own: that would be moved into this one for each request, all of it.
                 Step::Request(step) => {
+                    if step.auth.is_some() && !self.token_for(step).await {
+                        ok = false;
+                        self.failed(step.on_failure);
+                        if self.then != Then::GoOn {
+                            break;
+                        }
+                        continue;
+                    }
                     let rendered = match self.ready(step) {
                         Ok(rendered) => rendered,
                         Err(fine) => {

@@ -148,7 +148,7 @@ impl Context {
         plan.each_request(&mut |step| {
             let (method, headers) = (&step.method, &step.headers);
             prepared[step.number] = match (&step.address, &*step.query) {
-                _ if !step.rendered_headers.is_empty() => None,
+                _ if !step.has_fixed_headers() => None,
                 (Address::Fixed(url), []) => Some(client.prepare(method, url, headers)),
                 (Address::Fixed(base) | Address::Rendered { base: Some(base), .. }, _) => {
                     client.prepare_lines(method, base, headers)

@@ -19,6 +19,7 @@
 //! for each that was retried on a new connection (`Exchange::retried`, see `wire`).
 
 mod alarm;
+pub mod auth;
 mod classify;
 mod client;
 mod connections;
@@ -28,6 +29,7 @@ mod decode;
 mod dial;
 mod failure;
 mod gather;
+pub mod multipart;
 mod redirect;
 mod request;
 mod reqwest;

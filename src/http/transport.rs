@@ -247,7 +247,8 @@ impl Without {
         name == CONTENT_LENGTH
             || name == TRANSFER_ENCODING
             || (name == COOKIE && (self.cookie || self.credentials))
-            || (self.credentials && (name == AUTHORIZATION || name == PROXY_AUTHORIZATION))
+            || (self.credentials
+                && (name == AUTHORIZATION || name == PROXY_AUTHORIZATION || name.as_str() == "x-amz-security-token"))
             || (self.content && name.as_str().starts_with("content-"))
     }
 }

@@ -30,7 +30,23 @@ pub fn once(plan: &Arc<Plan>, demo: bool, seed: u64, print: &mut dyn FnMut(&str)
         .enable_all()
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
-    Ok(runtime.block_on(engine::run_once(plan, &client, seed, |seen| print(&super::without_secrets(plan, &describe(&seen))))))
+    Ok(runtime.block_on(engine::run_once(plan, &client, seed, |seen| {
+        print(&super::without_secrets(plan, &without_credentials(&seen, describe(&seen))));
+    })))
+}
+
+/// What a header such as `authorization` holds is `***`, wherever it stands: a target may say it again.
+fn without_credentials(seen: &Seen<'_>, mut text: String) -> String {
+    let Seen::Request { request, .. } = seen else { return text };
+    for value in request.headers.values().filter(|value| value.is_sensitive()) {
+        let Ok(value) = value.to_str() else { continue };
+        // `Basic`, `Bearer` may be seen.
+        let secret = value.split_once(' ').map_or(value, |(_, secret)| secret);
+        if secret.len() > 3 {
+            text = text.replace(secret, "***");
+        }
+    }
+    text
 }
 
 fn describe(seen: &Seen<'_>) -> String {

@@ -6,6 +6,7 @@
 //! | `text.rs` | templates and expressions, and what they refer to |
 //! | `constants.rs` | `variables`, `env`, `secrets` |
 //! | `data.rs` | files with rows, and who uses them |
+//! | `auth.rs`, `body.rs` | who sends a request, and what it carries |
 //! | `settings.rs` | `http` |
 //! | `users.rs` | user types, their tasks, and which of them are reached |
 //! | `steps.rs`, `flow.rs` | flows, groups, pauses; and the steps that steer a flow |
@@ -19,6 +20,8 @@
 //! | `thresholds.rs` | what the run has to keep, and the names in it |
 //! | `validity.rs` | when the generator was the bottleneck |
 
+mod auth;
+mod body;
 mod capture;
 mod constants;
 mod data;
@@ -41,7 +44,7 @@ mod validity;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +108,9 @@ struct Compiler<'a> {
     /// What templates may refer to.
     names: Names,
     data: data::Data,
+    senders: auth::Senders,
+    /// Files that are sent, by their paths.
+    files: HashMap<PathBuf, bytes::Bytes>,
     /// Variables of the environment that templates use.
     used_env: BTreeSet<String>,
     host: Host,
@@ -150,6 +156,8 @@ impl<'a> Compiler<'a> {
             problems,
             names: Names::new(),
             data: data::Data::default(),
+            senders: auth::Senders::default(),
+            files: HashMap::new(),
             used_env: BTreeSet::new(),
             host: Host::Absent,
             defaults: Defaults { timeout: Duration::from_secs(30), redirects: 10, headers: Vec::new() },
@@ -168,6 +176,7 @@ impl<'a> Compiler<'a> {
     fn plan(&mut self, scenario: &Scenario) -> Option<Plan> {
         let name = self.test_name(scenario);
         let variables = self.variables(scenario);
+        self.senders.constants = variables.keys().cloned().collect();
         self.data(scenario);
         self.host(scenario);
         let settings = self.settings(&scenario.http);
@@ -193,6 +202,7 @@ impl<'a> Compiler<'a> {
             },
             constants: Arc::new(self.constants(variables)),
             data,
+            oauth2: self.token_servers(),
             http: settings,
             setup,
             teardown,

@@ -72,8 +72,12 @@ fn requests(steps: &[Step]) -> Vec<&RequestStep> {
 
 /// Names and values, as written.
 fn headers(request: &RequestStep) -> Vec<(String, String)> {
-    let fixed =
-        request.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let fixed = request.headers.iter().map(|(name, value)| {
+        (
+            name.to_string(),
+            if value.is_sensitive() { "***".to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() },
+        )
+    });
     let rendered = request.rendered_headers.iter().map(|(name, value)| (name.to_string(), value.source().to_owned()));
     fixed.chain(rendered).collect()
 }

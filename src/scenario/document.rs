@@ -7,6 +7,8 @@
 //!     no YAML: why          later.rs                                    keys to come, keys in the wrong place
 //! ```
 
+pub mod auth;
+pub mod body;
 pub mod capture;
 pub mod data;
 pub mod flow;

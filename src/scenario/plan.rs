@@ -4,6 +4,7 @@
 mod capture;
 mod data;
 mod flow;
+mod sent;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
 
 pub use capture::{Capture, Source as CaptureSource};
+pub use sent::{Auth, AwsKeys, OAuth2, Part, PartContent, SentFile};
+
 pub use data::{AtEnd, Feeder, Per, RowOrder, UserRows, Uses};
 pub use flow::{Action, Control, Each, Loop, MOST_TURNS, OnFailure, Rendezvous, Stop, TURNS_OF_WHILE, Turns};
 
@@ -39,6 +42,8 @@ pub struct Plan {
     pub constants: Arc<Shared>,
     /// Files whose rows templates see.
     pub data: Vec<Feeder>,
+    /// Where tokens are fetched.
+    pub oauth2: Vec<OAuth2>,
     pub http: Settings,
     pub setup: Vec<Step>,
     pub teardown: Vec<Step>,
@@ -206,6 +211,10 @@ pub struct RequestStep {
     /// Headers that are rendered; they replace the fixed ones of their name.
     pub rendered_headers: Vec<(HeaderName, Template)>,
     pub body: Body,
+    /// The body is packed for each request.
+    pub compress: bool,
+    /// Who sends it, if that is no header that is there already.
+    pub auth: Option<Box<Auth>>,
     pub timeout: Duration,
     /// Redirects followed at most.
     pub redirects: u32,
@@ -241,6 +250,9 @@ pub enum Body {
     Json(JsonTemplate),
     /// `application/x-www-form-urlencoded`
     Form(Vec<(Template, Template)>),
+    /// `multipart/form-data`
+    Multipart(Vec<Part>),
+    File(SentFile),
 }
 
 /// One thing that a response must fulfil.
@@ -458,6 +470,15 @@ impl Mix {
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+// === impl RequestStep ===
+
+impl RequestStep {
+    /// Whether its headers are the same each time.
+    pub fn has_fixed_headers(&self) -> bool {
+        self.rendered_headers.is_empty() && self.auth.is_none() && !matches!(self.body, Body::Multipart(_))
+    }
 }
 
 // === impl UserType ===

@@ -23,7 +23,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("control", &[]),
     ("import", &["scenario::document"]),
     // The plan names every series, and holds the settings of the transport and of the exporters; labels must not clash.
-    ("scenario", &["load", "template", "http::settings", "measure::catalog", "measure::name", "export::otlp::settings"]),
+    (
+        "scenario",
+        &[
+            "load",
+            "template",
+            "http::settings",
+            "http::auth",
+            "http::multipart",
+            "measure::catalog",
+            "measure::name",
+            "export::otlp::settings",
+        ],
+    ),
     ("load", &[]),
     ("template", &[]),
     ("http", &["trace"]),

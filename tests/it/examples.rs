@@ -9,7 +9,10 @@ use crate::kit::{Otload, free_address, root};
 /// the shortened form; all of them, but for `open`, which has as many as it needs.
 const REQUESTS: &[(&str, u64, &[&str])] = &[
     ("cars", 3, &["GET /cars", "GET /planes"]),
+    ("graphql", 1, &["query Car"]),
     ("load", 5, &["DELETE /cars/{id}", "GET /cars", "GET /cars/{id}", "GET /planes", "POST /cars", "POST /login"]),
+    ("login", 1, &["GET /cars", "GET /me", "POST /login"]),
+    ("oauth2", 1, &["GET /cars", "GET /me"]),
     ("open", 102, &["GET /cars", "GET /cars/{id}", "GET /planes", "GET /slow"]),
     ("paging", 2, &["GET /cars/{id}", "GET /cars?page={n}"]),
     ("shopping", 2, &["GET /cars", "GET /cars/{id}", "POST /login", "add to basket", "take out of basket"]),
@@ -17,6 +20,7 @@ const REQUESTS: &[(&str, u64, &[&str])] = &[
     ("soak-stages", 4, &["GET /cars", "GET /planes"]),
     ("spike", 100, &["GET /cars", "GET /planes"]),
     ("stress", 40, &["GET /cars", "GET /flaky", "GET /planes", "GET /planes/{id}", "GET /slow"]),
+    ("upload", 1, &["POST /photos", "POST accounts"]),
 ];
 
 fn examples() -> Vec<(String, PathBuf)> {
@@ -45,7 +49,7 @@ fn every_example_runs() {
     let runs: Vec<_> = examples()
         .into_iter()
         .map(|(name, path)| {
-            let text = shortened(&std::fs::read_to_string(path).unwrap());
+            let text = beside_the_examples(&shortened(&std::fs::read_to_string(path).unwrap()));
             let host = format!("http://{}", free_address());
             (name, Otload::run(&text, &["--demo", "--host", &host, "--linger", "0s", "--workers", "1"]))
         })
@@ -71,6 +75,18 @@ fn every_example_runs() {
         let total: u64 = summary["requests"].as_array().unwrap().iter().filter_map(|request| request["requests"].as_u64()).sum();
         assert_eq!(summary["totals"]["requests"], total, "{name}");
     }
+}
+
+/// The run has a folder of its own, and its files stay where they are.
+fn beside_the_examples(text: &str) -> String {
+    let folder = root().join("examples");
+    ["csv: ", "file: ", "body_file: "].iter().fold(text.to_owned(), |text, key| {
+        let files =
+            ["accounts.csv", "car.ppm"].map(|file| (format!("{key}{file}"), format!("{key}{}", folder.join(file).display())));
+        files.iter().fold(text, |text, (name, path)| {
+            text.replace(&format!(" {name}"), &format!(" {path}")).replace(&format!("{{{name}"), &format!("{{{path}"))
+        })
+    })
 }
 
 // === shortening ===

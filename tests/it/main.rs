@@ -10,6 +10,7 @@ mod baseline;
 mod compose;
 mod control;
 mod dashboards;
+mod data;
 mod endings;
 mod examples;
 mod exemplars;

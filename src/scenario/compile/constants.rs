@@ -112,6 +112,7 @@ impl Compiler<'_> {
         if let Host::Known(url) = &self.host {
             values.extend(url.password().into_iter().flat_map(secret_forms));
         }
+        values.extend(self.senders_secrets());
         // The longest first: a shorter one may be a part of it.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.dedup();
@@ -120,7 +121,7 @@ impl Compiler<'_> {
 }
 
 /// A secret, and what it looks like in URLs, JSON and headers.
-fn secret_forms(secret: &str) -> Vec<String> {
+pub(super) fn secret_forms(secret: &str) -> Vec<String> {
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let percent = form.replace('+', "%20");
     let path = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();

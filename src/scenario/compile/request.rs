@@ -5,9 +5,11 @@ use std::ops::Range;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
+use super::body::Packed;
 use super::steps::Around;
 use super::text::After;
 use super::{Compiler, Host};
+use crate::http::multipart::type_of;
 use crate::measure::catalog::RequestId;
 use crate::scenario::document::model::RequestKeys;
 use crate::scenario::document::read::Placed;
@@ -65,12 +67,15 @@ impl Compiler<'_> {
             // There will be no plan; what is wrong with the expectations is still to be found.
             _ => RequestId(0),
         };
-        let (address, query, own, body) = self.given(when.as_ref(), |compiler| {
+        let (address, query, own, auth, body) = self.given(when.as_ref(), |compiler| {
             let address = target.as_ref().and_then(|(_, url)| compiler.address_of(url, before));
             let query = keys.query.value().map(|pairs| compiler.pairs(pairs, before)).unwrap_or_default();
             let own = keys.headers.value().map(|pairs| compiler.headers(pairs, before)).unwrap_or_default();
-            (address, query, own, compiler.body(keys, before, method.as_ref()))
+            let auth = compiler.auth(keys.auth, &own, before);
+            (address, query, own, auth, compiler.body(keys, before, method.as_ref()))
         });
+        let content_type = content_type(&body);
+        let (body, packing) = self.packed(keys.compress, body);
         let captures = keys.capture.given().map(|pairs| self.captures(pairs)).unwrap_or_default();
         let names = keys.capture.value().into_iter().flat_map(|pairs| pairs.0.iter().map(|(key, _)| key.name.as_str()));
         let new: Vec<&str> = names.filter(|name| !self.is_certain(name)).collect();
@@ -84,7 +89,13 @@ impl Compiler<'_> {
                 self.learn_when(name, condition);
             }
         }
-        let (headers, rendered_headers) = self.all_headers(own, &body);
+        let (auth, sender) = match auth {
+            Some(Ok(header)) => (None, Some(header)),
+            Some(Err(auth)) => (Some(auth), None),
+            None => (None, None),
+        };
+        let refuses = keys.auth.value().is_some();
+        let (headers, rendered_headers) = self.all_headers(own, sender, refuses, content_type, packing != Packed::Not);
         let number = self.requests;
         self.requests += 1;
         Some(RequestStep {
@@ -97,6 +108,8 @@ impl Compiler<'_> {
             headers,
             rendered_headers,
             body,
+            compress: packing == Packed::Later,
+            auth,
             timeout,
             redirects,
             when,
@@ -114,9 +127,14 @@ impl Compiler<'_> {
         let places = [
             ("query", keys.query.key()),
             ("headers", keys.headers.key()),
+            ("auth", keys.auth.key()),
             ("json", keys.json.key()),
             ("form", keys.form.key()),
+            ("multipart", keys.multipart.key()),
             ("body", keys.body.key()),
+            ("body_file", keys.body_file.key()),
+            ("graphql", keys.graphql.key()),
+            ("compress", keys.compress.key()),
             ("timeout", keys.timeout.key()),
             ("redirects", keys.redirects.key()),
             ("when", keys.when.key()),
@@ -160,7 +178,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn address_of(&mut self, url: &Placed<String>, after: After) -> Option<Address> {
+    pub(super) fn address_of(&mut self, url: &Placed<String>, after: After) -> Option<Address> {
         let template = self.template(url, after)?;
         let text = url.value.trim();
         let relative = text.starts_with('/') && !text.starts_with("//");
@@ -220,7 +238,7 @@ impl Compiler<'_> {
     }
 
     /// `query` and `form`: a list repeats its name.
-    fn pairs(&mut self, pairs: &Pairs<List<String, true>>, after: After) -> Vec<(Template, Template)> {
+    pub(super) fn pairs(&mut self, pairs: &Pairs<List<String, true>>, after: After) -> Vec<(Template, Template)> {
         let mut templates = Vec::new();
         for (key, values) in &pairs.0 {
             let name = self.template_at(&key.name, &key.range, after);
@@ -304,21 +322,32 @@ impl Compiler<'_> {
     }
 
     /// The defaults, then the request's own, then what its body says if nobody did.
-    fn all_headers(&self, own: Vec<(HeaderName, Template)>, body: &Body) -> (HeaderMap, Vec<(HeaderName, Template)>) {
+    /// `sender` goes into `authorization`; `refuses`: nothing of the defaults' does.
+    fn all_headers(
+        &self,
+        own: Vec<(HeaderName, Template)>,
+        sender: Option<Template>,
+        refuses: bool,
+        content_type: Option<&'static str>,
+        packed: bool,
+    ) -> (HeaderMap, Vec<(HeaderName, Template)>) {
         let mut fixed = HeaderMap::new();
         let mut rendered: Vec<(HeaderName, Template)> = Vec::new();
         let defaults = self.defaults.headers.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != name)).cloned();
-        for (name, template) in defaults.chain(own.iter().cloned()) {
+        let defaults = defaults.filter(|(name, _)| !(refuses && *name == header::AUTHORIZATION));
+        let sender = sender.map(|sender| (header::AUTHORIZATION, sender));
+        for (name, template) in defaults.chain(own.iter().cloned()).chain(sender) {
             match template.as_literal().and_then(header_value) {
-                Some(value) => drop(fixed.insert(name, value)),
+                Some(mut value) => {
+                    value.set_sensitive(name == header::AUTHORIZATION);
+                    fixed.insert(name, value);
+                }
                 None => rendered.push((name, template)),
             }
         }
-        let content_type = match body {
-            Body::Json(_) => Some("application/json"),
-            Body::Form(_) => Some("application/x-www-form-urlencoded"),
-            Body::None | Body::Text(_) => None,
-        };
+        if packed && own.iter().all(|(name, _)| name != header::CONTENT_ENCODING) {
+            fixed.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         if let Some(content_type) = content_type
             && !fixed.contains_key(header::CONTENT_TYPE)
             && rendered.iter().all(|(name, _)| name != header::CONTENT_TYPE)
@@ -327,29 +356,16 @@ impl Compiler<'_> {
         }
         (fixed, rendered)
     }
+}
 
-    // === body ===
-
-    fn body(&mut self, keys: &RequestKeys<'_>, after: After, method: Option<&Method>) -> Body {
-        let mut given: Vec<_> = [("json", keys.json.key()), ("form", keys.form.key()), ("body", keys.body.key())]
-            .into_iter()
-            .filter_map(|(name, key)| Some((name, key?.clone())))
-            .collect();
-        given.sort_by_key(|(_, key)| key.start);
-        match (given.as_slice(), method) {
-            ([(first, _), (second, place), ..], _) => {
-                self.push(place, format!("a request has one body, but here are `{first}` and `{second}`"), "keep one of them");
-            }
-            ([(name, place)], Some(method)) if matches!(*method, Method::GET | Method::HEAD) => {
-                let hint = format!("many servers ignore or refuse it; is `post` meant, or `query` instead of `{name}`?");
-                self.warn(place, format!("a {method} request with a body"), hint);
-            }
-            _ => {}
-        }
-        let json = keys.json.value().and_then(|node| self.json(&node.0, after)).map(Body::Json);
-        let form = keys.form.value().map(|pairs| Body::Form(self.pairs(pairs, after)));
-        let text = keys.body.given().and_then(|text| self.template(text, after)).map(Body::Text);
-        json.or(form).or(text).unwrap_or(Body::None)
+/// What a body says of itself.
+fn content_type(body: &Body) -> Option<&'static str> {
+    match body {
+        Body::Json(_) => Some("application/json"),
+        Body::Form(_) => Some("application/x-www-form-urlencoded"),
+        Body::File(file) => Some(type_of(&file.name)),
+        // The boundary of a multipart form goes with each request.
+        Body::None | Body::Text(_) | Body::Multipart(_) => None,
     }
 }
 

@@ -31,6 +31,7 @@ impl Compiler<'_> {
             self.defaults.headers = headers;
             self.defaults_use(used);
         }
+        self.default_auth(&http.auth);
         if let Some(size) = http.max_body.given() {
             if size.value.0 == 0 {
                 self.push(&size.range, "`max_body` cannot be zero", "remove the key for the default of 64MiB");

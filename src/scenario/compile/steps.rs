@@ -9,7 +9,9 @@ use crate::scenario::document::model::{Step as StepForm, Task as TaskForm};
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::List;
 use crate::scenario::document::wait::WaitForm;
-use crate::scenario::plan::{Action, Address, Body, Control, Each, RequestStep, Rule, Step, Turns, Wait};
+use crate::scenario::plan::{
+    Action, Address, Auth, AwsKeys, Body, Control, Each, PartContent, RequestStep, Rule, Step, Turns, Wait,
+};
 use crate::template::{JsonTemplate, Reference, Template};
 use crate::units::duration_from_seconds;
 
@@ -314,8 +316,23 @@ fn uses_response(request: &RequestStep) -> bool {
         Body::Text(text) => template(text),
         Body::Json(document) => json(document),
         Body::Form(fields) => pairs(fields),
+        Body::File(_) => false,
+        Body::Multipart(parts) => parts.iter().any(|part| {
+            let given = [&part.filename, &part.content_type].into_iter().flatten();
+            let text = if let PartContent::Text(text) = &part.content { Some(text) } else { None };
+            given.chain(text).any(template) || template(&part.name)
+        }),
+    };
+    let auth = match request.auth.as_deref() {
+        Some(Auth::Basic { user, password }) => template(user) || template(password),
+        Some(Auth::AwsSigV4(keys)) => {
+            let AwsKeys { access_key, secret_key, session_token, region, service } = &**keys;
+            [access_key, secret_key, region, service].into_iter().chain(session_token).any(template)
+        }
+        Some(Auth::OAuth2(_)) | None => false,
     };
     url || body
+        || auth
         || pairs(&request.query)
         || request.rendered_headers.iter().any(|(_, value)| template(value))
         || request.when.as_ref().is_some_and(|when| of_response(when.references()))

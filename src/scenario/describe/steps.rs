@@ -2,12 +2,12 @@
 
 use super::{Description, bounds, headers, percent, wait_of};
 use crate::scenario::plan::{
-    Action, Address, Body, Capture, CaptureSource, Control, Each, OnFailure, Rendezvous, RequestStep, Rule, Step, Stop, TextRule,
-    Turns, ValueRule,
+    Action, Address, Auth, Body, Capture, CaptureSource, Control, Each, OnFailure, Part, PartContent, Rendezvous, RequestStep,
+    Rule, Step, Stop, TextRule, Turns, ValueRule,
 };
 use crate::template::extract::Pick;
 use crate::template::{JsonTemplate, Template};
-use crate::units::format_duration;
+use crate::units::{format_duration, format_size};
 
 impl Description<'_> {
     pub(super) fn steps(&mut self, depth: usize, steps: &[Step]) {
@@ -102,6 +102,20 @@ impl Description<'_> {
         );
     }
 
+    fn sender(&self, auth: &Auth) -> String {
+        match auth {
+            Auth::Basic { user, .. } => format!("basic, as {}", user.source()),
+            Auth::OAuth2(at) => {
+                let address = self.plan.oauth2.get(*at).map(|oauth2| match &oauth2.address {
+                    Address::Fixed(url) => url.as_str(),
+                    Address::Rendered { template, .. } => template.source(),
+                });
+                format!("oauth2, by a token from {}", address.unwrap_or_default())
+            }
+            Auth::AwsSigV4(keys) => format!("aws_sigv4, for {} in {}", keys.service.source(), keys.region.source()),
+        }
+    }
+
     fn request(&mut self, depth: usize, request: &RequestStep) {
         let host = self.plan.host.as_ref().map(|host| host.as_str().trim_end_matches('/')).unwrap_or_default();
         let url = match &request.address {
@@ -123,6 +137,9 @@ impl Description<'_> {
                 self.line(depth, &format!("header {name}: {value}"));
             }
         }
+        if let Some(auth) = &request.auth {
+            self.line(depth, &format!("auth {}", self.sender(auth)));
+        }
         match &request.body {
             Body::None => {}
             Body::Text(text) => self.line(depth, &format!("body {}", one_line(text.source()))),
@@ -131,6 +148,11 @@ impl Description<'_> {
                 let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", name.source(), value.source())).collect();
                 self.line(depth, &format!("form {}", fields.join("&")));
             }
+            Body::File(file) => self.line(depth, &format!("body of {}, {}", file.name, format_size(file.content.len() as u64))),
+            Body::Multipart(parts) => parts.iter().for_each(|part| self.line(depth, &format!("part {}", part_of(part)))),
+        }
+        if request.compress || matches!(&request.body, Body::File(file) if file.packed) {
+            self.line(depth, "compressed by gzip");
         }
         if self.common.bounds != Some((request.timeout, request.redirects)) {
             self.line(depth, &bounds(request.timeout, request.redirects));
@@ -145,6 +167,14 @@ impl Description<'_> {
         if request.keep_body {
             self.line(depth, "keeps the body");
         }
+    }
+}
+
+fn part_of(part: &Part) -> String {
+    let name = part.name.source();
+    match &part.content {
+        PartContent::Text(text) => format!("{name}={}", one_line(text.source())),
+        PartContent::File(file) => format!("{name} of {}, {}", file.name, format_size(file.content.len() as u64)),
     }
 }
 

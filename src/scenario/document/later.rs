@@ -2,13 +2,7 @@
 //! One table; a feature that arrives takes its line out.
 
 /// Record, key, and what it stands for.
-const LATER: &[(&str, &str, &str)] = &[
-    ("Http", "auth", "authentication (`auth`)"),
-    ("Step", "auth", "authentication (`auth`)"),
-    ("Step", "multipart", "multipart bodies"),
-    ("Step", "graphql", "GraphQL bodies"),
-    ("Step", "body_file", "bodies from files (`body_file`)"),
-];
+const LATER: &[(&str, &str, &str)] = &[];
 
 /// Keys that people look for in the wrong record: record, key, where it belongs.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
@@ -24,6 +18,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("Load", "start_after", "it belongs to a user type, beside its own `load`"),
     ("Stage", "max_users", "it belongs under `load`, beside `stages`"),
     ("Scenario", "headers", "it belongs under `http`"),
+    ("Scenario", "auth", "it belongs under `http`, for all requests, or to a request"),
     ("Scenario", "timeout", "it belongs under `http`"),
     ("Scenario", "tls", "it belongs under `http`"),
     ("Scenario", "metrics", "it belongs under `observe`"),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::auth::AuthForm;
+use super::body::{GraphQl, Packing, PartForm};
 use super::capture::Capture;
 use super::data::Feeder;
 use super::flow::{Arm, Loop, OnFailureForm, Rendezvous, StopForm};
@@ -75,6 +77,8 @@ record! {
     struct Http {
         /// Headers of every request; a request's own replace them.
         headers: Pairs<String>,
+        /// Who sends the requests; a request's own `auth`, or header `authorization`, replaces it.
+        auth: AuthForm,
         /// For a whole exchange. Default: 30s.
         timeout: Duration,
         /// For resolving, connecting and the TLS handshake. Default: 5s.
@@ -202,12 +206,22 @@ macro_rules! with_request {
                 query: Pairs<List<String, true>>,
                 /// Headers of this request.
                 headers: Pairs<String>,
+                /// Who sends this request: `basic`, `bearer`, `oauth2` or `aws_sigv4`; `none` for nobody.
+                auth: AuthForm,
                 /// A JSON body: any value; its texts are templates, and a text that is one template keeps the type.
                 json: Any,
                 /// A form as body. A list repeats its name.
                 form: Pairs<List<String, true>>,
+                /// A form with files as body: names with texts, or with `{file: …}`. A list repeats its name.
+                multipart: Pairs<List<PartForm, true>>,
                 /// A text as body.
                 body: String,
+                /// A file as body, relative to the scenario's folder; it is read once, and sent as it is.
+                body_file: String,
+                /// A query of GraphQL as body.
+                graphql: GraphQl,
+                /// Packs the body. Default: not at all.
+                compress: Packing,
                 /// For this whole exchange.
                 timeout: Duration,
                 /// How many redirects this request follows.
@@ -240,9 +254,14 @@ macro_rules! with_request {
                     request: &self.request,
                     query: &self.query,
                     headers: &self.headers,
+                    auth: &self.auth,
                     json: &self.json,
                     form: &self.form,
+                    multipart: &self.multipart,
                     body: &self.body,
+                    body_file: &self.body_file,
+                    graphql: &self.graphql,
+                    compress: &self.compress,
                     timeout: &self.timeout,
                     redirects: &self.redirects,
                     when: &self.when,
@@ -262,9 +281,14 @@ pub struct RequestKeys<'a> {
     pub request: &'a Field<CustomRequest>,
     pub query: &'a Field<Pairs<List<String, true>>>,
     pub headers: &'a Field<Pairs<String>>,
+    pub auth: &'a Field<AuthForm>,
     pub json: &'a Field<Any>,
     pub form: &'a Field<Pairs<List<String, true>>>,
+    pub multipart: &'a Field<Pairs<List<PartForm, true>>>,
     pub body: &'a Field<String>,
+    pub body_file: &'a Field<String>,
+    pub graphql: &'a Field<GraphQl>,
+    pub compress: &'a Field<Packing>,
     pub timeout: &'a Field<Duration>,
     pub redirects: &'a Field<u32>,
     pub when: &'a Field<String>,

@@ -216,6 +216,10 @@ fn place_name(record: &str) -> String {
         "Arm" => "in this branch".to_owned(),
         "Observe" => "in this `observe`".to_owned(),
         "ObserveMetrics" => "in this `metrics`".to_owned(),
+        "AwsSigV4" => "in this `aws_sigv4`".to_owned(),
+        "OAuth2" => "in this `oauth2`".to_owned(),
+        "GraphQl" => "in this `graphql`".to_owned(),
+        "Basic" => "in this `basic`".to_owned(),
         "Normal" => "in this distribution".to_owned(),
         other => format!("in this {}", split_words(other)),
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`Otload`] | the binary under test: run it, wait for it, read its `summary.json` |
 //! | [`CountingTarget`] | a server whose totals and delays are known |
+//! | [`Recorder`] | a server that keeps every request as it came |
 //! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will |
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
 //! | [`Caddy`] | a web server that continues traces |
@@ -23,6 +24,7 @@ mod otelite;
 mod process;
 mod program;
 mod prometheus;
+mod recorder;
 mod rotel;
 mod target;
 
@@ -38,6 +40,7 @@ pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};
 pub(crate) use prometheus::{Form, Prometheus, newer};
+pub(crate) use recorder::{Recorded, Recorder};
 pub(crate) use rotel::{Rotel, StoredSpan};
 pub(crate) use target::{CountingTarget, Delays};
 
