@@ -11,6 +11,7 @@
 //! | `GET /me` | the token that was brought, of `/login` or `POST /oauth/token`; 401 without |
 //! | `POST /photos` | 201 and the size of the form |
 //! | `POST /graphql` | the car whose `id` is among the query's variables |
+//! | `GET /prices` | a stream of twenty events `price`, one each 50 ms, and then `close` |
 //! | `GET /slow` | after 20 to 200 ms, each twentieth time after 500 ms |
 //! | `GET /flaky` | each tenth time 503 |
 //!
@@ -251,6 +252,7 @@ impl Api {
             .route("/oauth/token", post(more::token))
             .route("/photos", post(more::photo))
             .route("/graphql", post(more::graphql))
+            .route("/prices", get(more::prices))
             .route("/slow", get(slow))
             .route("/flaky", get(flaky))
             .fallback(async |request: Request| error(StatusCode::NOT_FOUND, &format!("there is no {}", request.uri().path())));

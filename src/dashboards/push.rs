@@ -200,6 +200,7 @@ impl Talk<'_> {
             redirects: 0,
             keep_body: true,
             keep_head: false,
+            events: None,
             prepared: None,
             trace: None,
         };

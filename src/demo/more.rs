@@ -1,12 +1,18 @@
-//! What of the demo is there for examples: tokens, photos, and a query of GraphQL.
+//! What of the demo is there for examples: tokens, photos, a query of GraphQL, and a stream of events.
 
+use std::convert::Infallible;
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Frame;
 use serde_json::{Value, json};
 
 use super::{Api, CARS, error, text};
@@ -47,6 +53,40 @@ pub(super) async fn graphql(body: Bytes) -> Response {
     let id = asked["variables"]["id"].as_u64().unwrap_or(1);
     let car = (id as usize).checked_sub(1).and_then(|at| CARS.get(at));
     json_of(&json!({ "data": { "car": car.map(|(brand, model, ..)| json!({ "id": id, "brand": brand, "model": model })) } }))
+}
+
+/// Twenty prices as server-sent events, one each 50 ms; the last one is called `close`.
+pub(super) async fn prices() -> Response {
+    let body = Body::new(Prices { number: 0, next: Box::pin(tokio::time::sleep(STEP)) });
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))], body).into_response()
+}
+
+const STEP: Duration = Duration::from_millis(50);
+const LAST: u32 = 20;
+
+struct Prices {
+    number: u32,
+    next: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl hyper::body::Body for Prices {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.number == LAST {
+            return Poll::Ready(None);
+        }
+        ready!(self.next.as_mut().poll(context));
+        let next = self.next.deadline() + STEP;
+        self.next.as_mut().reset(next);
+        self.number += 1;
+        let number = self.number;
+        let name = if number == LAST { "close" } else { "price" };
+        let data = json!({ "car": number % 10 + 1, "price_eur": 20_000 + number * 7 % 13 * 100 });
+        let event = format!("event: {name}\nid: {number}\ndata: {data}\n\n");
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
+    }
 }
 
 fn json_of(value: &Value) -> Response {

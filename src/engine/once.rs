@@ -10,6 +10,7 @@ use super::flow::Then;
 use super::lifecycle::Handle;
 use super::request::{Outcome, render, request_of};
 use super::seen::Response;
+use super::stream;
 use super::supervisor::{Options, RunFacts, mask};
 use super::timer::Timer;
 use super::tracing::Tracing;
@@ -257,9 +258,11 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     // Head and body are always wanted here: they are shown.
     // Nothing is exported here, but who looks at one request wants to find it at the server.
     let head = plan.observe.traces.as_ref().map(|_| single_trace());
-    let request = Request { keep_body: true, keep_head: true, trace: head.as_ref(), ..request_of(step, &rendered, None) };
+    let events = step.stream.as_deref().map(|rule| stream::events(rule, &user.scope, &user.random));
+    let (events, trace) = (events.as_deref(), head.as_ref());
+    let request = Request { keep_body: true, keep_head: true, trace, events, ..request_of(step, &rendered, None) };
     let exchange = user.session.exchange(&request).await;
-    let Outcome { exchange, checks, failure } = user.judge(step, &rendered, exchange);
+    let Outcome { exchange, checks, failure } = user.judge(step, &rendered, exchange, events);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
     let mut response = Response::new(&exchange);
     // In the order of the expectations.

@@ -12,8 +12,9 @@ use super::supervisor::RunFacts;
 use super::tracing::{self, RequestTrace};
 use super::user::User;
 use super::worker::{Context, lock};
-use super::{address, auth};
+use super::{address, auth, stream};
 use crate::clock::{self, Instant};
+use crate::http::events::Events;
 use crate::http::multipart::{Part as FormPart, body as form_body, gzip};
 use crate::http::{Exchange, Failure, Prepared, Request, with_path};
 use crate::measure::shard::Sample;
@@ -66,8 +67,14 @@ impl User {
     }
 
     /// Judges and records what a request came to. Says whether it went well.
-    pub(super) fn conclude(&mut self, step: &RequestStep, rendered: &Rendered<'_>, exchange: Exchange) -> bool {
-        let outcome = self.judge(step, rendered, exchange);
+    pub(super) fn conclude(
+        &mut self,
+        step: &RequestStep,
+        rendered: &Rendered<'_>,
+        exchange: Exchange,
+        events: Option<&Events>,
+    ) -> bool {
+        let outcome = self.judge(step, rendered, exchange, events);
         self.record(step, rendered, &outcome);
         self.due = outcome.exchange.finished;
         let went_well = outcome.failure.is_none();
@@ -95,7 +102,14 @@ impl User {
     }
 
     /// Takes out of the response what the scenario wants, evaluates what it expects, and shows the response to later templates.
-    pub(super) fn judge(&mut self, step: &RequestStep, rendered: &Rendered<'_>, exchange: Exchange) -> Outcome {
+    pub(super) fn judge(
+        &mut self,
+        step: &RequestStep,
+        rendered: &Rendered<'_>,
+        mut exchange: Exchange,
+        events: Option<&Events>,
+    ) -> Outcome {
+        let streamed = events.zip(step.stream.as_deref()).and_then(|(events, rule)| stream::settle(rule, events, &mut exchange));
         let response = match &exchange.result {
             Ok(response) => response,
             Err(failure) => {
@@ -122,7 +136,7 @@ impl User {
             None if response.status >= 400 && !checks::judges_status(&step.expect) => {
                 Some((Reason::Status, format!("the status is {}", response.status)))
             }
-            None => missed.map(|missed| (Reason::Capture, missed)),
+            None => streamed.or_else(|| missed.map(|missed| (Reason::Capture, missed))),
         };
         Outcome { exchange, checks, failure }
     }
@@ -185,6 +199,7 @@ pub(super) fn request_of<'a>(step: &'a RequestStep, rendered: &'a Rendered<'a>, 
         keep_body: step.keep_body,
         keep_head: step.keep_head,
         prepared,
+        events: None,
         trace: None,
     }
 }

@@ -426,6 +426,7 @@ fn phases(phases: &Phases) -> Vec<(&'static str, Duration)> {
         ("wait", phases.wait),
         ("receive", phases.receive),
     ];
+    let first_event = phases.first_event.map(|at| ("first_event", at));
     let mut at = Duration::ZERO;
     let there = all.into_iter().filter_map(|(name, took)| Some((name, took?)));
     there
@@ -433,5 +434,6 @@ fn phases(phases: &Phases) -> Vec<(&'static str, Duration)> {
             at += took;
             (name, at)
         })
+        .chain(first_event)
         .collect()
 }

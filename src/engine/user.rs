@@ -10,6 +10,7 @@ use super::lifecycle::Handle;
 use super::pacing::wait_until;
 use super::pool::Place;
 use super::request::{InFlight, request_of};
+use super::stream;
 use super::timer::after_those_awake;
 use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
@@ -218,10 +219,12 @@ impl User {
                     let (due, free) = (self.due, self.free);
                     let guard = InFlight { context: &self.context, step, rendered: &rendered, due, free, started, traced };
                     let head = traced.map(|trace| &trace.head);
-                    let request = Request { trace: head, ..request_of(step, &rendered, self.context.prepared(step)) };
+                    let events = step.stream.as_deref().map(|rule| stream::events(rule, &self.scope, &self.random));
+                    let (prepared, events) = (self.context.prepared(step), events.as_deref());
+                    let request = Request { trace: head, events, ..request_of(step, &rendered, prepared) };
                     let exchange = self.session.exchange_from(&request, started).await;
                     guard.arrived();
-                    ok &= self.conclude(step, &rendered, exchange);
+                    ok &= self.conclude(step, &rendered, exchange, events);
                     rendered.done();
                 }
                 Step::Think(wait) => self.think(*wait).await,

@@ -117,6 +117,10 @@ impl Failure {
         Self::new(Reason::Protocol, format!("what {peer} sent is not HTTP: {what}"))
     }
 
+    pub(super) fn event_too_large() -> Self {
+        Self::new(Reason::BodyTooLarge, "an event of the stream is larger than 1MiB")
+    }
+
     pub(super) fn too_large(what: &str, max_body: u64) -> Self {
         let limit = crate::units::format_size(max_body);
         Self::new(Reason::BodyTooLarge, format!("the {what} is larger than `max_body` ({limit}); raise it if that is expected"))

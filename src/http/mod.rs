@@ -27,6 +27,7 @@ mod cookies;
 mod credentials;
 mod decode;
 mod dial;
+pub mod events;
 mod failure;
 mod gather;
 pub mod multipart;

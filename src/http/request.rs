@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use url::Url;
 
+use super::events::Events;
 use super::{Failure, Prepared, TraceHead};
 use crate::clock::Instant;
 
@@ -36,6 +37,8 @@ pub struct Request<'a> {
     /// What [`Client::prepare`](super::Client::prepare) made of this method, URL and headers, if they do not change from
     /// one request to the next; or [`Client::prepare_lines`](super::Client::prepare_lines) of this method and these headers.
     pub prepared: Option<&'a Prepared>,
+    /// The body is a stream of events: these take it, and say when it has been enough. It is then cut off, and whatever its size.
+    pub events: Option<&'a Events>,
     /// The trace it belongs to; only for a session that [has ids](super::Session::trace_with).
     pub trace: Option<&'a TraceHead>,
 }
@@ -75,6 +78,8 @@ pub struct Phases {
     pub wait: Option<Duration>,
     /// From the head to the last byte.
     pub receive: Option<Duration>,
+    /// From the start to the first event of a stream, so beside the others.
+    pub first_event: Option<Duration>,
 }
 
 /// A response; after redirects, the last one.

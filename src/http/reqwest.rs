@@ -29,6 +29,7 @@ use super::classify::classify;
 use super::client::Shared;
 use super::connections::Open;
 use super::dial::{Dial, DialLayer, Resolver, Tickets};
+use super::events::Flow;
 use super::gather::Gather;
 use super::request::add;
 use super::trail::Trail;
@@ -94,7 +95,7 @@ impl Reqwest {
         tally.status = Some(status.as_u16());
         tally.received += head_size(&response);
 
-        let max_body = shared.settings.max_body;
+        let max_body = if hop.events.is_some() { u64::MAX } else { shared.settings.max_body };
         let too_large = || Failure { status: Some(status.as_u16()), ..Failure::too_large("body", max_body) };
         let has_body = hop.method != Method::HEAD && status != StatusCode::NOT_MODIFIED && status != StatusCode::NO_CONTENT;
         let announced = content_length(response.headers()).filter(|_| has_body);
@@ -103,15 +104,30 @@ impl Reqwest {
         }
         let mut body = Gather::new(hop.keep_body, announced);
         let mut waited = false;
+        let mut enough = false;
         while let Some(chunk) = chunk(&mut response, &mut waited).await.map_err(|error| fail(error, Some(status.as_u16())))? {
             tally.received += chunk.len() as u64;
+            if let Some(events) = hop.events {
+                match tally.take_events(events, &chunk) {
+                    Flow::More => {}
+                    Flow::Enough => {
+                        enough = true;
+                        break;
+                    }
+                    Flow::TooLarge => {
+                        let status = Some(status.as_u16());
+                        return Err(Failure { status, ..Failure::event_too_large() });
+                    }
+                }
+                continue;
+            }
             body.push(chunk);
             if body.length() > max_body {
                 return Err(too_large());
             }
         }
         // A body that came whole with its head needs no second reading of the clock.
-        let finished = if waited { clock::now() } else { arrived };
+        let finished = if waited || enough { clock::now() } else { arrived };
         let (version, peer) = (response.version(), response.remote_addr());
         if let (Some(trail), Some(peer)) = (&mut tally.trail, peer) {
             trail.set_peer(peer);
@@ -122,7 +138,7 @@ impl Reqwest {
             // Let hyper's task put the connection back first; or the next request would open another.
             tokio::task::yield_now().await;
         }
-        if shared.settings.keep_alive && stays_open(version, &headers, has_body) {
+        if shared.settings.keep_alive && !enough && stays_open(version, &headers, has_body) {
             open.extend(dial.take_fresh().or(known).map(|connection| (origin, connection)));
         }
         Ok(Reply { status: status.as_u16(), version, headers, body: body.finish(), peer, finished })

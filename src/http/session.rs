@@ -174,6 +174,7 @@ impl Session {
                 keep_body: request.keep_body,
                 wants,
                 prepared,
+                events: request.events,
                 began,
             };
             tally.status = None;

@@ -189,6 +189,7 @@ impl Phases {
             send: less(self.send, earlier.send),
             wait: less(self.wait, earlier.wait),
             receive: less(self.receive, earlier.receive),
+            first_event: self.first_event,
         }
     }
 }

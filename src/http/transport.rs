@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use super::client::Shared;
+use super::events::{Events, Flow};
 use super::reqwest::Reqwest;
 use super::trail::Trail;
 use super::wire::response::Wants;
@@ -63,6 +64,7 @@ pub(super) struct Hop<'a> {
     pub(super) wants: Wants,
     /// The request line and all headers but those in `own`; only for a transport that [uses](Transport::uses_prepared) it.
     pub(super) prepared: Option<&'a Prepared>,
+    pub(super) events: Option<&'a Events>,
     pub(super) began: Instant,
 }
 
@@ -120,6 +122,21 @@ pub(super) enum Stage {
     Sending,
     Waiting,
     Receiving,
+}
+
+impl Tally {
+    /// Hands the next bytes of a stream of events on, and notes when the first one was there.
+    pub(super) fn take_events(&mut self, events: &Events, bytes: &[u8]) -> Flow {
+        if bytes.is_empty() {
+            return Flow::More;
+        }
+        let (flow, first) = events.push(bytes);
+        if first {
+            let now = crate::clock::now();
+            self.phases.first_event = self.hop_began.map(|began| now.saturating_duration_since(began));
+        }
+        flow
+    }
 }
 
 // === TransportKind ===
@@ -228,6 +245,7 @@ impl<'a> Hop<'a> {
             keep_body: false,
             wants,
             prepared: None,
+            events: None,
             began,
         }
     }

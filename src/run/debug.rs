@@ -127,6 +127,9 @@ fn describe_exchange(out: &mut String, exchange: &Exchange) {
             if let Some(url) = &response.url {
                 let _ = writeln!(out, "< after {} redirects, from {url}", exchange.redirects);
             }
+            if let Some(first) = exchange.phases.first_event {
+                let _ = writeln!(out, "< first event after {}, last one:", format_duration(first));
+            }
             describe_headers(out, '<', &response.headers);
             describe_body(out, '<', &response.text());
         }

@@ -163,6 +163,7 @@ async fn ask(session: &mut Session, url: &Url) -> Found {
         redirects: 5,
         keep_body: true,
         keep_head: false,
+        events: None,
         prepared: None,
         trace: None,
     };

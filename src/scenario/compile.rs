@@ -6,7 +6,7 @@
 //! | `text.rs` | templates and expressions, and what they refer to |
 //! | `constants.rs` | `variables`, `env`, `secrets` |
 //! | `data.rs` | files with rows, and who uses them |
-//! | `auth.rs`, `body.rs` | who sends a request, and what it carries |
+//! | `auth.rs`, `body.rs`, `stream.rs` | who sends a request, what it carries, and how long its response is listened to |
 //! | `settings.rs` | `http` |
 //! | `users.rs` | user types, their tasks, and which of them are reached |
 //! | `steps.rs`, `flow.rs` | flows, groups, pauses; and the steps that steer a flow |
@@ -36,6 +36,7 @@ mod request;
 mod settings;
 mod soak;
 mod steps;
+mod stream;
 mod tags;
 mod text;
 mod thresholds;

@@ -20,6 +20,7 @@ pub mod place;
 pub mod read;
 pub mod reported;
 pub mod rules;
+pub mod stream;
 mod syntax;
 pub mod threshold;
 pub mod values;

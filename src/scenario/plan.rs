@@ -21,7 +21,7 @@ use crate::template::{Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
 
 pub use capture::{Capture, Source as CaptureSource};
-pub use sent::{Auth, AwsKeys, OAuth2, Part, PartContent, SentFile};
+pub use sent::{Auth, AwsKeys, OAuth2, Part, PartContent, SentFile, StreamRule};
 
 pub use data::{AtEnd, Feeder, Per, RowOrder, UserRows, Uses};
 pub use flow::{Action, Control, Each, Loop, MOST_TURNS, OnFailure, Rendezvous, Stop, TURNS_OF_WHILE, Turns};
@@ -215,6 +215,8 @@ pub struct RequestStep {
     pub compress: bool,
     /// Who sends it, if that is no header that is there already.
     pub auth: Option<Box<Auth>>,
+    /// The response is one of events.
+    pub stream: Option<Box<StreamRule>>,
     pub timeout: Duration,
     /// Redirects followed at most.
     pub redirects: u32,

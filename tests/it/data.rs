@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::kit::{Otload, Recorded, Recorder};
+use crate::kit::{Otload, Recorded, Recorder, free_address};
 
 /// Runs a scenario whose files lie beside it.
 fn run(scenario: &str, files: &[(&str, &[u8])], arguments: &[&str]) -> serde_json::Value {
@@ -219,5 +219,37 @@ fn what_is_sent_is_what_the_file_says_and_secrets_are_not_shown() {
     assert!(once.stdout.contains("authorization: ***"), "{}", once.stdout);
     for secret in ["YW5uOnMzY3JldC03", "s3cret-7", "s3cret-8", "s3cret-9", "Signature="] {
         assert!(!once.stdout.contains(secret), "{secret}: {}", once.stdout);
+    }
+}
+
+#[test]
+fn streams_come_out_as_the_scenario_says() {
+    let host = format!("http://{}", free_address());
+    let scenario = "users:\n  - tasks:\n      - name: t\n        flow:\n\
+        \x20         - {get: /prices, name: until, stream: {until: events == 3}, expect: {json: {$.car: 4}, max_time: 900ms}}\n\
+        \x20         - {get: /prices, name: never, stream: {until: event.data == \"nothing\"}}\n\
+        \x20         - {get: /prices, name: listened, stream: {max_time: 300ms}, expect: {status: 200, body: {contains: price_eur}}}\n\
+        \x20         - {get: /prices, name: too late, stream: {until: event.event == \"close\", max_time: 300ms}}\n\
+        \x20         - {get: /prices, name: wrong, stream: {until: event.json.no.such > 1}}\n\
+        \x20         - {get: /nothing, name: missing, stream: {until: events == 1}}\n\
+        load: {users: 1, iterations: 1}\n";
+    let summary = run(scenario, &[], &["--host", &host, "--demo"]);
+    let of = |name: &str| {
+        let requests = summary["requests"].as_array().unwrap();
+        let request = requests.iter().find(|request| request["request"] == name).unwrap();
+        (request["requests"].as_u64().unwrap(), request["failures"].as_u64().unwrap())
+    };
+    assert_eq!(
+        ["until", "never", "listened", "too late", "wrong", "missing"].map(of),
+        [(1, 0), (1, 1), (1, 0), (1, 1), (1, 1), (1, 1)]
+    );
+    let text = summary.to_string();
+    for message in [
+        "the stream ended after 20 events, and its `until` was true for none",
+        "timed out after 300ms while receiving the body",
+        "`until` of the stream: `event.json.no` is undefined",
+        "the status is 404",
+    ] {
+        assert!(text.contains(message), "{message}: {summary:#}");
     }
 }

@@ -19,6 +19,7 @@ const REQUESTS: &[(&str, u64, &[&str])] = &[
     ("soak", 4, &["GET /cars", "GET /planes"]),
     ("soak-stages", 4, &["GET /cars", "GET /planes"]),
     ("spike", 100, &["GET /cars", "GET /planes"]),
+    ("sse", 1, &["GET /prices, all", "GET /prices, first"]),
     ("stress", 40, &["GET /cars", "GET /flaky", "GET /planes", "GET /planes/{id}", "GET /slow"]),
     ("upload", 1, &["POST /photos", "POST accounts"]),
 ];

@@ -162,6 +162,7 @@ impl TokenSource {
             keep_body: true,
             keep_head: true,
             prepared: None,
+            events: None,
             trace: None,
         };
         let server = peer(&self.url);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
+use crate::http::events::Events;
 use crate::http::{Client, Exchange, Failure, Prepared, Request, Session, Settings, TraceHead, TransportKind};
 
 /// A request in the making; sent by [`send`](Self::send).
@@ -73,6 +74,11 @@ impl Ask {
 
     /// Sends it. An exchange that takes longer than its timeout and a little is a failure of the test.
     pub(in crate::http) async fn send(&self, session: &mut Session) -> Exchange {
+        self.send_with(session, None).await
+    }
+
+    /// As [`send`](Self::send), with what takes the events of the response.
+    pub(in crate::http) async fn send_with(&self, session: &mut Session, events: Option<&Events>) -> Exchange {
         let request = Request {
             method: &self.method,
             url: &self.url,
@@ -83,6 +89,7 @@ impl Ask {
             redirects: self.redirects,
             keep_body: self.keep_body,
             keep_head: true,
+            events,
             prepared: self.prepared.as_ref(),
             trace: self.trace.as_ref(),
         };

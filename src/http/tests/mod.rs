@@ -6,5 +6,6 @@ mod odd;
 mod plain;
 mod redirects;
 mod secure;
+mod streams;
 mod traced;
 mod version2;

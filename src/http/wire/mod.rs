@@ -101,8 +101,8 @@ impl Wire {
             is_head: *hop.method == Method::HEAD,
             is_connect: *hop.method == Method::CONNECT,
             wants: hop.wants,
-            keep_body: hop.keep_body,
-            max_body: settings.max_body,
+            keep_body: hop.keep_body || hop.events.is_some(),
+            max_body: if hop.events.is_some() { u64::MAX } else { settings.max_body },
         };
         let mut out = Out::new(hop, tally.trail.as_deref());
         let mut idle = self.idle.iter().position(|conn| conn.origin.is_of(hop.url)).map(|at| self.idle.swap_remove(at));
@@ -128,6 +128,7 @@ impl Wire {
                 parser: &mut parser,
                 watch: &mut self.watch,
                 tally,
+                events: hop.events,
                 step: if reused { Step::Check } else { Step::Write { registered: false } },
                 broken: None,
             };

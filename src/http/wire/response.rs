@@ -86,6 +86,8 @@ pub(in crate::http) enum Wrong {
     Malformed(String),
     /// The body is larger than `max_body`.
     TooLarge,
+    /// An event of a stream is.
+    EventTooLarge,
     /// It ended before it was whole.
     Cut,
 }
@@ -158,6 +160,11 @@ impl Parser {
     /// The final head, as soon as it is there.
     pub(in crate::http) fn head(&self) -> Option<&Head> {
         self.head.as_ref()
+    }
+
+    /// What of the body has been kept so far.
+    pub(in crate::http) fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
     }
 
     /// Bytes that belong to the response, those of its framing and of 1xx heads before it included.

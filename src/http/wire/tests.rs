@@ -177,6 +177,7 @@ fn a_user_weighs_little() {
         redirects: 10,
         keep_body: false,
         keep_head: false,
+        events: None,
         prepared: None,
         trace: None,
     };

@@ -12,6 +12,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::super::Failure;
+use super::super::events::{Events, Flow};
 use super::super::transport::Tally;
 use super::buffers::with_reading;
 use super::request::Out;
@@ -27,6 +28,8 @@ pub(super) struct Turn<'t, 'a> {
     pub(super) watch: &'t mut Watch,
     pub(super) tally: &'t mut Tally,
     pub(super) step: Step,
+    /// What takes the body, as far as it has come.
+    pub(super) events: Option<&'t Events>,
     /// The write side broke. What the server said before may still be read.
     pub(super) broken: Option<io::Error>,
 }
@@ -130,6 +133,16 @@ impl Turn<'_, '_> {
                 self.tally.status = Some(head.status);
                 self.watch.enter(Phase::Receive, arrived, self.tally);
             }
+            if let Some(events) = self.events {
+                match self.tally.take_events(events, &self.parser.take_body()) {
+                    Flow::More => {}
+                    Flow::Enough => {
+                        self.tally.finished = Some(clock::now());
+                        return Poll::Ready(Ended::Whole { reusable: false });
+                    }
+                    Flow::TooLarge => return Poll::Ready(Ended::Wrong(Wrong::EventTooLarge)),
+                }
+            }
             match fed {
                 Ok(Progress::More) => {}
                 Ok(Progress::Done { unused }) => {
@@ -166,6 +179,7 @@ impl Ended {
     pub(super) fn failure(&self, peer: &str, max_body: u64) -> Failure {
         match self {
             Self::Wrong(Wrong::Malformed(what)) => Failure::protocol(peer, what),
+            Self::Wrong(Wrong::EventTooLarge) => Failure::event_too_large(),
             Self::Wrong(Wrong::TooLarge) => Failure::too_large("body", max_body),
             Self::Wrong(Wrong::Cut) | Self::Stale | Self::Whole { .. } => Failure::closed(peer),
             Self::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {

@@ -74,6 +74,8 @@ impl Compiler<'_> {
             let auth = compiler.auth(keys.auth, &own, before);
             (address, query, own, auth, compiler.body(keys, before, method.as_ref()))
         });
+        let stream = self.given(when.as_ref(), |compiler| compiler.stream(keys, before));
+        let timeout = stream.as_ref().map_or(timeout, |stream| stream.timeout(timeout));
         let content_type = content_type(&body);
         let (body, packing) = self.packed(keys.compress, body);
         let captures = keys.capture.given().map(|pairs| self.captures(pairs)).unwrap_or_default();
@@ -95,7 +97,10 @@ impl Compiler<'_> {
             None => (None, None),
         };
         let refuses = keys.auth.value().is_some();
-        let (headers, rendered_headers) = self.all_headers(own, sender, refuses, content_type, packing != Packed::Not);
+        let (mut headers, rendered_headers) = self.all_headers(own, sender, refuses, content_type, packing != Packed::Not);
+        if stream.is_some() {
+            super::stream::headers(&mut headers, &rendered_headers);
+        }
         let number = self.requests;
         self.requests += 1;
         Some(RequestStep {
@@ -110,6 +115,7 @@ impl Compiler<'_> {
             body,
             compress: packing == Packed::Later,
             auth,
+            stream: stream.map(Box::new),
             timeout,
             redirects,
             when,
@@ -135,6 +141,7 @@ impl Compiler<'_> {
             ("body_file", keys.body_file.key()),
             ("graphql", keys.graphql.key()),
             ("compress", keys.compress.key()),
+            ("stream", keys.stream.key()),
             ("timeout", keys.timeout.key()),
             ("redirects", keys.redirects.key()),
             ("when", keys.when.key()),

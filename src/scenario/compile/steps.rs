@@ -333,6 +333,7 @@ fn uses_response(request: &RequestStep) -> bool {
     };
     url || body
         || auth
+        || request.stream.as_ref().and_then(|stream| stream.until.as_ref()).is_some_and(|until| of_response(until.references()))
         || pairs(&request.query)
         || request.rendered_headers.iter().any(|(_, value)| template(value))
         || request.when.as_ref().is_some_and(|when| of_response(when.references()))

@@ -154,6 +154,11 @@ impl Description<'_> {
         if request.compress || matches!(&request.body, Body::File(file) if file.packed) {
             self.line(depth, "compressed by gzip");
         }
+        if let Some(stream) = &request.stream {
+            let until =
+                stream.until.as_ref().map_or_else(|| "to its end".to_owned(), |until| format!("until {}", until.source()));
+            self.line(depth, &format!("stream {until}"));
+        }
         if self.common.bounds != Some((request.timeout, request.redirects)) {
             self.line(depth, &bounds(request.timeout, request.redirects));
         }

@@ -10,6 +10,7 @@ use super::flow::{Arm, Loop, OnFailureForm, Rendezvous, StopForm};
 use super::observe::Observe;
 use super::read::{Field, record};
 use super::rules::{BodyRule, HeaderRule, JsonRule, StatusRange};
+use super::stream::StreamForm;
 use super::threshold::ThresholdForm;
 use super::values::{Any, List, Pairs, Size};
 use super::wait::WaitForm;
@@ -222,6 +223,8 @@ macro_rules! with_request {
                 graphql: GraphQl,
                 /// Packs the body. Default: not at all.
                 compress: Packing,
+                /// A response that goes on, of server-sent events.
+                stream: StreamForm,
                 /// For this whole exchange.
                 timeout: Duration,
                 /// How many redirects this request follows.
@@ -262,6 +265,7 @@ macro_rules! with_request {
                     body_file: &self.body_file,
                     graphql: &self.graphql,
                     compress: &self.compress,
+                    stream: &self.stream,
                     timeout: &self.timeout,
                     redirects: &self.redirects,
                     when: &self.when,
@@ -289,6 +293,7 @@ pub struct RequestKeys<'a> {
     pub body_file: &'a Field<String>,
     pub graphql: &'a Field<GraphQl>,
     pub compress: &'a Field<Packing>,
+    pub stream: &'a Field<StreamForm>,
     pub timeout: &'a Field<Duration>,
     pub redirects: &'a Field<u32>,
     pub when: &'a Field<String>,

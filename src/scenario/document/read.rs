@@ -219,6 +219,7 @@ fn place_name(record: &str) -> String {
         "AwsSigV4" => "in this `aws_sigv4`".to_owned(),
         "OAuth2" => "in this `oauth2`".to_owned(),
         "GraphQl" => "in this `graphql`".to_owned(),
+        "StreamForm" => "in this `stream`".to_owned(),
         "Basic" => "in this `basic`".to_owned(),
         "Normal" => "in this distribution".to_owned(),
         other => format!("in this {}", split_words(other)),

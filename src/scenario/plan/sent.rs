@@ -1,9 +1,11 @@
 //! What a request carries beyond texts: who sends it, files and forms.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Address;
-use crate::template::Template;
+use crate::template::{Expression, Template};
 
 /// How a request says who sends it, where that is not a header like others.
 #[derive(Debug)]
@@ -24,6 +26,14 @@ pub struct AwsKeys {
     pub session_token: Option<Template>,
     pub region: Template,
     pub service: Template,
+}
+
+/// Until when a response of events is listened to.
+#[derive(Debug)]
+pub struct StreamRule {
+    pub until: Option<Expression>,
+    /// In place of the request's own timeout.
+    pub max_time: Option<Duration>,
 }
 
 /// Where a token is fetched. What it uses is the same for all users.
