@@ -149,7 +149,10 @@ fn others() -> Vec<Case> {
             .fires(&[("OtloadGeneratorSaturated", "r1")]),
         Case::new("drift: faster is no drift", vec![steady("r1").with(Trouble::Slower(0.5), 60..200)]),
         Case::new("drift: of so few requests nothing is said", vec![creeping("r1").rate(0.2)]),
-        Case::new("slope: a wave that comes round", vec![Run::new("r1").steady(10..290).with(Trouble::Wave(60.0, 0.1), 0..400)]),
+        Case::new(
+            "slope: a wave that comes round",
+            vec![Run::new("r1").steady(10..290).with(Trouble::Slower(0.8), 0..400).with(Trouble::Wave(60.0, 0.3), 0..400)],
+        ),
         Case::new(
             "failures: half of the budget",
             vec![Run::new("r1").steady(10..290).planned(None).with(Trouble::Failing(0.005), 0..400)],
