@@ -65,11 +65,11 @@ fn answer(path: &str, head: &str) -> (&'static str, String, String) {
 #[test]
 fn captures_are_the_same_over_both_transports() {
     let yaml = format!(
-        "host: {}\nusers: [{{name: u, tasks: [{{name: t, flow: [
+        "host: {}\nsetup: [{{get: /home, capture: {{first: {{header: x-id}}}}}}]\nusers: [{{name: u, tasks: [{{name: t, flow: [
   {{get: /login, capture: {{session: {{cookie: session}}, seen: {{cookie: seen}}, ids: {{header: x-id, pick: all}}, hop: {{header: x-hop, default: none}},
     title: {{css: title}}, csrf: {{css: 'input[name=csrf]', attribute: value}}, next: {{css: a.next, attribute: href}}, text: {{css: a.next}},
     links: {{css: a, attribute: href, pick: all}}, sent: {{regex: '<p>([^<]*)</p>'}}}}}},
-  {{get: '{{{{ next }}}}', name: cars, capture: {{all: {{json: '$.cars[*].id', pick: all}}, end: {{json: $.next}}, none: {{json: $.none, default: {{a: [1]}}}}}}}},
+  {{get: '{{{{ next }}}}', name: cars, expect: {{that: \"setup.first == '7'\"}}, capture: {{all: {{json: '$.cars[*].id', pick: all}}, end: {{json: $.next}}, none: {{json: $.none, default: {{a: [1]}}}}}}}},
   {{get: /nothing, capture: {{left: {{regex: x, default: ''}}}}}},
   {{get: /lost, expect: {{status: 404}}, capture: {{id: {{json: $.id}}}}}}]}}]}}]\nload: {{users: 1}}",
         server()
@@ -90,6 +90,7 @@ fn captures_are_the_same_over_both_transports() {
             }
         }));
         let expected = [
+            r#"first="7""#,
             r#"session="s1""#,
             r#"seen="1""#,
             r#"ids=["7","8"]"#,
