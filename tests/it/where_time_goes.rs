@@ -235,7 +235,6 @@ fn what_is_wrong_with_the_question() {
         parts.iter().for_each(|part| assert!(done.stderr.contains(part), "no `{part}` in {}", done.stderr));
         assert_eq!(done.stdout, "");
     };
-    said(report(&folder, &[]), &["error: `otload report` needs `--traces URL`", "hint: give the base URL"]);
     said(report(&folder, &["--traces", "tempo:3200"]), &["`tempo:3200` is not the base URL of a trace store", "hint: "]);
     said(report(&folder, &["--html", "x"]), &["--traces"]);
     let nowhere = tempfile::tempdir().unwrap();
