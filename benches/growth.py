@@ -15,8 +15,10 @@ its end. It must stay under --bound MiB. What the end of the run takes, when the
 beside it as the peak of the process, and has no bound. Needs the targets beside bench.py, found in --bench. Exits with 1 when
 the bound is missed or the run failed; --json FILE writes the samples.
 """
-import argparse, http.server, importlib.util, json, os, re, signal, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
+import argparse, http.server, json, os, re, signal, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 from pathlib import Path
+
+import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,21 +65,6 @@ observe:
 validity: {{enabled: false}}
 """
 REQUESTS = "\n".join(f"      - get: /planes/{number:02}" for number in range(20))
-
-
-def bench_module(folder):
-    spec = importlib.util.spec_from_file_location("bench", Path(folder) / "bench.py")
-    if spec is None or not Path(spec.origin).is_file():
-        raise SystemExit(f"no bench.py in {folder}: name its folder with --bench")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def kib(pid, name, file="smaps_rollup"):
@@ -134,9 +121,9 @@ def main():
     args = parser.parse_args()
     if args.minutes < 1.5:
         parser.error("the first minute is left out, so that --minutes is at least 1.5")
-    tools, port, seconds = bench_module(args.bench), free_port(), args.minutes * 60
-    target, listen = tools.build_targets() / "cars-target", f"127.0.0.1:{free_port()}"
-    collector = free_port()
+    tools, port, seconds = whole.bench_module(args.bench), whole.free_port(), args.minutes * 60
+    target, listen = tools.build_targets() / "cars-target", f"127.0.0.1:{whole.free_port()}"
+    collector = whole.free_port()
     if not args.dead_collector:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
         collector = server.server_address[1]

@@ -3,19 +3,15 @@
 //! A URL has a text of its own, is parsed, and its parts are looked at and encoded one by one. Made anew for each request, that is
 //! a twentieth of what a request costs; so it is made only where something depends on it: a cookie, a redirect, a span.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use url::Url;
 
 use crate::http::with_path;
 
-/// Where a request goes.
-#[derive(Debug)]
-pub(super) enum Rendered {
-    /// A path and query from the root of the base.
-    Path(String),
-    Whole(Url),
-}
+/// Where a request goes: a URL, and what is asked for in place of its path and query, if that is to be sent as it is.
+pub(super) type Target<'a> = (Cow<'a, Url>, Option<String>);
 
 /// As many texts are kept for each thread, about as many as there are requests underway when all that has arrived was read.
 const MOST_KEPT: usize = 256;
@@ -46,11 +42,11 @@ pub(super) fn spare(mut text: String) {
 }
 
 /// An absolute URL as it is, anything else joined to the base.
-pub(super) fn join(base: Option<&Url>, text: String) -> Result<Rendered, String> {
+pub(super) fn join(base: Option<&Url>, text: String) -> Result<Target<'_>, String> {
     let absolute = text.starts_with("http://") || text.starts_with("https://");
     let url = match base {
         Some(base) if is_path(&text) && !base.cannot_be_a_base() => match is_sent_as_it_is(&text) {
-            true => return Ok(Rendered::Path(text)),
+            true => return Ok((Cow::Borrowed(base), Some(text))),
             false => Ok(with_path(base, &text)),
         },
         Some(base) if !absolute => base.join(&text),
@@ -58,7 +54,7 @@ pub(super) fn join(base: Option<&Url>, text: String) -> Result<Rendered, String>
     };
     let url = url.map_err(|error| format!("`{text}` is not a URL: {error}"))?;
     spare(text);
-    Ok(Rendered::Whole(url))
+    Ok((Cow::Owned(url), None))
 }
 
 /// A path from the root, with a query or without, in which nothing has a meaning that differs between a part of a URL and a whole.
@@ -87,10 +83,8 @@ mod tests {
         ["http://cars.test:81", "https://cars.test/a/b?c#d", "http://me:secret@127.0.0.1:5000/", "http://[::1]:8080/x/"];
 
     fn url(base: &Url, text: &str) -> Result<Url, String> {
-        Ok(match join(Some(base), text.to_owned())? {
-            Rendered::Path(path) => with_path(base, &path),
-            Rendered::Whole(url) => url,
-        })
+        let (url, path) = join(Some(base), text.to_owned())?;
+        Ok(path.map_or_else(|| url.into_owned(), |path| with_path(base, &path)))
     }
 
     #[test]
@@ -121,7 +115,7 @@ mod tests {
         #[test]
         fn a_path_is_sent_letter_by_letter(base in 0..BASES.len(), text in "/[ -~]{0,12}") {
             let base = Url::parse(BASES[base]).unwrap();
-            if let Ok(Rendered::Path(path)) = join(Some(&base), text) {
+            if let Ok((_, Some(path))) = join(Some(&base), text) {
                 let joined = base.join(&path).unwrap();
                 prop_assert_eq!(&joined[Position::BeforePath..Position::AfterQuery], path);
             }

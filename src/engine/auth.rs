@@ -52,11 +52,10 @@ fn source(oauth2: &OAuth2, shared: &Arc<Shared>) -> Result<TokenSource, String> 
     };
     let url = match &oauth2.address {
         Address::Fixed(url) => url.clone(),
-        Address::Rendered { base, template } => match (address::join(base.as_ref(), text(template)?)?, base) {
-            (address::Rendered::Path(path), Some(base)) => with_path(base, &path),
-            (address::Rendered::Path(path), None) => return Err(format!("`{path}` has no base")),
-            (address::Rendered::Whole(url), _) => url,
-        },
+        Address::Rendered { base, template } => {
+            let (url, path) = address::join(base.as_ref(), text(template)?)?;
+            path.map_or_else(|| url.clone().into_owned(), |path| with_path(&url, &path))
+        }
     };
     let mut optional = |template: &Option<Template>| template.as_ref().map(&mut text).transpose();
     let (words, audience) = (optional(&oauth2.scope)?, optional(&oauth2.audience)?);

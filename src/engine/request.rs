@@ -216,11 +216,7 @@ pub(super) fn render<'a>(
         Address::Rendered { base, template } => {
             let mut text = address::text();
             template.render(scope, random, &mut text)?;
-            match (address::join(base.as_ref(), text)?, base) {
-                (address::Rendered::Path(path), Some(base)) => (Cow::Borrowed(base), Some(path)),
-                (address::Rendered::Path(path), None) => return Err(format!("`{path}` has no base")),
-                (address::Rendered::Whole(url), _) => (Cow::Owned(url), None),
-            }
+            address::join(base.as_ref(), text)?
         }
     };
     if !step.query.is_empty() {
