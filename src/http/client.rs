@@ -15,7 +15,7 @@ use super::dial::Dial;
 use super::resolve::Names;
 use super::transport::{TransportKind, Without};
 use super::wire::Origin;
-use super::{Prepared, Session, Settings, Version, decode, tls};
+use super::{Carrier, Prepared, Session, Settings, Version, decode, tls};
 use crate::diagnostic::Diagnostic;
 
 /// Schemes of proxies that are understood.
@@ -45,15 +45,16 @@ pub(super) struct Shared {
 // === Client ===
 
 impl Client {
-    /// Reads the files of `settings.tls` and prepares what sessions share.
+    /// Reads the files of `settings.tls` and prepares what sessions share, over the transport that the settings ask for.
     ///
     /// # Errors
     /// A file that cannot be used, or settings that contradict each other, with the remedy.
     pub fn try_new(settings: &Settings) -> Result<Self, Diagnostic> {
-        Self::try_with(settings, TransportKind::Wire)
+        let kind = if settings.carrier == Carrier::Reqwest { TransportKind::Reqwest } else { TransportKind::Wire };
+        Self::try_with(settings, kind)
     }
 
-    /// As [`try_new`](Self::try_new), with a transport of one's choice.
+    /// As [`try_new`](Self::try_new), with a transport of one's choice in place of the settings'.
     ///
     /// # Errors
     /// As [`try_new`](Self::try_new).
@@ -62,6 +63,13 @@ impl Client {
         if let Some(name) = &settings.tls.server_name {
             check_server_name(name, &settings)?;
             // Over HTTP/2 reqwest would send this name as the authority too.
+            settings.version = Version::Http1;
+        }
+        if settings.carrier == Carrier::Wire {
+            if let Some(clash) = beyond_wire(&settings) {
+                return Err(Diagnostic::error(format!("`transport: wire` cannot be used with {clash}"))
+                    .hint("remove it: what carries the requests follows from the rest"));
+            }
             settings.version = Version::Http1;
         }
         if let Some(proxy) = &settings.proxy
@@ -126,13 +134,18 @@ fn check_server_name(name: &str, settings: &Settings) -> Result<(), Diagnostic> 
         return Err(Diagnostic::error(format!("`tls.server_name` is `{name}`, which is not a name in lower case"))
             .hint("it takes a name such as `cars.example`, no address, scheme or port"));
     }
-    let clash = match settings {
-        Settings { version: Version::Http2, .. } => "`version: 2`",
-        Settings { proxy: Some(_), .. } => "`proxy`",
-        _ => return Ok(()),
-    };
+    let Some(clash) = beyond_wire(settings) else { return Ok(()) };
     Err(Diagnostic::error(format!("`tls.server_name` cannot be used with {clash}"))
         .hint("write the name in the URL, and the address in `resolve: {name: address}`"))
+}
+
+/// What of the settings `wire` does not do.
+fn beyond_wire(settings: &Settings) -> Option<&'static str> {
+    match settings {
+        Settings { version: Version::Http2, .. } => Some("`version: 2`"),
+        Settings { proxy: Some(_), .. } => Some("`proxy`"),
+        _ => None,
+    }
 }
 
 // === Shared ===

@@ -55,7 +55,7 @@ pub use cookies::Cookies;
 pub use failure::Failure;
 pub use request::{Exchange, Phases, Request, Response, with_path};
 pub use session::Session;
-pub use settings::{Settings, TlsSettings, Version};
+pub use settings::{Carrier, Settings, TlsSettings, Version};
 pub use trail::{SeenHop, TraceHead};
 pub use transport::TransportKind;
 pub use wire::Prepared;

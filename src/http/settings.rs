@@ -23,6 +23,7 @@ pub struct Settings {
     pub redirects: u32,
     pub user_agent: String,
     pub version: Version,
+    pub carrier: Carrier,
     /// `http://`, `https://`, `socks5://` or `socks5h://`. The environment's proxies are never used.
     pub proxy: Option<Url>,
     /// Names that are not looked up, with their addresses; a name may stand here more than once.
@@ -41,6 +42,18 @@ pub enum Version {
     Http1,
     /// HTTP/2 only; in clear with prior knowledge (h2c).
     Http2,
+}
+
+/// What carries the requests: `http.transport`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// `Wire` for HTTP/1.1, `Reqwest` for HTTP/2 (also where a server of `https` chooses it) and through a proxy.
+    #[default]
+    Auto,
+    /// `wire` alone: HTTP/1.1, and no proxy. HTTP/2 is not offered to servers.
+    Wire,
+    /// `reqwest` alone.
+    Reqwest,
 }
 
 /// Settings of TLS.
@@ -71,6 +84,7 @@ impl Default for Settings {
             redirects: 10,
             user_agent: concat!("otload/", env!("CARGO_PKG_VERSION")).to_owned(),
             version: Version::default(),
+            carrier: Carrier::default(),
             proxy: None,
             resolve: Vec::new(),
             source_addresses: Vec::new(),

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use url::Position;
+
 use super::plan::{
     AtEnd, Crew, Feeder, OnFailure, Order, Per as RowPer, Plan, RequestStep, RowOrder, Share, SoakLimits, Step, Task, Threshold,
     UserType, ValidityLimits, Wait,
 };
 use crate::export::otlp::settings::{Observe, Per, Protocol, Target};
+use crate::http::settings::{Carrier, Version};
 use crate::load::{self, Profile, Spacing};
 use crate::units::{Rate, format_duration};
 
@@ -120,6 +123,7 @@ impl Description<'_> {
         if let Some((timeout, redirects)) = self.common.bounds {
             self.line(1, &format!("requests  {}", bounds(timeout, redirects)));
         }
+        self.http();
         for (number, threshold) in plan.thresholds.iter().enumerate() {
             let head = if number == 0 { "passes if" } else { "" };
             self.line(1, &format!("{head:<9} {}", threshold_of(threshold)));
@@ -131,6 +135,26 @@ impl Description<'_> {
             self.text.push('\n');
             self.curve(crew);
         }
+    }
+
+    /// What is spoken and by what, if the scenario says something of that.
+    fn http(&mut self) {
+        let http = &self.plan.http;
+        let spoken = match (http.version, http.carrier) {
+            (Version::Auto, Carrier::Auto) if http.proxy.is_none() => return,
+            (Version::Auto, Carrier::Auto | Carrier::Reqwest) => "HTTP/1.1, or HTTP/2 where a server of https offers it",
+            (Version::Auto, Carrier::Wire) | (Version::Http1, _) => "HTTP/1.1",
+            (Version::Http2, _) => "HTTP/2",
+        };
+        let by = match http.carrier {
+            Carrier::Auto => "",
+            Carrier::Wire => ", by `wire`",
+            Carrier::Reqwest => ", by `reqwest`",
+        };
+        // Without user and password.
+        let proxy = http.proxy.as_ref().map(|url| &url[Position::BeforeHost..Position::AfterPort]);
+        let proxy = proxy.map_or_else(String::new, |address| format!(", through the proxy {address}"));
+        self.line(1, &format!("speaks    {spoken}{by}{proxy}"));
     }
 
     /// A user type's own, rather than one that several may share.

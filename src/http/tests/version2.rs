@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::super::testing::{Authority, Server, ask, get, response, session};
-use super::super::{Client, Settings, TlsSettings, TransportKind, Version};
+use super::super::{Carrier, Client, Settings, TlsSettings, TransportKind, Version};
 use crate::reason::Reason;
 
 /// What the server does with a request, by its path: `/reset` ends the stream, `/leave` the connection, others get an answer.
@@ -106,6 +106,33 @@ async fn as_the_server_offers() {
                 assert_eq!(session.open_connections(), 1);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_transport_that_the_settings_name() {
+    let tls = TlsSettings { insecure: true, ..TlsSettings::default() };
+    let mut config = Authority::new("own").server(&["127.0.0.1"], false);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let old = Server::answering_tls(config.clone(), |_| response("200 OK", &[], "hello")).await;
+    config.alpn_protocols.insert(0, b"h2".to_vec());
+    let new = Server::answering_tls(config, |_| response("200 OK", &[], "hello")).await;
+    let settings = |carrier, version| Settings { carrier, version, tls: tls.clone(), ..Settings::default() };
+    for (carrier, is_wire) in [(Carrier::Auto, true), (Carrier::Wire, true), (Carrier::Reqwest, false)] {
+        let mut session = Client::try_new(&settings(carrier, Version::Auto)).unwrap().session();
+        let exchange = get(old.tls_url("127.0.0.1", "/")).send(&mut session).await;
+        // Only `wire` knows when the request was sent.
+        assert_eq!((exchange.answer().0, exchange.phases.send.is_some()), (200, is_wire), "{carrier:?}");
+    }
+    // This server would answer an offer of HTTP/2 with what is none.
+    let mut session = Client::try_new(&settings(Carrier::Wire, Version::Auto)).unwrap().session();
+    let exchange = get(new.tls_url("127.0.0.1", "/")).send(&mut session).await;
+    assert_eq!((exchange.answer().0, exchange.connections_opened), (200, 1));
+
+    let proxied = Settings { proxy: Some(Url::parse("http://127.0.0.1:1").unwrap()), ..settings(Carrier::Wire, Version::Auto) };
+    for (settings, part) in [(settings(Carrier::Wire, Version::Http2), "with `version: 2`"), (proxied, "with `proxy`")] {
+        let problem = Client::try_new(&settings).unwrap_err();
+        assert!(problem.message.starts_with("`transport: wire` cannot be used") && problem.message.ends_with(part));
     }
 }
 

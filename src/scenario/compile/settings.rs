@@ -7,8 +7,8 @@ use url::Url;
 
 use super::text::After;
 use super::{Compiler, request};
-use crate::http::settings::{Settings, TlsSettings, Version};
-use crate::scenario::document::model::{Http, HttpVersion, Tls};
+use crate::http::settings::{Carrier, Settings, TlsSettings, Version};
+use crate::scenario::document::model::{Http, HttpTransport, HttpVersion, Tls};
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::{List, Pairs};
 
@@ -62,7 +62,30 @@ impl Compiler<'_> {
             settings.source_addresses.extend(self.address(address));
         }
         settings.tls = http.tls.value().map(|tls| self.tls(tls)).unwrap_or_default();
+        settings.carrier = match http.transport.value() {
+            None | Some(HttpTransport::Auto) => Carrier::Auto,
+            Some(HttpTransport::Wire) => Carrier::Wire,
+            Some(HttpTransport::Reqwest) => Carrier::Reqwest,
+        };
+        self.beyond_wire(http);
         settings
+    }
+
+    /// HTTP/2 and proxies are reqwest's, which takes the name for TLS from the URL.
+    fn beyond_wire(&mut self, http: &Http) {
+        let version = http.version.given().filter(|version| version.value == HttpVersion::Http2);
+        let clashes = [("version: 2", version.is_some()), ("proxy", !http.proxy.is_absent())];
+        let name = http.tls.value().and_then(|tls| tls.server_name.given());
+        for clash in clashes.into_iter().filter_map(|(clash, given)| given.then_some(clash)) {
+            if let Some(transport) = http.transport.given().filter(|transport| transport.value == HttpTransport::Wire) {
+                let message = format!("`transport: wire` cannot be used with `{clash}`");
+                self.push(&transport.range, message, "it speaks HTTP/1.1 and knows no proxies; remove it, or write `reqwest`");
+            }
+            if let Some(name) = name {
+                let message = format!("`server_name` cannot be used with `{clash}`");
+                self.push(&name.range, message, "write the name in the URL, and the address in `resolve: {name: address}`");
+            }
+        }
     }
 
     pub(super) fn redirects(&mut self, field: &Field<u32>) -> Option<u32> {

@@ -98,6 +98,8 @@ record! {
         user_agent: String,
         /// Which HTTP is spoken: `auto`, `1.1` or `2`.
         version: HttpVersion,
+        /// What carries the requests. Default: auto.
+        transport: HttpTransport,
         /// A proxy, such as `http://proxy:3128` or `socks5://proxy:1080`. The environment's are never used.
         proxy: String,
         /// Addresses of names that are not to be looked up: `{example.com: 127.0.0.1}`.
@@ -161,6 +163,14 @@ pub enum HttpVersion {
     Auto,
     Http1,
     Http2,
+}
+
+/// What carries the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpTransport {
+    Auto,
+    Wire,
+    Reqwest,
 }
 
 /// How far apart arrivals are.

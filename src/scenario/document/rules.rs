@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{HttpVersion, Order, Spacing};
+use super::model::{HttpTransport, HttpVersion, Order, Spacing};
 use super::node::{Node, Value};
 use super::place::{error_at, inside};
 use super::read::{KeySpec, Read, Reader, record};
@@ -111,6 +111,14 @@ impl Choice for HttpVersion {
         ("auto", Self::Auto, "HTTP/1.1; over TLS HTTP/2 if the server offers it."),
         ("1.1", Self::Http1, "HTTP/1.1."),
         ("2", Self::Http2, "HTTP/2 only."),
+    ];
+}
+
+impl Choice for HttpTransport {
+    const WORDS: &'static [(&'static str, Self, &'static str)] = &[
+        ("auto", Self::Auto, "`wire` for HTTP/1.1, `reqwest` for HTTP/2 and proxies."),
+        ("wire", Self::Wire, "otload's own: HTTP/1.1, without a proxy."),
+        ("reqwest", Self::Reqwest, "The Rust library of that name; slower, and what `wire` is compared with."),
     ];
 }
 
