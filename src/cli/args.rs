@@ -45,7 +45,11 @@ pub(super) enum Command {
     /// List the dashboards, rules and alerts that are built in, write them to a folder, or bring them into Grafana
     Dashboards(DashboardsArgs),
     /// Print the JSON Schema of scenarios, for editors
-    Schema,
+    Schema {
+        /// Print the reference of the language instead, for people: docs/language.md
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the version

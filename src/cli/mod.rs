@@ -65,7 +65,8 @@ fn perform(command: args::Command) -> Exit {
         args::Command::Stop(to) => control::stop(&to),
         args::Command::Annotate(args) => control::annotate(&args),
         args::Command::Dashboards(args) => dashboards::dashboards(&args),
-        args::Command::Schema => print(&format!("{:#}\n", scenario::schema())),
+        args::Command::Schema { markdown: true } => print(&scenario::reference()),
+        args::Command::Schema { markdown: false } => print(&format!("{:#}\n", scenario::schema())),
         args::Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut args::Cli::command(), "otload", &mut script);

@@ -1,11 +1,4 @@
-//! The filters of our own. The rest, and the tests after `is`, are MiniJinja's.
-//!
-//! | filter | gives |
-//! |---|---|
-//! | `b64encode` · `b64decode` | base64; decoding also takes the alphabet for URLs, and no padding |
-//! | `sha256` · `hmac_sha256(key)` | in hexadecimal |
-//! | `tojson` | JSON as it is, where the engine's own escapes it for HTML |
-//! | `string` | the text that would be printed |
+//! The filters of our own: [`FILTERS`] names each and says what it gives. The rest, and the tests after `is`, are MiniJinja's.
 
 use super::functions::{Function, filter, shown, wrong};
 use super::{Value, engine, json};
@@ -19,12 +12,14 @@ use std::fmt::Write as _;
 
 /// What can stand after `|`, of ours.
 pub(super) const FILTERS: &[Function] = &[
-    filter("b64encode", &[], |_, values| Ok(Value::from(STANDARD.encode(bytes(&values[0])?)))),
-    filter("b64decode", &[], |_, values| b64decode(&values[0])),
-    filter("sha256", &[], |_, values| Ok(Value::from(hex(&Sha256::digest(bytes(&values[0])?))))),
-    filter("hmac_sha256", &["key"], |_, values| hmac_sha256(&values[0], &values[1])),
-    filter("string", &[], |_, values| Ok(Value::from(engine::text_of(&values[0])))),
-    filter("tojson", &[], |_, values| json::text_of(&values[0]).map(Value::from).map_err(wrong)),
+    filter("b64encode", &[], "base64", |_, values| Ok(Value::from(STANDARD.encode(bytes(&values[0])?)))),
+    filter("b64decode", &[], "what it was; takes the alphabet for URLs too, and no padding", |_, values| b64decode(&values[0])),
+    filter("sha256", &[], "the digest, in hexadecimal", |_, values| Ok(Value::from(hex(&Sha256::digest(bytes(&values[0])?))))),
+    filter("hmac_sha256", &["key"], "the signature, in hexadecimal", |_, values| hmac_sha256(&values[0], &values[1])),
+    filter("string", &[], "the text that would be printed", |_, values| Ok(Value::from(engine::text_of(&values[0])))),
+    filter("tojson", &[], "JSON; of a text too, with its quotes", |_, values| {
+        json::text_of(&values[0]).map(Value::from).map_err(wrong)
+    }),
 ];
 
 /// What a filter works on: the bytes of a text, or of a number as it is printed.

@@ -1,16 +1,5 @@
-//! The functions of templates.
-//!
-//! | function | gives |
-//! |---|---|
-//! | `uuid()` | a random UUID, version 4 |
-//! | `random_int(a, b)` | a whole number from a to b, both included |
-//! | `random_float(a, b)` | a number at least a and below b |
-//! | `random_string(n)` | n letters and digits, at most 64 KiB |
-//! | `random_choice(list)` | one of its items |
-//! | `now()` · `unix_time()` | RFC 3339 in UTC · whole seconds since 1970 |
-//! | `fake.name()` … | see `fakes.rs` |
-//!
-//! `dict`, `namespace` and `range` are MiniJinja's.
+//! The functions of templates: [`FUNCTIONS`] names each and says what it gives. Those of `fake` are in `fakes.rs`; `dict`,
+//! `namespace` and `range` are MiniJinja's.
 
 use super::{Random, Value, json};
 use crate::clock;
@@ -22,6 +11,8 @@ pub(super) struct Function {
     pub(super) name: &'static str,
     /// Its arguments, as shown to the user; without the value that a filter is applied to.
     pub(super) parameters: &'static [&'static str],
+    /// For the reference of the language.
+    pub(super) gives: &'static str,
     /// How many values come before the arguments: 1 for a filter.
     applied: usize,
     run: Run,
@@ -31,23 +22,23 @@ type Run = fn(&mut Random, &[Value]) -> Result<Value, Error>;
 
 /// What can be called by its name.
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("uuid", &[], |random, _| Ok(Value::from(uuid(random)))),
-    function("random_int", &["a", "b"], random_int),
-    function("random_float", &["a", "b"], random_float),
-    function("random_string", &["n"], random_string),
-    function("random_choice", &["list"], random_choice),
-    function("now", &[], |_, _| Ok(Value::from(clock::timestamp().rfc3339()))),
-    function("unix_time", &[], |_, _| Ok(Value::from(clock::timestamp().unix_seconds() as u64))),
+    function("uuid", &[], "a random UUID, version 4", |random, _| Ok(Value::from(uuid(random)))),
+    function("random_int", &["a", "b"], "a whole number from `a` to `b`, both included", random_int),
+    function("random_float", &["a", "b"], "a number from `a` on and below `b`", random_float),
+    function("random_string", &["n"], "`n` letters and digits, at most 65536", random_string),
+    function("random_choice", &["list"], "one of its items", random_choice),
+    function("now", &[], "the time, in UTC: `2026-05-01T09:30:00.123456Z`", |_, _| Ok(Value::from(clock::timestamp().rfc3339()))),
+    function("unix_time", &[], "whole seconds since 1970", |_, _| Ok(Value::from(clock::timestamp().unix_seconds() as u64))),
 ];
 
 // === functions ===
 
-const fn function(name: &'static str, parameters: &'static [&'static str], run: Run) -> Function {
-    Function { name, parameters, applied: 0, run }
+const fn function(name: &'static str, parameters: &'static [&'static str], gives: &'static str, run: Run) -> Function {
+    Function { name, parameters, gives, applied: 0, run }
 }
 
-pub(super) const fn filter(name: &'static str, parameters: &'static [&'static str], run: Run) -> Function {
-    Function { name, parameters, applied: 1, run }
+pub(super) const fn filter(name: &'static str, parameters: &'static [&'static str], gives: &'static str, run: Run) -> Function {
+    Function { name, parameters, gives, applied: 1, run }
 }
 
 impl Function {

@@ -13,6 +13,7 @@
 //! | `code.rs` | an expression, ready to be computed |
 //! | `engine.rs` | MiniJinja, set up for scenarios |
 //! | `functions.rs`, `fakes.rs`, `filters.rs` | what can be called, and what stands after a bar |
+//! | `manual.rs` | what the reference says of them |
 //! | `json.rs`, `assigned.rs` | JSON documents and values with templates in their strings |
 //! | `extract.rs` | values out of responses |
 //! | `feeder.rs` | rows of data files |
@@ -31,6 +32,7 @@ mod feeder;
 mod filters;
 mod functions;
 mod json;
+mod manual;
 mod names;
 mod scope;
 mod syntax;
@@ -38,6 +40,7 @@ mod syntax;
 pub use assigned::Assigned;
 pub use feeder::{Format, Table};
 pub use json::{JsonTemplate, from_json};
+pub use manual::{Callable, filters, functions, names_of_filters_and_tests};
 pub use minijinja::Value;
 pub use minijinja::value::ValueKind;
 pub use names::{Names, Reference};

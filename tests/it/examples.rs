@@ -8,6 +8,7 @@ use crate::kit::{Otload, free_address, root};
 /// The names of requests that each example must have made, without any failure, and the most users that it may have had, in
 /// the shortened form; all of them, but for `open`, which has as many as it needs.
 const REQUESTS: &[(&str, u64, &[&str])] = &[
+    ("browsing", 6, &["car", "list of cars", "order", "planes"]),
     ("cars", 3, &["GET /cars", "GET /planes"]),
     ("graphql", 1, &["query Car"]),
     ("load", 5, &["DELETE /cars/{id}", "GET /cars", "GET /cars/{id}", "GET /planes", "POST /cars", "POST /login"]),

@@ -11,6 +11,7 @@ mod compose;
 mod control;
 mod dashboards;
 mod data;
+mod documents;
 mod endings;
 mod examples;
 mod exemplars;

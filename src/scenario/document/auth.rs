@@ -46,7 +46,7 @@ record! {
     struct OAuth2 {
         /// Where the token server answers, such as `https://id.example.com/oauth/token`.
         [required] token_url: String,
-        /// Who asks.
+        /// The client's id: who asks for the token.
         [required] client_id: String,
         /// The client's password.
         [required] client_secret: String,
@@ -66,11 +66,11 @@ record! {
         [required] access_key: String,
         /// The secret access key.
         [required] secret_key: String,
-        /// Beside temporary keys.
+        /// The session token that belongs to temporary keys.
         session_token: String,
-        /// Such as `eu-north-1`.
+        /// The region, such as `eu-north-1`.
         [required] region: String,
-        /// As AWS calls it in signatures, such as `s3` or `execute-api`.
+        /// The service, as AWS calls it in signatures, such as `s3` or `execute-api`.
         [required] service: String,
     }
 }

@@ -80,9 +80,9 @@ record! {
         headers: Pairs<String>,
         /// Who sends the requests; a request's own `auth`, or header `authorization`, replaces it.
         auth: AuthForm,
-        /// For a whole exchange. Default: 30s.
+        /// How long an exchange may take from its start to the last byte; a longer one is cut, and has failed with the reason `timeout`. Default: 30s.
         timeout: Duration,
-        /// For resolving, connecting and the TLS handshake. Default: 5s.
+        /// How long resolving, connecting and the TLS handshake may take together. Default: 5s.
         connect_timeout: Duration,
         /// How many redirects a request follows; 0 follows none. Default: 10.
         redirects: u32,
@@ -96,7 +96,7 @@ record! {
         max_body: Size,
         /// The header `user-agent`. Default: otload and its version.
         user_agent: String,
-        /// Which HTTP is spoken: `auto`, `1.1` or `2`.
+        /// Which HTTP is spoken. Default: auto.
         version: HttpVersion,
         /// What carries the requests. Default: auto.
         transport: HttpTransport,
@@ -138,13 +138,13 @@ record! {
         fixed_count: u32,
         /// The pause after each task. Default: none.
         wait_time: WaitForm,
-        /// How the next task is chosen. Default: weighted.
+        /// How the next task is chosen, unless the one before has `next`. Default: weighted.
         order: Order,
         /// A schedule of its own, beside the others.
         load: Load,
         /// When its own `load` begins, after the start of the run. Default: at once.
         start_after: Duration,
-        /// For `--tags` and `--exclude-tags`.
+        /// Words by which `--tags` and `--exclude-tags` choose it.
         tags: List<String, true>,
         /// What comes after a request or step that failed, for this type. Default: as the scenario says.
         on_failure: OnFailureForm,
@@ -195,7 +195,7 @@ macro_rules! with_request {
             $(#[doc = $doc])*
             struct $name {
                 $($own)*
-                /// The name of a task; of a request, the one that metrics carry. Needed when the URL has a template.
+                /// The name of a task; of a request, the one that metrics carry. Needed for a `flow`, and when the URL has a template. Default: method and path, such as `GET /cars`.
                 name: String,
                 /// A GET request to this URL.
                 get: String,
@@ -219,13 +219,13 @@ macro_rules! with_request {
                 headers: Pairs<String>,
                 /// Who sends this request: `basic`, `bearer`, `oauth2` or `aws_sigv4`; `none` for nobody.
                 auth: AuthForm,
-                /// A JSON body: any value; its texts are templates, and a text that is one template keeps the type.
+                /// A JSON body: any value. Its texts are templates, and a text that is one template keeps the type.
                 json: Any,
                 /// A form as body. A list repeats its name.
                 form: Pairs<List<String, true>>,
                 /// A form with files as body: names with texts, or with `{file: …}`. A list repeats its name.
                 multipart: Pairs<List<PartForm, true>>,
-                /// A text as body.
+                /// A text as body; it is a template.
                 body: String,
                 /// A file as body, relative to the scenario's folder; it is read once, and sent as it is.
                 body_file: String,
@@ -235,9 +235,9 @@ macro_rules! with_request {
                 compress: Packing,
                 /// A response that goes on, of server-sent events.
                 stream: StreamForm,
-                /// For this whole exchange.
+                /// How long this exchange may take from its start to the last byte. Default: as `http` says.
                 timeout: Duration,
-                /// How many redirects this request follows.
+                /// How many redirects this request follows; 0 follows none. Default: as `http` says.
                 redirects: u32,
                 /// An expression; the request is skipped unless it is true.
                 when: String,
@@ -316,9 +316,9 @@ with_request! {
     struct Task {
         /// How often it is chosen, in proportion to the other tasks. Default: 1.
         weight: u32,
-        /// For `--tags` and `--exclude-tags`.
+        /// Words by which `--tags` and `--exclude-tags` choose it.
         tags: List<String, true>,
-        /// Which task comes next: names of tasks with their weights.
+        /// Which task comes next: names of tasks with their weights. Default: as the user's `order` says.
         next: Pairs<u32>,
         /// The task's steps.
         flow: List<Step>,
@@ -360,7 +360,7 @@ with_request! {
 record! {
     /// A request of any method.
     struct CustomRequest {
-        /// Such as `PURGE`.
+        /// The method, such as `PURGE`.
         [required] method: String,
         /// Where it goes.
         [required] url: String,
@@ -370,15 +370,15 @@ record! {
 record! {
     /// What a response must be; otherwise the request fails with the reason `check`.
     struct Expect {
-        /// `200`, `2xx`, or a list of them.
+        /// The status: `200`, a class such as `2xx`, or a list of them.
         status: List<StatusRange, true>,
-        /// Header names, each with its value or with `exists`, `equals`, `contains`, `matches`.
+        /// Header names, each with its value, or with a map of `exists`, `equals`, `contains`, `matches`.
         headers: Pairs<HeaderRule>,
-        /// JSONPaths, each with its value or with `exists`, `equals`, `contains`, `matches`, `gt`, `gte`, `lt`, `lte`, `length`.
+        /// JSONPaths, each with its value, or with a map of `exists`, `equals`, `contains`, `matches`, `gt`, `gte`, `lt`, `lte`, `length`.
         json: Pairs<JsonRule>,
-        /// What the body must contain; or `contains`, `matches`, `equals`.
+        /// What the body must contain, or a map of `contains`, `matches`, `equals`.
         body: BodyRule,
-        /// The longest service time.
+        /// The longest that it may take, from when the request was sent.
         max_time: Duration,
         /// Expressions that must be true.
         that: List<String, true>,

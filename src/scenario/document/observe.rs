@@ -48,16 +48,16 @@ macro_rules! with_collector {
         record! {
             $(#[doc = $doc])*
             struct $name {
-                /// A URL such as `http://127.0.0.1:4317`. Default: OTEL_EXPORTER_OTLP_ENDPOINT, or this machine. Over `http`,
+                /// Where it goes: a URL such as `http://127.0.0.1:4317`. Default: OTEL_EXPORTER_OTLP_ENDPOINT, or this machine. Over `http`,
                 /// `/v1/traces`, `/v1/metrics` or `/v1/logs` is added if it has no path.
                 endpoint: String,
-                /// Default: OTEL_EXPORTER_OTLP_PROTOCOL; or `http` if the endpoint has a path or the port 4318; or `grpc`.
+                /// How OTLP is spoken. Default: OTEL_EXPORTER_OTLP_PROTOCOL; or `http` if the endpoint has a path or the port 4318; or `grpc`.
                 protocol: OtlpProtocol,
-                /// Sent with every export, such as `{authorization: "Bearer {{ env.TOKEN }}"}`. Default: OTEL_EXPORTER_OTLP_HEADERS.
+                /// Headers of every export, such as `{authorization: "Bearer {{ env.TOKEN }}"}`. Default: OTEL_EXPORTER_OTLP_HEADERS.
                 headers: Pairs<String>,
-                /// Default: OTEL_EXPORTER_OTLP_COMPRESSION, or `none`.
+                /// How exports are packed. Default: OTEL_EXPORTER_OTLP_COMPRESSION, or `none`.
                 compression: OtlpCompression,
-                /// For one attempt to export. Default: OTEL_EXPORTER_OTLP_TIMEOUT, or 10s.
+                /// How long one attempt to export may take. Default: OTEL_EXPORTER_OTLP_TIMEOUT, or 10s.
                 timeout: Duration,
                 /// Encryption and certificates.
                 tls: CollectorTls,
@@ -115,7 +115,7 @@ with_collector! {
 with_collector! {
     /// The metrics, pushed to a collector.
     struct OtlpMetrics {
-        /// How often. Default: 10s.
+        /// How often they are pushed. Default: 10s.
         interval: Duration,
     }
 }

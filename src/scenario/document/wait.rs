@@ -46,7 +46,7 @@ record! {
 record! {
     /// A normal distribution, cut at zero.
     struct Normal {
-        /// In the middle.
+        /// The mean.
         [required] mean: Duration,
         /// The standard deviation.
         [required] std: Duration,
