@@ -4,7 +4,7 @@
 #   bash tests/run.sh
 #
 # Installed are: Debian's packages `prometheus`, `prometheus-alertmanager`, `chromium` and `tmux` (with apt-get, as root or through sudo);
-# gunicorn, Flask with OpenTelemetry, Caddy, rotel, hadolint and kubernetes-validate (into a virtual environment in the build folder);
+# gunicorn, Flask with OpenTelemetry, httpbin, Caddy, rotel, hadolint and kubernetes-validate (into a virtual environment in the build folder);
 # cargo-deny, otelite and some programs of Debian's later suite (into ~/.cache/otload-tools). What is there already is used again.
 # The last line is `N passed, N failed`: the sum of all test binaries. The exit code is 0 only if every step went well.
 

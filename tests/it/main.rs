@@ -17,6 +17,7 @@ mod examples;
 mod exemplars;
 mod flask;
 mod html;
+mod httpbin;
 mod intervals;
 mod kit;
 mod kubernetes;

@@ -1,4 +1,5 @@
-//! The Flask application of `examples/cars-api` under gunicorn, from the virtual environment that `tests/run.sh` makes.
+//! Flask applications under gunicorn, from the virtual environment that `tests/run.sh` makes: the one of `examples/cars-api`, and
+//! httpbin, which says what it was sent.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -11,26 +12,39 @@ use super::{Process, free_address, get, root, venv, wait_for};
 #[derive(Debug)]
 pub(crate) struct Gunicorn {
     address: SocketAddr,
-    collector: Option<SocketAddr>,
+    served: Served,
     process: Process,
+}
+
+/// Which application.
+#[derive(Clone, Copy, Debug)]
+enum Served {
+    Cars,
+    /// Exporting to what takes OTLP over HTTP there.
+    TracedCars(SocketAddr),
+    Httpbin,
 }
 
 // === impl Gunicorn ===
 
 impl Gunicorn {
     pub(crate) fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(Served::Cars)
     }
 
     /// With two workers, instrumented by OpenTelemetry as the example's README says, and exporting to what takes OTLP over HTTP
     /// at `collector`, as the service `cars-api`. It has been asked once, outside of any trace.
     pub(crate) fn start_traced(collector: SocketAddr) -> Self {
-        Self::start_with(Some(collector))
+        Self::start_with(Served::TracedCars(collector))
     }
 
-    fn start_with(collector: Option<SocketAddr>) -> Self {
+    pub(crate) fn start_httpbin() -> Self {
+        Self::start_with(Served::Httpbin)
+    }
+
+    fn start_with(served: Served) -> Self {
         let address = free_address();
-        Self { address, collector, process: serve(address, collector) }
+        Self { address, served, process: serve(address, served) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -54,14 +68,14 @@ impl Gunicorn {
     /// Starts it again on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        self.process = serve(self.address, self.collector);
+        self.process = serve(self.address, self.served);
     }
 }
 
-fn serve(address: SocketAddr, collector: Option<SocketAddr>) -> Process {
-    let mut command = match collector {
-        None => Command::new(venv().join("bin/gunicorn")),
-        Some(collector) => {
+fn serve(address: SocketAddr, served: Served) -> Process {
+    let mut command = match served {
+        Served::Cars | Served::Httpbin => Command::new(venv().join("bin/gunicorn")),
+        Served::TracedCars(collector) => {
             let mut command = Command::new(venv().join("bin/opentelemetry-instrument"));
             command.arg(venv().join("bin/gunicorn")).env("OTEL_SERVICE_NAME", "cars-api").env("OTEL_BSP_SCHEDULE_DELAY", "100");
             command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
@@ -70,7 +84,8 @@ fn serve(address: SocketAddr, collector: Option<SocketAddr>) -> Process {
             command
         }
     };
-    let workers = if collector.is_some() { "--workers=2" } else { "--workers=1" };
+    let workers = if matches!(served, Served::TracedCars(_)) { "--workers=2" } else { "--workers=1" };
+    let (application, path) = if matches!(served, Served::Httpbin) { ("httpbin:app", "/get") } else { ("app:app", "/cars") };
     command.current_dir(root().join("examples/cars-api")).env("PYTHONDONTWRITEBYTECODE", "1").args([
         "--worker-class=gthread",
         workers,
@@ -78,13 +93,13 @@ fn serve(address: SocketAddr, collector: Option<SocketAddr>) -> Process {
         "--keep-alive=75",
         "--no-control-socket",
         &format!("--bind={address}"),
-        "app:app",
+        application,
     ]);
     let mut process = Process::spawn(&mut command);
     wait_for("gunicorn to answer", Duration::from_secs(20), || {
         let ended = process.ended();
         assert!(ended.is_none(), "gunicorn ended: {}", process.stderr.text());
-        get(address, "/cars", &[]).ok().filter(|answer| answer.status == 200)
+        get(address, path, &[]).ok().filter(|answer| answer.status == 200)
     });
     process
 }

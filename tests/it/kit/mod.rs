@@ -6,7 +6,7 @@
 //! | [`Otload`] | the binary under test: run it, wait for it, read its `summary.json` |
 //! | [`CountingTarget`] | a server whose totals and delays are known |
 //! | [`Recorder`] | a server that keeps every request as it came |
-//! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will |
+//! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will; or httpbin, which echoes |
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
 //! | [`Caddy`] | a web server that continues traces |
 //! | [`Rotel`] | a real OTLP receiver that prints what it got |

@@ -98,6 +98,11 @@ impl Otload {
         Self::start(tempfile::tempdir().unwrap(), args, env).wait(Duration::from_secs(30))
     }
 
+    /// One that may take longer than others.
+    pub(crate) fn command_within(limit: Duration, args: &[&str]) -> Finished {
+        Self::start(tempfile::tempdir().unwrap(), args, &[]).wait(limit)
+    }
+
     fn start(dir: TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_otload"));
         command.args(args);
