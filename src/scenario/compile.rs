@@ -11,6 +11,7 @@
 //! | `users.rs` | user types, their tasks, and which of them are reached |
 //! | `steps.rs`, `flow.rs` | flows, groups, pauses; and the steps that steer a flow |
 //! | `request.rs`, `expect.rs`, `capture.rs` | requests, what their responses must be, and what is taken out of them |
+//! | `impossible.rs` | what no response can be, and what no comparison can find |
 //! | `defined.rs`, `known.rs` | the names that steps define, and whether they are there where they are used |
 //! | `naming.rs` | what metrics call tests, tasks and requests |
 //! | `tags.rs` | `--tags` and `--exclude-tags` |
@@ -28,6 +29,7 @@ mod data;
 mod defined;
 mod expect;
 mod flow;
+mod impossible;
 mod known;
 mod load;
 mod naming;

@@ -5,9 +5,10 @@ use super::engine::{ENGINE_FILTERS, ENGINE_FUNCTIONS, ENGINE_TESTS};
 use super::fakes::FAKES;
 use super::filters::FILTERS;
 use super::functions::{FUNCTIONS, Function};
-use super::{Names, ParseError, Random, Reference, Value, range};
+use super::{Literal, Names, ParseError, Random, Reference, Value, range};
 use crate::diagnostic::nearest;
-use minijinja::machinery::ast::{Call, CallArg, Expr, Macro, Spanned, Stmt};
+use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CompareOpKind, Expr, Macro, Spanned, Stmt};
+use minijinja::value::ValueKind;
 use std::ops::Range;
 
 /// Checks a template; gives the names that it uses.
@@ -194,12 +195,20 @@ impl<'a> Checker<'a> {
             }
             Expr::UnaryOp(operation) => self.expression(&operation.expr),
             Expr::BinOp(operation) => {
-                self.expression(&operation.left);
-                self.expression(&operation.right);
+                use BinOpKind::{Eq, Gt, Gte, Lt, Lte, Ne};
+                let compares = matches!(operation.op, Eq | Ne | Lt | Lte | Gt | Gte);
+                self.side(&operation.left, compares.then_some(&operation.right));
+                self.side(&operation.right, compares.then_some(&operation.left));
             }
             Expr::Compare(compare) => {
-                self.expression(&compare.expr);
-                compare.ops.iter().for_each(|operation| self.expression(&operation.expr));
+                let mut left = &compare.expr;
+                self.expression(left);
+                for operation in &compare.ops {
+                    let compares = !matches!(operation.op, CompareOpKind::In | CompareOpKind::NotIn);
+                    self.compared(left, &operation.expr, compares);
+                    self.side(&operation.expr, compares.then_some(left));
+                    left = &operation.expr;
+                }
             }
             Expr::IfExpr(choice) => {
                 self.expression(&choice.test_expr);
@@ -220,6 +229,32 @@ impl<'a> Checker<'a> {
             Expr::List(list) => list.items.iter().for_each(|item| self.expression(item)),
             Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.expression(item)),
             Expr::Map(map) => map.keys.iter().chain(&map.values).for_each(|item| self.expression(item)),
+        }
+    }
+
+    /// One side of an operator, and the other if it is a comparison.
+    fn side(&mut self, side: &Expr<'_>, other: Option<&Expr<'_>>) {
+        self.expression(side);
+        if let Some(other) = other {
+            self.compared(side, other, true);
+        }
+    }
+
+    /// Notes of the name that was visited last that it is compared with a value that is written out.
+    fn compared(&mut self, side: &Expr<'_>, other: &Expr<'_>, compares: bool) {
+        let bare = match side {
+            Expr::Var(_) => true,
+            Expr::GetAttr(attribute) => matches!(attribute.expr, Expr::Var(_)),
+            _ => false,
+        };
+        let literal = other.as_const().and_then(|value| match value.kind() {
+            ValueKind::String => Some(Literal::Text),
+            ValueKind::Number => Some(Literal::Number),
+            _ => None,
+        });
+        let end = range(side.span()).end;
+        if let (true, true, Some(last)) = (compares, bare, self.references.iter_mut().rev().find(|one| one.range.end == end)) {
+            last.compared_with = literal.or(last.compared_with);
         }
     }
 
@@ -263,7 +298,7 @@ impl<'a> Checker<'a> {
             return;
         }
         let (field, guarded) = (field.map(|(field, ..)| field.into()), self.guarded);
-        self.references.push(Reference { root: name.into(), field, range: whole, guarded });
+        self.references.push(Reference { root: name.into(), field, range: whole, guarded, compared_with: None });
     }
 
     fn unknown_name(&mut self, name: &str, place: Range<usize>, field: Option<&str>) {

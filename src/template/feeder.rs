@@ -115,6 +115,11 @@ impl Table {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
+    /// Whether all cells are texts, whatever is in them: CSV knows nothing else.
+    pub fn is_text(&self) -> bool {
+        matches!(self.cells, Cells::Ends(_))
+    }
+
     /// The first row without this column, and its line, both from 1.
     pub fn lacks(&self, column: &str) -> Option<(usize, usize)> {
         let row = self.columns.iter().find(|known| known.name == column)?.missing?;

@@ -43,7 +43,7 @@ pub use json::{JsonTemplate, from_json};
 pub use manual::{Callable, filters, functions, names_of_filters_and_tests};
 pub use minijinja::Value;
 pub use minijinja::value::ValueKind;
-pub use names::{Names, Reference};
+pub use names::{Literal, Names, Reference};
 pub use scope::{Response, Scope, Shared};
 
 pub use crate::random::Random;

@@ -22,6 +22,15 @@ pub struct Reference {
     pub range: Range<usize>,
     /// The text looks whether it is there: `x is defined`, `x | default(1)`.
     pub guarded: bool,
+    /// What is written on the other side of a comparison: `response.status == 200`.
+    pub compared_with: Option<Literal>,
+}
+
+/// A value that is written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literal {
+    Text,
+    Number,
 }
 
 impl Names {

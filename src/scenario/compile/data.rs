@@ -233,6 +233,12 @@ impl Compiler<'_> {
         false
     }
 
+    /// Whether these are rows of texts, such as a CSV file's.
+    pub(super) fn has_texts_alone(&self, name: &str) -> bool {
+        let found = self.data.feeders.iter().find(|known| *known.name == *name);
+        found.and_then(|known| known.feeder.as_ref()).is_some_and(|feeder| feeder.table.is_text())
+    }
+
     /// Compiles something, and tells which feeders it uses.
     pub(super) fn using<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> (T, BTreeSet<usize>) {
         let before = std::mem::take(&mut self.data.used);

@@ -85,6 +85,7 @@ impl Compiler<'_> {
         // Checks come after captures, and may look at them.
         let expect = self
             .given(when.as_ref(), |compiler| keys.expect.value().map(|expect| compiler.expect(expect, id)).unwrap_or_default());
+        self.impossible(keys, method.as_ref(), timeout, redirects);
         if let Some(condition) = keys.when.value() {
             for name in new {
                 self.forget(name);

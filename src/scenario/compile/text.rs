@@ -86,6 +86,7 @@ impl Compiler<'_> {
             let (message, hint) = match (&*reference.root, reference.field.as_deref()) {
                 ("env", Some(name)) if self.overrides.env.contains_key(name) => {
                     self.used_env.insert(name.to_owned());
+                    good &= self.can_be_compared(reference, text, range);
                     continue;
                 }
                 ("env", Some(name)) => {
@@ -105,7 +106,7 @@ impl Compiler<'_> {
                 ),
                 _ => {
                     self.is_known(reference, text, range);
-                    good &= self.refers_to_row(reference, text, range);
+                    good &= self.refers_to_row(reference, text, range) && self.can_be_compared(reference, text, range);
                     continue;
                 }
             };
