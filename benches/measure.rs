@@ -16,11 +16,20 @@ use otload::measure::catalog::{Catalog, RequestId};
 use otload::measure::exemplar::Traced;
 use otload::measure::shard::{Sample, Shard};
 use otload::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
+use otload::phases::Phases;
 use otload::reason::Reason;
 use otload::scenario::{Overrides, compile};
 use otload::trace::{Hop, Kind, Span, SpanId, TraceId};
 
 const REQUESTS: u32 = 70;
+
+/// Of a request on a connection that was kept, whose answer came in one piece.
+const PHASES: Phases = Phases {
+    send: Some(Duration::from_micros(8)),
+    wait: Some(Duration::from_micros(1900)),
+    receive: Some(Duration::ZERO),
+    ..Phases::NONE
+};
 
 fn main() {
     divan::main();
@@ -64,6 +73,7 @@ fn sample(number: u64) -> Sample<'static> {
         received_bytes: 2048,
         redirects: 0,
         retried: 0,
+        phases: &PHASES,
         exemplar: None,
     }
 }

@@ -39,6 +39,7 @@ pub mod journal;
 pub mod judge;
 pub mod load;
 pub mod measure;
+pub mod phases;
 pub mod random;
 pub mod reason;
 pub mod report;

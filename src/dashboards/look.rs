@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::phases::Part;
+
 /// As Grafana names units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -43,6 +45,8 @@ pub(super) enum Colour {
     P99,
     /// Service time, beside response time.
     Service,
+    /// A phase of requests: connecting in greens of the sea, waiting for the target as service time, whose largest part it is.
+    Phase(Part),
     /// The run that is compared with.
     Before,
     Muted,
@@ -79,7 +83,13 @@ impl Colour {
             Self::Median => "light-blue",
             Self::P95 => "dark-yellow",
             Self::P99 => "dark-orange",
-            Self::Service => "semi-dark-purple",
+            Self::Service | Self::Phase(Part::Wait) => "semi-dark-purple",
+            Self::Phase(Part::Dns) => "#7fc8c0",
+            Self::Phase(Part::Connect) => "#3f9c95",
+            Self::Phase(Part::Tls) => "#1f6f6a",
+            Self::Phase(Part::Send) => "#6d87c9",
+            Self::Phase(Part::Receive) => "#c58fd6",
+            Self::Phase(Part::FirstEvent) => "#b9a44c",
             Self::Before => "#8e8e8e",
             Self::Muted => "text",
         }

@@ -8,7 +8,8 @@
 //! | `shape.rs` | a panel as Grafana's JSON |
 //! | `dashboard.rs` | the whole: variables, links, annotations, places of panels; its JSON |
 //! | `lines.rs` | the thresholds of a scenario as lines in panels |
-//! | `query.rs` | PromQL, from the metrics of `measure::name` alone |
+//! | `query.rs` | PromQL, from the metrics of `measure::name` |
+//! | `spans.rs` | and from those that others make of servers' spans |
 //! | `rules.rs` | recording and alert rules |
 //! | `push.rs` | the way into Grafana |
 //!
@@ -28,6 +29,7 @@ mod request;
 pub mod rules;
 mod shape;
 mod soak;
+mod spans;
 mod table;
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(super) struct Panel {
     pub(super) decimals: Option<u32>,
     /// The axis goes below 0.
     pub(super) signed: bool,
+    /// What is said where there is nothing at all.
+    pub(super) nothing: &'static str,
     pub(super) max: Option<f64>,
     /// At least so long from one point to the next, like `15s`.
     pub(super) step: Option<&'static str>,
@@ -128,6 +130,7 @@ impl Panel {
             stacked: false,
             decimals: None,
             signed: false,
+            nothing: "–",
             max: None,
             step: None,
             see: Vec::new(),
@@ -212,6 +215,12 @@ impl Panel {
     /// The axis goes below 0.
     pub(super) fn signed(mut self) -> Self {
         self.signed = true;
+        self
+    }
+
+    /// What is said where there is nothing at all, and that is no fault.
+    pub(super) fn or_say(mut self, nothing: &'static str) -> Self {
+        self.nothing = nothing;
         self
     }
 

@@ -1,4 +1,4 @@
-//! PromQL, from the metrics of `measure::name` alone.
+//! PromQL, from the metrics of `measure::name`, and of `spans.rs`.
 //!
 //! A [`Selector`] picks the series of one metric in the run that the dashboard's variables name, and, where the metric has such a
 //! label, of the users and requests that are chosen. What is asked of them is one of the functions below.
@@ -56,6 +56,23 @@ pub(super) fn of_test(metric: &'static Metric) -> Selector {
 }
 
 impl Selector {
+    /// Of no run: what other programs have measured.
+    pub(super) fn foreign(metric: &'static Metric) -> Self {
+        Self { metric, matchers: Vec::new() }
+    }
+
+    /// Only those of the requests that are chosen, by a label of another name.
+    pub(super) fn chosen_by(mut self, label: &'static str) -> Self {
+        self.matchers.push((label, "=~\"$request\"".to_owned()));
+        self
+    }
+
+    /// Only those with another value of a label.
+    pub(super) fn but(mut self, label: &'static str, value: &str) -> Self {
+        self.matchers.push((label, format!("!=\"{value}\"")));
+        self
+    }
+
     /// Only those with this value of a label.
     pub(super) fn only(mut self, label: &'static str, value: &str) -> Self {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
@@ -132,14 +149,30 @@ pub(super) fn quantile(share: &str, of: &Selector, by: &[&str], window: Window) 
     let with_le: Vec<&str> = by.iter().copied().chain(["le"]).collect();
     let native = format!("histogram_quantile({share}, {})", sum(by, &format!("rate({of}[{window}])")));
     let classic = format!("histogram_quantile({share}, {})", sum(&with_le, &format!("rate({}[{window}])", of.ending("_bucket"))));
-    format!("({native} or {classic}) >= 0")
+    format!("(({native} or {classic}) >= 0)")
 }
 
 /// The mean, likewise.
 pub(super) fn mean(of: &Selector, by: &[&str], window: Window) -> String {
     let native = sum(by, &format!("rate({of}[{window}])"));
     let part = |ending: &str| sum(by, &format!("rate({}[{window}])", of.ending(ending)));
-    format!("(histogram_sum({native}) / histogram_count({native}) or {} / {}) >= 0", part("_sum"), part("_count"))
+    format!("((histogram_sum({native}) / histogram_count({native}) or {} / {}) >= 0)", part("_sum"), part("_count"))
+}
+
+/// The mean of a part for each one of a whole, by a label of the part: what all parts sum to is the mean of the whole.
+pub(super) fn mean_part(part: &Selector, by: &[&str], whole: &Selector) -> String {
+    let of = |what: &Selector, by: &[&str], ending: &str| sum(by, &format!("rate({}[$__rate_interval])", what.ending(ending)));
+    let native = format!("histogram_sum({}) / on() group_left() histogram_count({})", of(part, by, ""), of(whole, &[], ""));
+    let classic = format!("{} / on() group_left() {}", of(part, by, "_sum"), of(whole, &[], "_count"));
+    format!("(({native} or {classic}) >= 0)")
+}
+
+/// The share of a histogram's counts in those of another.
+pub(super) fn counted_share(part: &Selector, whole: &Selector) -> String {
+    let of = |what: &Selector, ending: &str| sum(&[], &format!("rate({}[$__rate_interval])", what.ending(ending)));
+    let share = |part: String, whole: String| format!("({part} or {whole} * 0) / ({whole} > 0)");
+    let native = |what: &Selector| format!("histogram_count({})", of(what, ""));
+    format!("({} or {})", share(native(part), native(whole)), share(of(part, "_count"), of(whole, "_count")))
 }
 
 /// Buckets for a heatmap: cells of the native histogram, or else a series for each `le`.

@@ -6,8 +6,13 @@ use super::overview::{failures, heatmap, reasons, requests_a_second};
 use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
-use super::query::{Window, count, mean, of, or_idle, or_idle_as, or_idle_without, or_none, or_zero, quantile, rate, sum};
+use super::query::{
+    Window, count, counted_share, mean, mean_part, of, or_idle, or_idle_as, or_idle_without, or_none, or_zero, quantile, rate,
+    sum,
+};
+use super::spans;
 use crate::measure::name;
+use crate::phases::Part;
 
 pub(super) fn dashboard() -> Dashboard {
     let wide = |panel: Panel| panel.size(6, 4);
@@ -17,9 +22,9 @@ pub(super) fn dashboard() -> Dashboard {
         wide(p95("p95 response time", &name::REQUEST_DURATION, Colour::P95, RESPONSE)),
         wide(p95("p95 service time", &name::REQUEST_SERVICE, Colour::Service, SERVICE)),
         response_and_service(),
+        spent(),
         each(),
         heatmap(&name::REQUEST_DURATION),
-        waited(),
     ];
     Dashboard {
         uid: "otload-request",
@@ -28,6 +33,7 @@ pub(super) fn dashboard() -> Dashboard {
         variables: Variable::usual(),
         rows: vec![
             Row::top(top),
+            Row::open("Phases, and the server's part", vec![phases(), opening(), servers(), beyond()]),
             Row::open("What came back", vec![statuses(), reasons().size(12, 8), checks(), checked()]),
             Row::closed("Bytes, redirects and connections", vec![sizes(), bytes(), again(), opened()]),
             Row::closed("Tasks and groups", vec![tasks(), groups(), iterations()]),
@@ -86,20 +92,83 @@ fn each() -> Panel {
         .ask(Target::curve("{{request}}", quantile("0.95", &of(&name::REQUEST_DURATION), &["request"], Window::Rate)))
 }
 
-fn waited() -> Panel {
+fn spent() -> Panel {
     let mean_of = |metric| mean(&of(metric), &[], Window::Rate);
-    let late = format!("clamp_min({} - ({}), 0)", mean_of(&name::REQUEST_DURATION), mean_of(&name::REQUEST_SERVICE));
+    let late = format!("clamp_min({} - {}, 0)", mean_of(&name::REQUEST_DURATION), mean_of(&name::REQUEST_SERVICE));
+    let part = of(&name::REQUEST_PHASE).but("phase", Part::FirstEvent.name());
+    let panel = Panel::new(
+        Kind::Curves,
+        "Mean time, phase by phase",
+        Unit::Seconds,
+        "Where the time of an average request goes, on each other: how late it started, then `connect` and what else a new connection costs, \
+         shared out over all requests, `send`, `wait` until the answer begins, `receive` until its last byte. A target that thinks shows \
+         in `wait`, one that sends slowly in `receive`.",
+    )
+    .ask(Target::curve("late start", late))
+    .ask(Target::curve("{{phase}}", mean_part(&part, &["phase"], &of(&name::REQUEST_PHASE).only("phase", Part::Wait.name()))))
+    .stacked()
+    .series("late start", Colour::Warning);
+    coloured(panel)
+}
+
+/// Each phase in its own colour.
+fn coloured(panel: Panel) -> Panel {
+    Part::ALL.into_iter().fold(panel, |panel, part| panel.series(part.name(), Colour::Phase(part)))
+}
+
+// === phases ===
+
+fn phases() -> Panel {
+    let panel = Panel::new(
+        Kind::Curves,
+        "p95 of each phase",
+        Unit::Seconds,
+        "95% of those that had the phase took no longer in it. Of requests whose answer began; over HTTP/2 and proxies `send` is part of \
+         `wait`. `first_event` is of streams, and counts from the start.",
+    )
+    .ask(Target::curve("{{phase}}", quantile("0.95", &of(&name::REQUEST_PHASE), &["phase"], Window::Rate)));
+    coloured(panel)
+}
+
+/// A histogram's own count: how many requests had to wait for a connection.
+fn opening() -> Panel {
+    let phase = |part: Part| of(&name::REQUEST_PHASE).only("phase", part.name());
     Panel::new(
         Kind::Curves,
-        "Mean time: before the start, and after it",
-        Unit::Seconds,
-        "The mean response time in two parts, on each other: how late requests started, and how long they took from then on.",
+        "Requests that opened a connection",
+        Unit::Ratio,
+        "The share of answered requests that had to connect first. Near 0 where connections are kept; 100% means that each request pays for \
+         a new one, and shows what `connect` and `tls` cost above.",
     )
-    .ask(Target::curve("service", mean_of(&name::REQUEST_SERVICE)))
-    .ask(Target::curve("late start", late))
-    .stacked()
-    .series("service", Colour::Service)
-    .series("late start", Colour::Warning)
+    .ask(Target::curve("connected", counted_share(&phase(Part::Connect), &phase(Part::Wait))))
+    .up_to(1.0)
+    .series("connected", Colour::Phase(Part::Connect))
+}
+
+fn servers() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Mean of the servers' spans",
+        Unit::Seconds,
+        "How long each service took by its own account: its spans of kind server whose names are those of the chosen requests. Needs metrics \
+         of spans, from the collector's `spanmetrics` or Tempo's metrics generator; docs/correlating.md says how.",
+    )
+    .ask(Target::curve("{{service_name}}", spans::mean()))
+    .or_say("no metrics of spans: see docs/correlating.md")
+}
+
+fn beyond() -> Panel {
+    let beyond = format!("{} - on() group_right() {}", mean(&of(&name::REQUEST_SERVICE), &[], Window::Rate), spans::mean());
+    Panel::new(
+        Kind::Curves,
+        "Client time minus server's span time",
+        Unit::Seconds,
+        "What of the mean service time lies outside of the service that answers: network, queues before it, connecting. For services behind it \
+         read the panel beside. Below 0 the spans are of other clients too. Needs metrics of spans.",
+    )
+    .ask(Target::curve("{{service_name}}", beyond))
+    .signed()
+    .or_say("no metrics of spans: see docs/correlating.md")
 }
 
 // === what came back ===

@@ -40,7 +40,7 @@ impl Panel {
             put("decimals", json!(decimals));
         }
         // For what has no value at all; what did not happen has one, 0.
-        put("noValue", json!("–"));
+        put("noValue", json!(self.nothing));
         if matches!(self.kind, Kind::Curves | Kind::Bars) && !self.signed {
             put("min", json!(0));
         }

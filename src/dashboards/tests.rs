@@ -222,13 +222,17 @@ fn a_wrong_query_is_seen() {
     assert_eq!(problems("otload_users{status=\"a\"}"), ["otload_users has no label status"]);
     assert_eq!(problems("sum by (reason) (otload_users{})"), ["no metric in it has a label reason"]);
     assert_eq!(problems("otload_users"), ["otload_users is not of a run"]);
+    assert_eq!(
+        problems("traces_span_metrics_duration_seconds_sum{test=\"a\"}"),
+        ["traces_span_metrics_duration_seconds_sum has no label test"]
+    );
 }
 
 /// The metrics that an expression names, and what is wrong with it.
 fn read(expr: &str) -> (Vec<&'static Metric>, Vec<String>) {
     let (mut metrics, mut problems) = (Vec::new(), Vec::new());
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    for (at, _) in expr.match_indices("otload_") {
+    for (at, _) in expr.match_indices("otload_").chain(expr.match_indices("traces_span")) {
         if expr[..at].chars().next_back().is_some_and(is_word) {
             continue;
         }
@@ -244,7 +248,8 @@ fn read(expr: &str) -> (Vec<&'static Metric>, Vec<String>) {
         };
         for matcher in matchers.0.split(',').filter(|matcher| !matcher.is_empty()) {
             let label = matcher.split(['=', '!']).next().unwrap();
-            if !metric.labels.contains(&label) && !name::RUN_LABELS.contains(&label) {
+            let of_run = name::RUN_LABELS.contains(&label) && metric.name.starts_with("otload_");
+            if !metric.labels.contains(&label) && !of_run {
                 problems.push(format!("{word} has no label {label}"));
             }
         }
@@ -263,7 +268,8 @@ fn read(expr: &str) -> (Vec<&'static Metric>, Vec<String>) {
 
 /// The metric whose series are called so.
 fn metric(word: &str) -> Option<&'static Metric> {
-    let named = |name: &str| name::ALL.iter().find(|metric| metric.name == name).copied();
+    let foreign = [&spans::CONNECTOR, &spans::GENERATOR];
+    let named = |name: &str| name::ALL.iter().chain(&foreign).find(|metric| metric.name == name).copied();
     named(word).or_else(|| {
         let ending = ["_bucket", "_sum", "_count"].into_iter().find_map(|ending| word.strip_suffix(ending))?;
         named(ending).filter(|metric| metric.kind == name::Kind::Histogram)
@@ -291,6 +297,7 @@ fn units_are_those_of_what_is_asked() {
                     || requests && divided
                     || is(&name::SOAK_P_VALUE)
                     || is(&name::SERIES)
+                    || is(&name::REQUEST_PHASE) && divided
                     || is(&name::GENERATOR_SATURATED)
             }
             Unit::Count => !rated && !of(name::Unit::Seconds) && !of(name::Unit::Bytes) && !of(name::Unit::Ratio),
@@ -319,7 +326,7 @@ fn counters_are_asked_for_rates_or_differences_and_histograms_in_both_forms() {
                 name::Kind::Histogram => {
                     let native = expr.contains(&format!("{}{{", metric.name));
                     let classic =
-                        expr.contains(&format!("{}_bucket{{", metric.name)) || expr.contains(&format!("{}_sum{{", metric.name));
+                        ["bucket", "sum", "count"].iter().any(|form| expr.contains(&format!("{}_{form}{{", metric.name)));
                     assert!(native && classic && expr.contains(" or "), "{place}: {expr}");
                 }
                 name::Kind::Gauge => {}

@@ -16,7 +16,7 @@ use super::{address, auth, stream};
 use crate::clock::{self, Instant};
 use crate::http::events::Events;
 use crate::http::multipart::{Part as FormPart, body as form_body, gzip};
-use crate::http::{Exchange, Failure, Prepared, Request, with_path};
+use crate::http::{Exchange, Failure, Phases, Prepared, Request, with_path};
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
 use crate::scenario::plan::{Address, Body, Part, PartContent, RequestStep};
@@ -166,6 +166,7 @@ impl User {
             received_bytes: exchange.received_bytes,
             redirects: exchange.redirects,
             retried: exchange.retried,
+            phases: &exchange.phases,
             exemplar: exported.map(|span| span.exemplar(exchange.finished)),
         };
         let mut shard = lock(&context.shard);
@@ -346,6 +347,7 @@ impl Drop for InFlight<'_> {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            phases: &Phases::NONE,
             exemplar: None,
         };
         let mut shard = lock(&self.context.shard);

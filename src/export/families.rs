@@ -10,6 +10,7 @@ use crate::measure::histogram::Histogram;
 use crate::measure::name::{self, Metric};
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::measure::totals::{Ending, Status, UserState};
+use crate::phases::{PARTS, Part};
 use crate::reason::Reason;
 use crate::trace::queue::SpanCounts;
 
@@ -37,7 +38,7 @@ pub(super) struct Series<'a> {
 pub(super) enum Value<'a> {
     Integer(u64),
     Float(f64),
-    Histogram(&'a Histogram),
+    Histogram(Cow<'a, Histogram>),
 }
 
 impl<'a> Exposition<'a> {
@@ -86,6 +87,7 @@ fn is_label(name: &str) -> bool {
 fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     match *family.metric {
         name::REQUEST_DURATION | name::REQUEST_SERVICE | name::REQUESTS | name::REQUEST_FAILURES => requests(family, snapshot),
+        name::REQUEST_PHASE => phases(family, snapshot),
         name::REDIRECTS | name::RETRIED | name::SENT_BYTES | name::RECEIVED_BYTES | name::CHECKS => {
             by_request_name(family, snapshot);
         }
@@ -160,6 +162,30 @@ fn by_request_name<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     }
 }
 
+/// Those that nearly every request has, from the start; the others once there are some.
+fn phases<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
+    let mut by_name: BTreeMap<&str, [Option<Cow<'a, Histogram>>; PARTS]> = BTreeMap::new();
+    for (name, totals) in snapshot.catalog.requests.iter().zip(&snapshot.totals.requests) {
+        let sums = by_name.entry(&name.request).or_default();
+        for (part, sum) in Part::ALL.into_iter().zip(sums) {
+            match (totals.phases.of(part), sum) {
+                (Some(more), Some(sum)) => sum.to_mut().add(more),
+                (Some(first), sum @ None) => *sum = Some(Cow::Borrowed(first)),
+                (None, _) => {}
+            }
+        }
+    }
+    for (request, sums) in by_name {
+        for (part, sum) in Part::ALL.into_iter().zip(sums) {
+            let first = matches!(part, Part::Send | Part::Wait | Part::Receive);
+            let sum = sum.or_else(|| first.then(|| Cow::Owned(Histogram::new(snapshot.catalog.buckets.len()))));
+            if let Some(sum) = sum {
+                family.push(&[request], [part.name().into()], Value::Histogram(sum));
+            }
+        }
+    }
+}
+
 fn tasks<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     let (catalog, totals) = (&snapshot.catalog, &snapshot.totals);
     if *family.metric == name::GROUP_DURATION {
@@ -229,7 +255,7 @@ fn soak<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
 fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     let (facts, totals) = (&snapshot.facts, &snapshot.totals);
     let value = match *family.metric {
-        name::SCHEDULE_LAG => Some(Value::Histogram(&totals.lag)),
+        name::SCHEDULE_LAG => Some(Value::Histogram(Cow::Borrowed(&totals.lag))),
         name::CONNECTIONS => return family.push(&["open"], [], gauge(totals.connections)),
         name::CONNECTIONS_OPENED => Some(Value::Integer(totals.connections_opened)),
         name::CLAMPED => Some(Value::Integer(totals.clamped)),
@@ -288,7 +314,7 @@ impl<'a> Family<'a> {
         for ending in Ending::ALL {
             let histogram = &pair[ending as usize];
             if ending == Ending::Success || histogram.count() > 0 {
-                self.push(labels, [ending.name().into()], Value::Histogram(histogram));
+                self.push(labels, [ending.name().into()], Value::Histogram(Cow::Borrowed(histogram)));
             }
         }
     }

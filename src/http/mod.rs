@@ -50,10 +50,11 @@ mod tests;
 #[cfg(fuzzing)]
 pub use wire::fuzzing;
 
+pub use crate::phases::Phases;
 pub use client::Client;
 pub use cookies::Cookies;
 pub use failure::Failure;
-pub use request::{Exchange, Phases, Request, Response, with_path};
+pub use request::{Exchange, Request, Response, with_path};
 pub use session::Session;
 pub use settings::{Carrier, Settings, TlsSettings, Version};
 pub use trail::{SeenHop, TraceHead};

@@ -11,6 +11,7 @@ use url::Url;
 use super::events::Events;
 use super::{Failure, Prepared, TraceHead};
 use crate::clock::Instant;
+use crate::phases::Phases;
 
 /// One request of the scenario; all of it is rendered already.
 #[derive(Clone, Debug)]
@@ -62,24 +63,6 @@ pub struct Exchange {
     /// Connections that were opened on the way, also those whose TLS handshake then failed.
     pub connections_opened: u32,
     pub phases: Phases,
-}
-
-/// How long each phase took, summed over redirects; `None` where there was none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Phases {
-    /// Only when a name was looked up.
-    pub dns: Option<Duration>,
-    /// Only when a connection was opened.
-    pub connect: Option<Duration>,
-    pub tls: Option<Duration>,
-    /// Until the request was written. `None` where the transport cannot see it (`reqwest`); it is then part of `wait`.
-    pub send: Option<Duration>,
-    /// Until the head of the response was there.
-    pub wait: Option<Duration>,
-    /// From the head to the last byte.
-    pub receive: Option<Duration>,
-    /// From the start to the first event of a stream, so beside the others.
-    pub first_event: Option<Duration>,
 }
 
 /// A response; after redirects, the last one.

@@ -58,6 +58,8 @@ pub struct Catalog {
     pub requests: Vec<RequestName>,
     pub groups: Vec<GroupName>,
     pub checks: Vec<CheckName>,
+    /// Those that receive events.
+    pub streams: Vec<RequestId>,
     /// What the label `threshold` carries.
     pub thresholds: Vec<String>,
     /// The finite boundaries of classic histogram buckets, in seconds, ascending.
@@ -106,6 +108,7 @@ impl Default for Catalog {
             requests: Vec::new(),
             groups: Vec::new(),
             checks: Vec::new(),
+            streams: Vec::new(),
             thresholds: Vec::new(),
             buckets: BUCKETS.to_vec(),
         }
@@ -135,6 +138,11 @@ impl Catalog {
         CheckId::at(place(&mut self.checks, CheckName { request, check: check.to_owned() }))
     }
 
+    /// Says of a request that it receives events.
+    pub fn add_stream(&mut self, request: RequestId) {
+        place(&mut self.streams, request);
+    }
+
     pub fn add_threshold(&mut self, name: &str) {
         place(&mut self.thresholds, name.to_owned());
     }
@@ -155,6 +163,7 @@ impl Catalog {
     /// | histogram | a `_bucket` for each boundary and `+Inf`, `_sum`, `_count` |
     /// | request | 2 histograms × 2 results, 3 of `requests_total`, a failure counter for each reason |
     /// | request name | bytes sent, bytes received, redirects, retries |
+    /// | request name | histograms of 6 phases, and of the first event of a stream; also of those that never come, as `tls` without TLS |
     /// | request name and check | 2 results |
     /// | task | a histogram × 2 results, 2 of `iterations_total` |
     /// | group | a histogram × 2 results |
@@ -176,7 +185,11 @@ impl Catalog {
             .iter()
             .map(|check| (self.requests.get(check.request.index()).map(|name| &name.request), &check.check))
             .collect();
+        let streams: BTreeSet<_> =
+            self.streams.iter().filter_map(|id| self.requests.get(id.index())).map(|name| &name.request).collect();
         let all = self.requests.len() * (4 * histogram + 3 + Reason::ALL.len())
+            + names.len() * PHASES * histogram
+            + streams.len() * histogram
             + names.len() * (4 + BASELINE_SERIES + SOAK_SERIES * Signal::OF_REQUESTS.len())
             + checks.len() * 2
             + self.tasks.len() * (2 * histogram + 2)
@@ -189,6 +202,9 @@ impl Catalog {
         all as u64
     }
 }
+
+/// Of each request name, beside the first event of a stream.
+const PHASES: usize = crate::phases::PARTS - 1;
 
 /// Of each request name: four quantiles.
 const BASELINE_SERIES: usize = 4;
@@ -250,9 +266,14 @@ mod tests {
         catalog.add_group("U", "t", "g");
         catalog.add_threshold("p95 < 1s");
         catalog.add_threshold("p99 < 1s");
+        let all = catalog.series();
+        catalog.add_stream(first);
+        catalog.add_stream(second);
+        assert_eq!(catalog.series(), all + 21);
+        catalog.streams.clear();
         assert_eq!(
             catalog.series(),
-            2 * (4 * 21 + 3 + 17) + 4 + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 25 + 8 + 4
+            2 * (4 * 21 + 3 + 17) + 6 * 21 + 4 + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 21 + 25 + 8 + 4
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::reason::Reason;
 
+use super::phases::PhaseSums;
 use super::quantiles::Quantiles;
 use super::snapshot::Snapshot;
 use super::totals::RequestCounters;
@@ -24,6 +25,7 @@ pub struct RequestDelta {
     pub counters: RequestCounters,
     pub response: Quantiles,
     pub service: Quantiles,
+    pub phases: PhaseSums,
     /// Examples of failures that are new or have changed.
     pub examples: Vec<(Reason, Box<str>)>,
 }
@@ -38,14 +40,15 @@ impl Snapshot {
         let counters = if anew { counters.since(&self.baseline) } else { counters.since(&earlier.totals.counters()) };
         let nothing = Quantiles::default();
         let before = |at: usize| if anew { None } else { earlier.summary.requests.get(at) };
-        let requests = counters.requests.into_iter().zip(&self.summary.requests).enumerate();
-        let requests = requests.map(|(at, (counters, now))| {
+        let requests = counters.requests.into_iter().zip(counters.phases).zip(&self.summary.requests).enumerate();
+        let requests = requests.map(|(at, ((counters, phases), now))| {
             let (response, service, known) =
                 before(at).map_or((&nothing, &nothing, &[][..]), |old| (&old.response, &old.service, &old.examples));
             RequestDelta {
                 counters,
                 response: now.response.since(response),
                 service: now.service.since(service),
+                phases,
                 examples: now.examples.iter().filter(|example| !known.contains(example)).cloned().collect(),
             }
         });

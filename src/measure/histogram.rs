@@ -39,9 +39,9 @@ pub struct Native {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
     pub(super) nanos: u64,
-    classic: usize,
+    classic: u16,
     /// `None` for a duration of zero.
-    native: Option<i32>,
+    native: Option<i16>,
 }
 
 /// The native resolution: 2^3 buckets for each power of two, so neighbours differ by 9%.
@@ -88,7 +88,19 @@ impl Point {
         // One correctly rounded division: 100,000,000 ns is the very float that is written 0.1.
         let seconds = nanos as f64 / 1e9;
         let classic = boundaries.partition_point(|bound| *bound < seconds);
-        Self { nanos, classic, native: (nanos > 0).then(|| native_index(seconds)) }
+        let classic = u16::try_from(classic).unwrap_or(u16::MAX);
+        // From -239 for a nanosecond to 273 for the longest.
+        Self { nanos, classic, native: (nanos > 0).then(|| native_index(seconds) as i16) }
+    }
+
+    /// Another duration of the same buckets.
+    pub(super) fn like(self, nanos: u64) -> Self {
+        Self { nanos, ..self }
+    }
+
+    /// The classic and the native one.
+    pub(super) fn buckets(&self) -> (u16, Option<i16>) {
+        (self.classic, self.native)
     }
 }
 
@@ -108,7 +120,7 @@ impl Histogram {
         self.classic[bucket] += 1;
         match point.native {
             None => self.native.zero += 1,
-            Some(index) => *self.native.at(index) += 1,
+            Some(index) => *self.native.at(i32::from(index)) += 1,
         }
     }
 
@@ -120,7 +132,7 @@ impl Histogram {
 
     /// A point made with other boundaries ends in the last bucket rather than outside.
     fn bucket(&self, point: &Point) -> usize {
-        point.classic.min(self.classic.len() - 1)
+        usize::from(point.classic).min(self.classic.len() - 1)
     }
 
     pub fn add(&mut self, other: &Self) {

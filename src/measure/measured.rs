@@ -2,6 +2,7 @@
 
 use crate::reason::Reason;
 
+use super::phases::PhaseSums;
 use super::quantiles::{Quantiles, Times};
 use super::shard::add_examples;
 use super::snapshot::Snapshot;
@@ -41,6 +42,7 @@ pub struct Row {
     /// In seconds; `None` without requests.
     pub response: Option<Times>,
     pub service: Option<Times>,
+    pub phases: PhaseSums,
     /// How often each status came: `200`, `none`; in order.
     pub statuses: Vec<(String, u64)>,
     /// The reasons that occurred, and an example of each.
@@ -70,16 +72,18 @@ impl Snapshot {
         let (mut all, mut response, mut service, mut examples) =
             (RequestCounters::default(), Quantiles::default(), Quantiles::default(), Vec::new());
         let mut requests = Vec::with_capacity(counters.requests.len());
-        for (counters, summary) in counters.requests.iter().zip(&self.summary.requests) {
-            requests.push(Row::new(counters, &summary.response, &summary.service, &summary.examples, seconds));
+        let mut all_phases = PhaseSums::default();
+        for ((counters, phases), summary) in counters.requests.iter().zip(&counters.phases).zip(&self.summary.requests) {
+            requests.push(Row::new((counters, *phases), &summary.response, &summary.service, &summary.examples, seconds));
             all.add(counters);
+            all_phases.add(phases);
             response.add(&summary.response);
             service.add(&summary.service);
             add_examples(&mut examples, &summary.examples);
         }
         Measured {
             seconds,
-            all: Row::new(&all, &response, &service, &examples, seconds),
+            all: Row::new((&all, all_phases), &response, &service, &examples, seconds),
             requests,
             tasks: counters.tasks.into_iter().map(Tally::new).collect(),
             checks: counters.checks.into_iter().map(Tally::new).collect(),
@@ -95,7 +99,7 @@ impl Snapshot {
 
 impl Row {
     fn new(
-        counters: &RequestCounters,
+        (counters, phases): (&RequestCounters, PhaseSums),
         response: &Quantiles,
         service: &Quantiles,
         examples: &[(Reason, Box<str>)],
@@ -125,6 +129,7 @@ impl Row {
             retried: counters.retried,
             response: response.times(),
             service: service.times(),
+            phases,
             statuses,
             reasons: reasons.map(|(reason, count)| Failure { reason, count, example: example(reason) }).collect(),
         }
@@ -166,6 +171,7 @@ mod tests {
             received_bytes: 50,
             redirects: 0,
             retried: 0,
+            phases: &crate::phases::Phases::NONE,
             exemplar: None,
         };
         shard.request(RequestId(0), &Sample { response: Duration::from_secs(9), ..ok });

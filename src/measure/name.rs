@@ -2,8 +2,8 @@
 //!
 //! Which series exist from the first scrape, with 0, so that `rate()` sees the first increase: every counter whose labels are
 //! known before the start (requests with status 200 and result success, iterations, checks, bytes, redirects, dropped spans
-//! of every reason, and the histograms of successes); and of each threshold whether it is kept, and its limit. The others come
-//! when they occur for the first time: other statuses, failure reasons, the histograms of failures. Gauges that the system does
+//! of every reason, the histograms of successes, and of the phases send, wait and receive); and of each threshold whether it is kept, and its limit. The others come
+//! when they occur for the first time: other statuses, failure reasons, the histograms of failures and of the other phases. Gauges that the system does
 //! not tell are absent, and so are the counters of spans in a run without traces, and the values of thresholds without data.
 
 /// A metric family.
@@ -56,6 +56,13 @@ pub const REQUEST_SERVICE: Metric = Metric {
     help: "Service time: from the moment the request really started to its last byte.",
     unit: Unit::Seconds,
     labels: REQUEST,
+};
+pub const REQUEST_PHASE: Metric = Metric {
+    name: "otload_request_phase_seconds",
+    kind: Kind::Histogram,
+    help: "How long the phases of requests took whose response began; those of connecting only when a connection was opened.",
+    unit: Unit::Seconds,
+    labels: &["request", "phase"],
 };
 pub const REQUESTS: Metric = Metric {
     name: "otload_requests_total",
@@ -370,6 +377,7 @@ pub const SERIES_LIMIT: Metric = Metric {
 pub const ALL: &[&Metric] = &[
     &REQUEST_DURATION,
     &REQUEST_SERVICE,
+    &REQUEST_PHASE,
     &REQUESTS,
     &REQUEST_FAILURES,
     &REDIRECTS,

@@ -10,6 +10,7 @@ use super::catalog::{RequestId, TaskId};
 use super::histogram::{Point, nanos};
 use super::shard::Sample;
 use super::totals::{Ending, RequestCounters};
+use crate::phases::{Part, Phases};
 
 /// Notes in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +31,15 @@ pub(super) struct Note {
     pub(super) request: RequestId,
     sent_bytes: u32,
     received_bytes: u32,
+    /// In nanoseconds, by [`USUAL`]; [`NO_PHASE`] where there was none.
+    phases: [u32; USUAL.len()],
     status: u16,
 }
+
+/// The phases of a request on a connection that was kept, of which nobody waited more than four seconds for one.
+pub(super) const USUAL: [Part; 3] = [Part::Send, Part::Wait, Part::Receive];
+
+const NO_PHASE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TaskNote {
@@ -65,6 +73,7 @@ impl Note {
                 response_nanos: nanos(response),
                 service_nanos: nanos(service),
                 request,
+                phases: usual(sample.phases)?,
                 sent_bytes: u32::try_from(sample.sent_bytes).ok()?,
                 received_bytes: u32::try_from(sample.received_bytes).ok()?,
                 status,
@@ -73,12 +82,14 @@ impl Note {
         }
     }
 
-    pub(super) fn response(&self) -> Duration {
-        Duration::from_nanos(self.response_nanos)
+    /// Response and service time, in nanoseconds.
+    pub(super) fn times(&self) -> [u64; 2] {
+        [self.response_nanos, self.service_nanos]
     }
 
-    pub(super) fn service(&self) -> Duration {
-        Duration::from_nanos(self.service_nanos)
+    /// How long one of the [`USUAL`] took, in nanoseconds.
+    pub(super) fn phase(&self, usual: usize) -> Option<u64> {
+        Some(self.phases[usual]).filter(|nanos| *nanos != NO_PHASE).map(u64::from)
     }
 
     pub(super) fn count(&self, counters: &mut RequestCounters) {
@@ -86,4 +97,14 @@ impl Note {
         counters.sent_bytes += u64::from(self.sent_bytes);
         counters.received_bytes += u64::from(self.received_bytes);
     }
+}
+
+/// `None` if there are others, or one is too long.
+fn usual(phases: &Phases) -> Option<[u32; USUAL.len()]> {
+    let Phases { dns: None, connect: None, tls: None, first_event: None, send, wait, receive } = *phases else { return None };
+    let short = |phase: Option<Duration>| match phase {
+        None => Some(NO_PHASE),
+        Some(phase) => u32::try_from(nanos(phase)).ok().filter(|nanos| *nanos != NO_PHASE),
+    };
+    Some([short(send)?, short(wait)?, short(receive)?])
 }

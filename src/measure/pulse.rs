@@ -83,6 +83,7 @@ mod tests {
                 received_bytes: 0,
                 redirects: 0,
                 retried: 0,
+                phases: &crate::phases::Phases::NONE,
                 exemplar: None,
             };
             shard.request(RequestId(0), &sample);

@@ -5,19 +5,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::phases::{Part, Phases};
 use crate::reason::{Reason, Shortage};
 
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use super::exemplar::Traced;
 use super::histogram::{Point, nanos};
-use super::pending::{Note, Pending, TaskNote};
+use super::pending::{Note, Pending, TaskNote, USUAL};
 use super::quantiles::Quantiles;
+use super::scale::Scale;
 use super::totals::{Counters, Ending, Totals, UserState};
 
 /// All that one worker has measured.
 #[derive(Clone, Debug)]
 pub struct Shard {
     catalog: Arc<Catalog>,
+    scale: Scale,
     pending: Pending,
     totals: Totals,
     /// Only the summary reads these; they begin anew after the warm-up.
@@ -51,6 +54,8 @@ pub struct Sample<'a> {
     pub redirects: u32,
     /// Sent once more, because a kept connection turned out closed.
     pub retried: u32,
+    /// They are counted if there is a status.
+    pub phases: &'a Phases,
     /// Its span, when the exporter has taken that.
     pub exemplar: Option<Traced>,
 }
@@ -94,6 +99,7 @@ impl Shard {
     pub fn new(catalog: &Arc<Catalog>) -> Self {
         Self {
             catalog: Arc::clone(catalog),
+            scale: Scale::new(&catalog.buckets),
             pending: Pending::default(),
             totals: Totals::new(catalog),
             summary: Summary::new(catalog),
@@ -132,11 +138,11 @@ impl Shard {
         pending.requests.clear();
         for TaskNote { nanos, task, ok } in pending.tasks.drain(..) {
             if let Some(pair) = self.totals.tasks.get_mut(task.index()) {
-                pair[Ending::of(ok) as usize].record(&Point::new(Duration::from_nanos(nanos), &self.catalog.buckets));
+                pair[Ending::of(ok) as usize].record(&self.scale.point(nanos));
             }
         }
         for lag in pending.lags.drain(..) {
-            let point = Point::new(Duration::from_nanos(lag), &self.catalog.buckets);
+            let point = self.scale.point(lag);
             self.totals.lag.record(&point);
             self.totals.clamped += u64::from(self.summary.lag.record(&point));
         }
@@ -146,12 +152,14 @@ impl Shard {
     /// One place after the other, rather than one request after the other: what has to be fetched for one note does not depend
     /// on what is fetched for the next, and a short loop lets the processor wait for many at once.
     fn settle_requests(&mut self, notes: &[Note], points: &mut Vec<(usize, [Point; 2])>) {
-        let Self { catalog, totals, summary, .. } = self;
+        let Self { scale, totals, summary, .. } = self;
         points.clear();
-        points.extend(notes.iter().filter(|note| note.request.index() < totals.requests.len()).map(|note| {
-            let points = [note.response(), note.service()].map(|time| Point::new(time, &catalog.buckets));
-            (note.request.index(), points)
-        }));
+        points.extend(
+            notes
+                .iter()
+                .filter(|note| note.request.index() < totals.requests.len())
+                .map(|note| (note.request.index(), note.times().map(|nanos| scale.point(nanos)))),
+        );
         for note in notes {
             if let Some(request) = totals.requests.get_mut(note.request.index()) {
                 note.count(&mut request.counters);
@@ -164,6 +172,14 @@ impl Shard {
         points.iter().for_each(|(at, [response, _])| clamped += u64::from(summary.requests[*at].response.record(response)));
         points.iter().for_each(|(at, [_, service])| clamped += u64::from(summary.requests[*at].service.record(service)));
         totals.clamped += clamped;
+        let boundaries = self.catalog.buckets.len();
+        for (usual, part) in USUAL.into_iter().enumerate() {
+            for note in notes {
+                if let (Some(nanos), Some(request)) = (note.phase(usual), totals.requests.get_mut(note.request.index())) {
+                    request.phases.record(part, &scale.point(nanos), boundaries);
+                }
+            }
+        }
     }
 
     fn count(&mut self, id: RequestId, sample: &Sample<'_>) {
@@ -179,7 +195,7 @@ impl Shard {
         counters.redirects += u64::from(sample.redirects);
         counters.retried += u64::from(sample.retried);
 
-        let [response, service] = [sample.response, sample.service].map(|time| Point::new(time, &self.catalog.buckets));
+        let [response, service] = [sample.response, sample.service].map(|time| self.scale.point(nanos(time)));
         totals.response[ending as usize].record(&response);
         totals.service[ending as usize].record(&service);
         if let Some(traced) = sample.exemplar {
@@ -189,6 +205,12 @@ impl Shard {
         let clamped = [summary.response.record(&response), summary.service.record(&service)];
         self.totals.clamped += clamped.into_iter().map(u64::from).sum::<u64>();
 
+        if sample.status.is_some() {
+            for (part, time) in Part::ALL.into_iter().zip(sample.phases.all()) {
+                let point = time.map(|time| self.scale.point(nanos(time)));
+                point.iter().for_each(|point| totals.phases.record(part, point, self.catalog.buckets.len()));
+            }
+        }
         if let Some((reason, message)) = sample.failure {
             counters.reasons[reason as usize] += 1;
             summary.example(reason, message);
@@ -215,7 +237,7 @@ impl Shard {
     /// Counts one run of a group; `duration` without think time.
     pub fn group(&mut self, id: GroupId, ok: bool, duration: Duration) {
         if let Some(pair) = self.totals.groups.get_mut(id.index()) {
-            pair[Ending::of(ok) as usize].record(&Point::new(duration, &self.catalog.buckets));
+            pair[Ending::of(ok) as usize].record(&self.scale.point(nanos(duration)));
         }
     }
 

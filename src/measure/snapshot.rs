@@ -303,9 +303,19 @@ pub(crate) mod tests {
     use super::*;
     use crate::measure::catalog::{TaskId, UserId};
     use crate::measure::exemplar::{Traced, traced};
+    use crate::measure::histogram::Histogram;
     use crate::measure::shard::Sample;
-    use crate::measure::totals::UserState;
+    use crate::measure::totals::{Status, UserState};
+    use crate::phases::{Part, Phases};
     use crate::reason::Reason;
+
+    /// Of a request on a connection that was kept, whose answer came in one piece.
+    pub(crate) const PHASES: Phases = Phases {
+        send: Some(Duration::from_micros(100)),
+        wait: Some(Duration::from_millis(9)),
+        receive: Some(Duration::ZERO),
+        ..Phases::NONE
+    };
 
     pub(crate) fn facts() -> Facts {
         let run = RunInfo {
@@ -376,6 +386,7 @@ pub(crate) mod tests {
                         // Half of them are noted first, the others are counted at once.
                         redirects: (*response % 2) as u32,
                         retried: 0,
+                        phases: &Phases { wait: Some(Duration::from_nanos(*service)), ..PHASES },
                         exemplar: *span,
                     },
                 ),
@@ -430,6 +441,10 @@ pub(crate) mod tests {
                 prop_assert_eq!(totals.response[0].count() + totals.response[1].count(), requests);
                 prop_assert_eq!(totals.service[0].count() + totals.service[1].count(), requests);
                 prop_assert_eq!(totals.response[1].count(), failures);
+                let answered: u64 =
+                    totals.counters.statuses.iter().filter(|(status, _, _)| *status != Status::None).map(|(_, _, count)| count).sum();
+                let phase = |part| totals.phases.of(part).map_or(0, Histogram::count);
+                prop_assert_eq!([Part::Send, Part::Wait, Part::Receive].map(phase), [answered; 3]);
                 prop_assert_eq!(totals.counters.reasons.iter().sum::<u64>(), failures);
                 for histogram in totals.response.iter().chain(&totals.service) {
                     let native = histogram.native();

@@ -7,6 +7,7 @@ use crate::reason::{Reason, Shortage};
 
 use super::catalog::Catalog;
 use super::histogram::Histogram;
+use super::phases::{PhaseSums, PhaseTotals};
 
 /// How something ended. The index into all arrays of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,7 @@ pub struct RequestTotals {
     pub counters: RequestCounters,
     pub response: [Histogram; 2],
     pub service: [Histogram; 2],
+    pub phases: PhaseTotals,
 }
 
 /// Everything since the start of the run, by the ids of a [`Catalog`].
@@ -86,6 +88,7 @@ pub struct Totals {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub requests: Vec<RequestCounters>,
+    pub phases: Vec<PhaseSums>,
     /// Iterations, by [`Ending`].
     pub tasks: Vec<[u64; 2]>,
     pub checks: Vec<[u64; 2]>,
@@ -214,7 +217,12 @@ impl Totals {
     pub fn new(catalog: &Catalog) -> Self {
         let histogram = Histogram::new(catalog.buckets.len());
         let pair = [histogram.clone(), histogram.clone()];
-        let request = RequestTotals { counters: RequestCounters::default(), response: pair.clone(), service: pair.clone() };
+        let request = RequestTotals {
+            counters: RequestCounters::default(),
+            response: pair.clone(),
+            service: pair.clone(),
+            phases: PhaseTotals::default(),
+        };
         Self {
             requests: vec![request; catalog.requests.len()],
             tasks: vec![pair.clone(); catalog.tasks.len()],
@@ -237,6 +245,7 @@ impl Totals {
             mine.counters.add(&theirs.counters);
             add_pair(&mut mine.response, &theirs.response);
             add_pair(&mut mine.service, &theirs.service);
+            mine.phases.add(&theirs.phases);
         }
         self.tasks.iter_mut().zip(&other.tasks).for_each(|(mine, theirs)| add_pair(mine, theirs));
         self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| add_pair(mine, theirs));
@@ -257,6 +266,7 @@ impl Totals {
     pub fn counters(&self) -> Counters {
         Counters {
             requests: self.requests.iter().map(|request| request.counters.clone()).collect(),
+            phases: self.requests.iter().map(|request| request.phases.sums()).collect(),
             tasks: self.tasks.iter().map(|pair| [pair[0].count(), pair[1].count()]).collect(),
             checks: self.checks.clone(),
             arrivals_dropped: self.arrivals_dropped.clone(),
@@ -291,6 +301,7 @@ impl Counters {
     pub fn new(catalog: &Catalog) -> Self {
         Self {
             requests: vec![RequestCounters::default(); catalog.requests.len()],
+            phases: vec![PhaseSums::default(); catalog.requests.len()],
             tasks: vec![[0; 2]; catalog.tasks.len()],
             checks: vec![[0; 2]; catalog.checks.len()],
             arrivals_dropped: vec![0; catalog.users.len()],
@@ -302,6 +313,7 @@ impl Counters {
 
     pub fn add(&mut self, other: &Self) {
         self.requests.iter_mut().zip(&other.requests).for_each(|(mine, theirs)| mine.add(theirs));
+        self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.add(theirs));
         add_counts(&mut self.tasks, &other.tasks);
         add_counts(&mut self.checks, &other.checks);
         add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
@@ -323,6 +335,7 @@ impl Counters {
         };
         Self {
             requests: self.requests.iter().zip(&earlier.requests).map(|(mine, theirs)| mine.since(theirs)).collect(),
+            phases: self.phases.iter().zip(&earlier.phases).map(|(mine, theirs)| mine.since(theirs)).collect(),
             tasks: less(&self.tasks, &earlier.tasks),
             checks: less(&self.checks, &earlier.checks),
             arrivals_dropped: self

@@ -16,7 +16,9 @@ use super::intervals::{Meta, NO_HISTOGRAM, Outline, Part, Parts, RemarkPart, Req
 use crate::clock::Timestamp;
 use crate::measure::catalog::RequestName;
 use crate::measure::hdr::Packed;
+use crate::measure::phases::PhaseSums;
 use crate::measure::quantiles::Quantiles;
+use crate::phases;
 
 /// The intervals of a run, summed.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ pub struct Sum {
     pub retried: u64,
     pub response: Quantiles,
     pub service: Quantiles,
+    pub phases: PhaseSums,
 }
 
 /// A reason of failures.
@@ -237,6 +240,10 @@ impl Sum {
         self.retried += part.retried;
         self.response.add(response);
         self.service.add(service);
+        for of in phases::Part::ALL {
+            let (count, nanos) = part.phases.get(of.name()).copied().unwrap_or_default();
+            self.phases.count(of, count, u128::from(nanos));
+        }
         part.statuses.iter().for_each(|(status, count)| *self.statuses.entry(status.clone()).or_default() += count);
         for (check, [held, failed]) in &part.checks {
             let counts = self.checks.entry(check.clone()).or_default();

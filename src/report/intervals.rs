@@ -83,6 +83,9 @@ pub struct RequestPart {
     pub checks: BTreeMap<String, [u64; 2]>,
     pub response: Option<Packed>,
     pub service: Option<Packed>,
+    /// By phase: how often, and nanoseconds in all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub phases: BTreeMap<String, (u64, u64)>,
 }
 
 /// The run in one part. What is no count is as of its end.
@@ -303,6 +306,10 @@ impl RequestPart {
             *statuses.entry(status.to_string()).or_default() += count;
         }
         let reasons = Reason::ALL.into_iter().zip(delta.counters.reasons).filter(|(_, count)| *count > 0);
+        let phases = delta.phases.iter().map(|(part, count, nanos)| {
+            let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+            (part.name().to_owned(), (count, nanos))
+        });
         let examples = delta.examples.iter().map(|(reason, text)| (reason.name().to_owned(), text.to_string()));
         Self {
             at,
@@ -324,6 +331,7 @@ impl RequestPart {
             checks: BTreeMap::new(),
             response: Packed::of(&delta.response),
             service: Packed::of(&delta.service),
+            phases: phases.collect(),
         }
     }
 

@@ -70,12 +70,24 @@ pub(super) struct Figures<'a> {
     retried: u64,
     response_time_seconds: Option<Times>,
     service_time_seconds: Option<Times>,
+    /// Those that occurred, of requests whose response began.
+    phases: Phases,
     bytes_sent: u64,
     bytes_received: u64,
     /// By code, or `none`.
     statuses: BTreeMap<&'a str, u64>,
     /// Those that occurred.
     failure_reasons: BTreeMap<&'static str, u64>,
+}
+
+/// In their order.
+struct Phases(Vec<(&'static str, Phase)>);
+
+#[derive(Serialize)]
+struct Phase {
+    /// Of how many requests.
+    requests: u64,
+    mean_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -280,6 +292,18 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Phase {
+    fn of(requests: u64, nanos: u128) -> Self {
+        Self { requests, mean_seconds: nanos as f64 / requests.max(1) as f64 / 1e9 }
+    }
+}
+
+impl Serialize for Phases {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, phase)| (name, phase)))
+    }
+}
+
 impl<'a> Figures<'a> {
     pub(super) fn of(row: &'a Row) -> Self {
         Self {
@@ -290,6 +314,7 @@ impl<'a> Figures<'a> {
             retried: row.retried,
             response_time_seconds: row.response,
             service_time_seconds: row.service,
+            phases: Phases(row.phases.iter().map(|(part, count, nanos)| (part.name(), Phase::of(count, nanos))).collect()),
             bytes_sent: row.sent_bytes,
             bytes_received: row.received_bytes,
             statuses: row.statuses.iter().map(|(status, count)| (status.as_str(), *count)).collect(),

@@ -175,6 +175,7 @@ fn row(sum: &Sum, seconds: f64) -> Row {
         retried: sum.retried,
         response: times(&sum.response),
         service: times(&sum.service),
+        phases: sum.phases,
         statuses: sum.statuses.iter().map(|(status, count)| (status.clone(), *count)).collect(),
         reasons: Reason::ALL.into_iter().filter_map(failure).collect(),
     }
@@ -190,6 +191,7 @@ impl Sum {
         self.retried += other.retried;
         self.response.add(&other.response);
         self.service.add(&other.service);
+        self.phases.add(&other.phases);
         other.statuses.iter().for_each(|(status, count)| *self.statuses.entry(status.clone()).or_default() += count);
         other.reasons.iter().for_each(|(reason, seen)| self.reasons.entry(reason.clone()).or_default().count += seen.count);
     }

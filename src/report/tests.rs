@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, CheckId, RequestId, TaskId, UserId};
 use crate::measure::health::Health;
 use crate::measure::shard::{Sample, Shard};
+use crate::measure::snapshot::tests::PHASES;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
 use crate::measure::soak::{Drift, Signal, Soak};
 use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
@@ -130,6 +131,7 @@ fn shard() -> Shard {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        phases: &PHASES,
         exemplar: None,
     };
     for millis in [2, 4, 6, 8, 1000] {
@@ -246,6 +248,7 @@ fn progress_is_of_the_interval() {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            phases: &PHASES,
             exemplar: None,
         };
         shard.request(RequestId(0), &sample);

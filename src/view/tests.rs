@@ -40,6 +40,7 @@ fn snapshot(requests: u32, seconds: u64) -> Snapshot {
         received_bytes: 50,
         redirects: 0,
         retried: 0,
+        phases: &crate::phases::Phases::NONE,
         exemplar: None,
     };
     for _ in 0..seconds {

@@ -45,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("diagnostic", &[]),
     ("journal", &[]),
+    ("phases", &[]),
     ("fault", &[]),
     ("random", &[]),
     ("reason", &[]),
@@ -53,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "clock", "random", "statistics", "journal", "fault"];
+const GROUND: &[&str] = &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault"];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -7,9 +7,12 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use otload::clock::timestamp;
+use otload::clock::{Instant, now, timestamp};
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
@@ -177,7 +180,11 @@ fn every_query_of_every_panel_has_an_answer_and_the_right_one() {
         Form::Protobuf
     };
     let began = timestamp().unix_seconds();
-    let servers = [Form::OpenMetrics, Form::Protobuf, both].map(|form| (form, Prometheus::start(address, form)));
+    // Spans are counted by the collector's connector, or by Tempo.
+    let spans =
+        [Spans::of("traces_span_metrics_duration_seconds", "service_name"), Spans::of("traces_spanmetrics_latency", "service")];
+    let servers = [(Form::OpenMetrics, 0), (Form::Protobuf, 1), (both, 0)]
+        .map(|(form, by)| (form, Prometheus::start_beside(address, form, Some(spans[by].address))));
     // It lets 5 s pass before its first scrape.
     std::thread::sleep(Duration::from_secs(5));
     let run = |scenario: &str, args: &[&str], seconds| {
@@ -191,6 +198,8 @@ fn every_query_of_every_panel_has_an_answer_and_the_right_one() {
          observe: {{soak: {{window: 1s}}, traces: {{endpoint: 'http://{}', protocol: grpc, sample: 50%}}}}\n",
         store.grpc()
     );
+    let without_spans = timestamp().unix_seconds();
+    spans.iter().for_each(Spans::begin);
     let baseline = earlier.results();
     let busy = run(&scenario(40, &more), &["--baseline", baseline.to_str().unwrap()], 120).expect_code(1);
     let ended = timestamp().unix_seconds();
@@ -215,6 +224,7 @@ fn every_query_of_every_panel_has_an_answer_and_the_right_one() {
         ("a part of it", view(&busy, &earlier, "(Browser|Buyer)", "GET /cars/\\\\{id\\\\}", ended)),
         ("a run in which nothing happened", view(&quiet, &busy, all, all, now)),
     ];
+    let early = view(&earlier, &busy, all, all, without_spans);
     let mut bad = Vec::new();
     for (form, prometheus) in &servers {
         assert_eq!(prometheus.warnings(), Vec::<String>::new(), "{form:?}");
@@ -238,10 +248,66 @@ fn every_query_of_every_panel_has_an_answer_and_the_right_one() {
         let figures = Figures { form: *form, prometheus, queries: &queries };
         figures.are_those_of(&views[0].1, &summary);
         figures.are_zero(&views[2].1);
+        figures.say_where_the_time_went(&views[0].1);
+        for panel in ["Mean of the servers' spans", "Client time minus server's span time"] {
+            let query = figures.of("request", panel).next().unwrap();
+            assert_eq!(early.ask(prometheus, query), Ok(Vec::new()), "{form:?}: {panel}, without metrics of spans");
+        }
         figures.have_exemplars(&views[0].1);
         variables_name_the_runs(prometheus, &dashboards["compare"], &views[0].1, &[&earlier, &busy, &quiet]);
         phases_are_marked(prometheus, &dashboards["overview"], &views[0].1);
     }
+}
+
+// === metrics of spans ===
+
+/// What a program exports that counts spans: ten a second of each name, of two services, each as long as is known.
+struct Spans {
+    address: SocketAddr,
+    began: Arc<OnceLock<Instant>>,
+}
+
+/// How long a server's span takes, in seconds.
+const SPAN: f64 = 0.06;
+
+impl Spans {
+    /// With nothing to tell, until it begins.
+    fn of(metric: &'static str, service: &'static str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (address, began) = (listener.local_addr().unwrap(), Arc::new(OnceLock::<Instant>::new()));
+        let since = Arc::clone(&began);
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let text =
+                    since.get().map_or_else(String::new, |began| exposition(metric, service, began.elapsed().as_secs_f64()));
+                let (mut request, length) = ([0; 4096], text.len());
+                let _ = stream.read(&mut request);
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain;version=0.0.4\r\nconnection: close\r\n";
+                let _ = write!(stream, "{head}content-length: {length}\r\n\r\n{text}");
+            }
+        });
+        Self { address, began }
+    }
+
+    fn begin(&self) {
+        self.began.get_or_init(now);
+    }
+}
+
+fn exposition(metric: &str, service: &str, seconds: f64) -> String {
+    let mut text = format!("# TYPE {metric} histogram\n");
+    for (name, kind, took) in [("cars-api", "SERVER", SPAN), ("otload", "CLIENT", 0.5)] {
+        for span in ["GET /cars", "GET /cars/{id}", "POST /orders", "GET /quiet"] {
+            let labels = format!(
+                "{service}=\"{name}\",span_name=\"{span}\",span_kind=\"SPAN_KIND_{kind}\",status_code=\"STATUS_CODE_UNSET\""
+            );
+            let count = (seconds * 10.0).floor();
+            text += &format!("{metric}_bucket{{{labels},le=\"+Inf\"}} {count}\n{metric}_sum{{{labels}}} {}\n", count * took);
+            text += &format!("{metric}_count{{{labels}}} {count}\n");
+        }
+    }
+    text
 }
 
 // === values ===
@@ -311,6 +377,36 @@ impl Figures<'_> {
             assert_eq!(series.len(), 1, "{series:?}");
             assert_eq!(series[0]["metric"][label], name);
         }
+    }
+
+    /// In the middle of the run: what is stacked is the mean service time, most of it is the target's, and its spans say how much.
+    fn say_where_the_time_went(&self, view: &View<'_>) {
+        let middle = view.end - 20.0;
+        let curves = |panel: &str, nth: usize| -> BTreeMap<String, f64> {
+            let query = self.of("request", panel).nth(nth).unwrap();
+            let series = view.ask(self.prometheus, query).unwrap();
+            let value = |series: &Value| -> Option<f64> {
+                let mut points = series["values"].as_array().unwrap().iter();
+                let last = points.rfind(|point| point[0].as_f64().unwrap() <= middle)?;
+                last[1].as_str().map(|number| number.parse().unwrap())
+            };
+            let name = |series: &Value| {
+                let labels = &series["metric"];
+                labels["phase"].as_str().or(labels["service_name"].as_str()).unwrap_or_default().to_owned()
+            };
+            series.iter().filter_map(|series| Some((name(series), value(series)?))).collect()
+        };
+        let (late, phases) = (curves("Mean time, phase by phase", 0)[""], curves("Mean time, phase by phase", 1));
+        let all: f64 = phases.values().sum();
+        assert!(phases["wait"] > 0.1 && phases["receive"] < 0.05 && phases["send"] < 0.05, "{:?}: {phases:?}", self.form);
+        assert!(late < all, "{:?}: {late} late, {all} from then on", self.form);
+        let (servers, beyond) = (curves("Mean of the servers' spans", 0), curves("Client time minus server's span time", 0));
+        assert_eq!(servers.keys().collect::<Vec<_>>(), ["cars-api"], "the spans of clients do not count");
+        let (server, beyond) = (servers["cars-api"], beyond["cars-api"]);
+        assert!((server / SPAN - 1.0).abs() < 0.02, "{:?}: {server}", self.form);
+        assert!((beyond + server - all).abs() < 0.05 * all, "{:?}: {beyond} and {server} are not {all}", self.form);
+        let opened = curves("Requests that opened a connection", 0)[""];
+        assert!((0.0..0.2).contains(&opened), "connections are kept: {opened}");
     }
 
     fn have_exemplars(&self, view: &View<'_>) {

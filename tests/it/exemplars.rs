@@ -38,6 +38,7 @@ fn snapshot(at: Duration) -> Snapshot {
         received_bytes: 1,
         redirects: 0,
         retried: 0,
+        phases: &otload::phases::Phases::NONE,
         exemplar: None,
     };
     shard.request(request, &plain);

@@ -23,6 +23,7 @@ mod kit;
 mod kubernetes;
 mod open;
 mod otlp;
+mod phases;
 mod push;
 mod receivers;
 mod reports;

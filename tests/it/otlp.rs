@@ -169,6 +169,7 @@ fn metrics_arrive_with_exponential_buckets() {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        phases: &otload::phases::Phases::NONE,
         exemplar: None,
     };
     for millis in [10, 14, 14, 0] {

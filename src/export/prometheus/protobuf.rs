@@ -61,9 +61,9 @@ fn one(family: &Family<'_>, series: &Series<'_>, constant: &[proto::LabelPair], 
     let mut message = proto::Metric::default();
     let own = metric.labels.iter().zip(&series.values).map(|(label, value)| pair(label, value));
     message.set_label(constant.iter().cloned().chain(own).collect());
-    let number = match series.value {
-        Value::Integer(number) => number as f64,
-        Value::Float(number) => number,
+    let number = match &series.value {
+        Value::Integer(number) => *number as f64,
+        Value::Float(number) => *number,
         Value::Histogram(histogram) => {
             message.set_histogram(both_forms(histogram, boundaries));
             return message;

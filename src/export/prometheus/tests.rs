@@ -18,10 +18,12 @@ use crate::measure::exemplar::Traced;
 use crate::measure::health::Health;
 use crate::measure::name;
 use crate::measure::shard::{Sample, Shard};
+use crate::measure::snapshot::tests::PHASES;
 use crate::measure::snapshot::{BaselineTime, Detail, Facts, Phase, RunInfo};
 use crate::measure::soak::{Drift, Signal, Soak};
 use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
 use crate::measure::totals::UserState;
+use crate::phases::Phases;
 use crate::reason::Reason;
 use crate::trace::queue::SpanCounts;
 use crate::trace::{SpanId, TraceId};
@@ -63,9 +65,15 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         received_bytes: 2000,
         redirects: 1,
         retried: 0,
+        phases: &PHASES,
         exemplar: None,
     };
-    shard.request(RequestId(0), &Sample { exemplar: Some(span(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7, 31_250)), ..ok });
+    let opened = Phases { connect: Some(Duration::from_micros(70)), ..PHASES };
+    let first = Sample { phases: &opened, ..ok };
+    shard.request(
+        RequestId(0),
+        &Sample { exemplar: Some(span(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7, 31_250)), ..first },
+    );
     let slow = Sample { response: Duration::from_nanos(1_500_000_001), service: millis(500), ..ok };
     shard.request(RequestId(0), &Sample { exemplar: Some(span(7, 0xcafe, 32_000)), ..slow });
     shard.request(RequestId(0), &Sample { response: Duration::ZERO, service: Duration::ZERO, ..ok });
@@ -210,9 +218,13 @@ fn every_metric_has_a_source() {
 /// The budget is not far off: with every reason and both results there is nothing left of it.
 #[test]
 fn the_budget_is_what_a_full_run_exports() {
-    let catalog = Arc::new(catalog());
+    let mut catalog = catalog();
+    (0..3).for_each(|id| catalog.add_stream(RequestId(id)));
+    let catalog = Arc::new(catalog);
     let mut shard = Shard::new(&catalog);
     let time = Duration::from_millis(1);
+    let whole = Some(time);
+    let all = Phases { dns: whole, connect: whole, tls: whole, first_event: whole, ..PHASES };
     for id in 0..3 {
         let sample = Sample {
             response: time,
@@ -223,6 +235,7 @@ fn the_budget_is_what_a_full_run_exports() {
             received_bytes: 1,
             redirects: 0,
             retried: 0,
+            phases: &all,
             exemplar: None,
         };
         shard.request(RequestId(id), &sample);
@@ -235,10 +248,10 @@ fn the_budget_is_what_a_full_run_exports() {
         shard.group(GroupId(0), ok, time);
     }
     let mut snapshot = snapshot();
-    snapshot.totals = Snapshot::empty(&catalog, snapshot.facts.clone()).totals;
+    (snapshot.catalog, snapshot.totals) = (Arc::clone(&catalog), Snapshot::empty(&catalog, snapshot.facts.clone()).totals);
     snapshot.add(&mut shard, Detail::Totals);
     let samples = text_of(&snapshot, Format::Text).lines().filter(|line| !line.starts_with('#')).count();
-    assert_eq!(samples as u64, snapshot.catalog.series());
+    assert_eq!(samples as u64, catalog.series());
 }
 
 #[test]
@@ -253,10 +266,11 @@ fn at_the_start_successes_are_zero_and_failures_absent() {
         format!("otload_iterations_total{{{run},user=\"Driver\",task=\"look\",result=\"failure\"}} 0\n"),
         format!("otload_checks_total{{{run},request=\"GET /cars\",check=\"status\",result=\"failure\"}} 0\n"),
         format!("otload_sent_bytes_total{{{run},request=\"GET /cars\"}} 0\n"),
+        format!("otload_request_phase_seconds_count{{{run},request=\"GET /cars\",phase=\"receive\"}} 0\n"),
     ] {
         assert!(text.contains(&line), "{line}\n{text}");
     }
-    assert!(!text.contains("otload_request_failures_total"));
+    assert!(!text.contains("otload_request_failures_total") && !text.contains("phase=\"connect\""));
     assert!(!text.contains("duration_seconds_count{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",user=\"Driver\",task=\"look\",request=\"GET /cars\",method=\"GET\",result=\"failure\""));
 }
 

@@ -53,14 +53,14 @@ impl Lines {
         let mut labels = String::new();
         for series in &family.series {
             self.labels(&mut labels, family, series);
-            match series.value {
+            match &series.value {
                 Value::Integer(number) => {
                     self.push(&[name, "{", &labels, "} "]);
-                    self.integer(u128::from(number));
+                    self.integer(u128::from(*number));
                     self.out.push('\n');
                 }
                 Value::Float(number) => {
-                    self.push(&[name, "{", &labels, "} ", &float(number), "\n"]);
+                    self.push(&[name, "{", &labels, "} ", &float(*number), "\n"]);
                 }
                 Value::Histogram(histogram) => self.histogram(name, &labels, histogram),
             }

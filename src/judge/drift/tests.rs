@@ -125,6 +125,7 @@ impl Run {
                     received_bytes: 0,
                     redirects: 0,
                     retried: 0,
+                    phases: &crate::phases::Phases::NONE,
                     exemplar: None,
                 };
                 self.shard.request(RequestId(0), &sample);

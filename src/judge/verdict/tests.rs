@@ -49,6 +49,7 @@ impl Run {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            phases: &crate::phases::Phases::NONE,
             exemplar: None,
         };
         self.shard.request(RequestId(id), &sample);

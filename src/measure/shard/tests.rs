@@ -11,6 +11,7 @@ fn sample(millis: u64) -> Sample<'static> {
         received_bytes: 100,
         redirects: 1,
         retried: 0,
+        phases: &PHASES,
         exemplar: None,
     }
 }
@@ -45,6 +46,37 @@ fn a_request_is_counted_everywhere_once() {
     assert_eq!((summary.response.count(), summary.service.count()), (2, 2));
     assert_eq!(summary.service.times().map(|times| (times.min, times.max)), Some((0.005, 0.01)));
     assert_eq!(summary.examples, [(Reason::Status, "503".into())]);
+}
+
+/// Noted, or counted at once: the same.
+#[test]
+fn phases_are_those_of_the_answered() {
+    let mut shard = shard();
+    let plain = Sample { redirects: 0, ..sample(10) };
+    let micros = |micros| Some(Duration::from_micros(micros));
+    let opened = Phases { connect: micros(70), first_event: micros(20), ..PHASES };
+    // One that a note has no room for, and one of a transport that cannot see when the request was written.
+    let (slow, blind) = (Phases { wait: micros(5_000_000), ..PHASES }, Phases { send: None, ..PHASES });
+    for (phases, noted) in [(&PHASES, true), (&opened, false), (&slow, false), (&blind, true)] {
+        let before = shard.pending.requests.len();
+        shard.request(RequestId(0), &Sample { phases, ..plain });
+        assert_eq!(shard.pending.requests.len() > before, noted, "{phases:?}");
+    }
+    let failed = Sample { failure: Some((Reason::Status, "503")), status: Some(503), ..plain };
+    shard.request(RequestId(0), &failed);
+    shard.request(RequestId(0), &Sample { status: None, failure: Some((Reason::Timeout, "")), ..plain });
+    shard.settle();
+    let sums: Vec<_> = shard.totals.requests[0].phases.sums().iter().collect();
+    let micros = |part, count, micros: u128| (part, count, micros * 1000);
+    let wanted = [
+        micros(Part::Connect, 1, 70),
+        micros(Part::Send, 4, 400),
+        micros(Part::Wait, 5, 4 * 9000 + 5_000_000),
+        micros(Part::Receive, 5, 0),
+        micros(Part::FirstEvent, 1, 20),
+    ];
+    assert_eq!(sums, wanted);
+    assert_eq!(shard.totals.counters().phases[0], shard.totals.requests[0].phases.sums());
 }
 
 #[test]
@@ -135,3 +167,4 @@ fn the_warm_up_stays_in_the_totals_only() {
 
 use super::super::exemplar::traced;
 use super::super::histogram::Histogram;
+use super::super::snapshot::tests::PHASES;

@@ -5,6 +5,7 @@
 //! content security policy lets exactly that script run, and nothing be fetched.
 
 mod charts;
+mod phases;
 mod recorded;
 mod sections;
 mod verdict;

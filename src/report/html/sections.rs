@@ -47,6 +47,7 @@ const NO_SCRIPT: &str =
 pub(super) fn tables(summary: &Value) -> String {
     [
         requests(summary),
+        super::phases::table(summary),
         failures(summary),
         checks(summary),
         soak(summary),
@@ -76,7 +77,7 @@ fn requests(summary: &Value) -> String {
 }
 
 /// The cells of method and name; user and task are below the name.
-fn named(request: &Value) -> String {
+pub(super) fn named(request: &Value) -> String {
     let (method, name) = (request.text("method"), request.text("request"));
     let whose = format!("{} · {}", request.text("user"), request.text("task"));
     format!("<td>{}<th scope=\"row\">{}<small>{}</small>", escape(method), escape(short_name(name, method)), escape(&whose))
@@ -296,7 +297,7 @@ pub(super) fn table(title: &str, what: &str, head: &str, rows: &str) -> String {
     )
 }
 
-fn numbers_head(names: &[&str]) -> String {
+pub(super) fn numbers_head(names: &[&str]) -> String {
     names.iter().map(|name| format!("<th scope=\"col\" class=\"n\">{name}")).collect()
 }
 
@@ -304,6 +305,6 @@ fn cells(numbers: &[String]) -> String {
     numbers.iter().map(|number| cell(number)).collect()
 }
 
-fn cell(number: &str) -> String {
+pub(super) fn cell(number: &str) -> String {
     format!("<td class=\"n\">{number}")
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::measure::catalog::RequestId;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::Detail;
-use crate::measure::snapshot::tests::{catalog, facts};
+use crate::measure::snapshot::tests::{PHASES, catalog, facts};
 
 const WARM_UP: Duration = Duration::from_secs(5);
 
@@ -19,6 +19,7 @@ fn sample(millis: u64, failure: Option<(Reason, &'static str)>) -> Sample<'stati
         received_bytes: 100,
         redirects: 0,
         retried: 0,
+        phases: &PHASES,
         exemplar: None,
     }
 }

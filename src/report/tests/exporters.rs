@@ -39,6 +39,7 @@ fn intervals() -> String {
         received_bytes: 1,
         redirects: 0,
         retried: 0,
+        phases: &crate::phases::Phases::NONE,
         exemplar: None,
     };
     shards[1].request(RequestId(0), &sample);

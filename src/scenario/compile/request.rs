@@ -75,6 +75,9 @@ impl Compiler<'_> {
             (address, query, own, auth, compiler.body(keys, before, method.as_ref()))
         });
         let stream = self.given(when.as_ref(), |compiler| compiler.stream(keys, before));
+        if stream.is_some() && name.is_some() {
+            self.catalog.add_stream(id);
+        }
         let timeout = stream.as_ref().map_or(timeout, |stream| stream.timeout(timeout));
         let content_type = content_type(&body);
         let (body, packing) = self.packed(keys.compress, body);

@@ -57,6 +57,11 @@ pub(crate) struct Sample {
 impl Prometheus {
     /// Scrapes `http://target/metrics`, also before anything listens there.
     pub(crate) fn start(target: SocketAddr, form: Form) -> Self {
+        Self::start_beside(target, form, None)
+    }
+
+    /// Likewise, and another program too.
+    pub(crate) fn start_beside(target: SocketAddr, form: Form, other: Option<SocketAddr>) -> Self {
         let relay = (form == Form::Text).then(|| Relay::start(target, "text/plain;version=0.0.4"));
         let target = relay.as_ref().map_or(target, |relay| relay.address);
         let (program, both) = match form {
@@ -66,7 +71,10 @@ impl Prometheus {
             }
             _ => (PathBuf::from("prometheus"), ""),
         };
-        let jobs = format!("[{{job_name: otload, {both}static_configs: [{{targets: ['{target}']}}]}}]");
+        let other = other.map_or_else(String::new, |address| {
+            format!(", {{job_name: other, honor_labels: true, static_configs: [{{targets: ['{address}']}}]}}")
+        });
+        let jobs = format!("[{{job_name: otload, {both}static_configs: [{{targets: ['{target}']}}]}}{other}]");
         let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n");
         let feature = match form {
             Form::Protobuf | Form::Both => "--enable-feature=native-histograms,exemplar-storage",

@@ -105,7 +105,7 @@ fn number_point(attributes: Vec<KeyValue>, value: &Value<'_>, times: Times) -> O
 }
 
 fn histogram_point(attributes: Vec<KeyValue>, value: &Value<'_>, times: Times) -> Option<ExponentialHistogramDataPoint> {
-    let Value::Histogram(histogram) = *value else { return None };
+    let Value::Histogram(histogram) = value else { return None };
     Some(exponential(histogram, attributes, times))
 }
 
