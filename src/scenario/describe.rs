@@ -1,5 +1,6 @@
 //! A plan as a text for people: what `otload check` prints.
 
+mod estimate;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,9 @@ pub fn describe(plan: &Plan) -> String {
     out.once("setup", &plan.setup);
     plan.users.iter().for_each(|user| out.user(user));
     out.once("teardown", &plan.teardown);
-    let _ = writeln!(out.text, "\nat most {} time series", plan.catalog.series());
+    out.text.push('\n');
+    estimate::lines(plan).iter().for_each(|line| out.line(0, line));
+    out.line(0, &format!("at most {} time series", plan.catalog.series()));
     out.text
 }
 
@@ -214,9 +217,8 @@ impl Description<'_> {
                 self.steps(2, steps);
             }
         }
-        let total: u64 = user.tasks.iter().map(|task| u64::from(task.weight)).sum();
-        for task in &user.tasks {
-            self.task(user, task, total);
+        for (task, share) in user.tasks.iter().zip(estimate::mix(user)) {
+            self.task(user, task, share);
         }
         if let Some(crew) = crew.filter(|crew| self.is_own(crew)) {
             self.text.push('\n');
@@ -224,11 +226,14 @@ impl Description<'_> {
         }
     }
 
-    fn task(&mut self, user: &UserType, task: &Task, total: u64) {
+    fn task(&mut self, user: &UserType, task: &Task, share: f64) {
+        let share = percent((share * 1000.0).round() as u64, 1000);
         let share = match user.order {
+            _ if estimate::walks(user) && task.weight == 0 => format!(" ({share} in the long run; only after another)"),
+            _ if estimate::walks(user) => format!(" ({share} in the long run)"),
             Order::Sequential => String::new(),
             _ if task.weight == 0 => " (only after another)".to_owned(),
-            _ => format!(" ({})", percent(u64::from(task.weight), total)),
+            _ => format!(" ({share})"),
         };
         self.line(1, &format!("task `{}`{share}", task.name));
         if !task.next.is_empty() {

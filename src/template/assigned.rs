@@ -49,6 +49,14 @@ impl Assigned {
         }
     }
 
+    /// The value that it always has, if no template is in it.
+    pub fn as_constant(&self) -> Option<&Value> {
+        match &self.0 {
+            Form::Constant(value, _) => Some(value),
+            Form::Template(_) | Form::Document(_) => None,
+        }
+    }
+
     /// The names that it uses; ranges are within each template's own text.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let (template, document) = match &self.0 {
