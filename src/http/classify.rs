@@ -6,12 +6,13 @@ use std::iter::successors;
 
 use super::Failure;
 use super::dial::{Attempt, ConnectTimedOut};
+use super::identity::Asked;
 use super::resolve::DnsError;
 use crate::reason::Reason;
 use crate::units::format_duration;
 
 /// Why the exchange with `peer` failed. `attempt` is what is known of the connecting, if there was any.
-pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt) -> Failure {
+pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt, asked: Asked) -> Failure {
     if let Some(error) = find::<DnsError>(error) {
         return error.failure();
     }
@@ -20,7 +21,7 @@ pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt) ->
         return Failure::new(Reason::ConnectTimeout, message);
     }
     if let Some(error) = find::<rustls::Error>(error) {
-        return Failure::tls(error, peer);
+        return Failure::tls(error, peer, asked);
     }
     if let Some(error) = find::<h2::Error>(error) {
         return stream(error, peer);

@@ -12,6 +12,7 @@ use url::Url;
 use super::connections::Connections;
 use super::credentials::without_credentials;
 use super::dial::Dial;
+use super::identity::Identity;
 use super::resolve::Names;
 use super::transport::{TransportKind, Without};
 use super::wire::Origin;
@@ -34,6 +35,7 @@ pub struct Client {
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) tls: rustls::ClientConfig,
+    pub(super) identity: Arc<Identity>,
     pub(super) names: Names,
     pub(super) connections: Arc<Connections>,
     user_agent: HeaderValue,
@@ -81,8 +83,10 @@ impl Client {
         let user_agent = HeaderValue::from_str(&settings.user_agent).map_err(|_| {
             Diagnostic::error("`user_agent` cannot be sent as a header").hint("use one line without control characters")
         })?;
+        let mut tls = tls::client_config(&settings.tls, settings.version)?;
         let shared = Arc::new(Shared {
-            tls: tls::client_config(&settings.tls, settings.version)?,
+            identity: Identity::watch(&mut tls),
+            tls,
             names: Names::new(&settings.resolve),
             connections: Arc::default(),
             user_agent,

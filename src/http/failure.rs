@@ -1,11 +1,11 @@
 //! Why an exchange failed, in a sentence for people beside the reason for labels.
 //!
-//! What the operating system and rustls say is told apart here, by type; each transport adds what only it knows.
+//! What the operating system says is told apart here, by type, and what TLS says in `refusal.rs`; each transport adds what only it knows.
 
 use std::io;
 
-use rustls::{AlertDescription, CertificateError};
-
+use super::identity::Asked;
+use super::refusal;
 use crate::reason::{Reason, Shortage};
 
 /// An exchange without a whole response.
@@ -74,27 +74,8 @@ impl Failure {
     }
 
     /// rustls refuses what `peer` does, or the peer told it of a refusal.
-    pub(super) fn tls(error: &rustls::Error, peer: &str) -> Self {
-        let certificate = |what: &str| format!("the certificate of {peer} is not accepted: {what}");
-        let message = match error {
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                certificate("its issuer is not trusted; name the authority's file in `tls.ca`, or set `tls.insecure: true`")
-            }
-            rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ) => certificate("it is for another name; `tls.server_name` sets the name to expect"),
-            rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-                certificate("it has expired")
-            }
-            rustls::Error::InvalidCertificate(cause) => certificate(&cause.to_string()),
-            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-                format!("{peer} wants a client certificate; set `tls.cert` and `tls.key`")
-            }
-            rustls::Error::AlertReceived(alert) => format!("{peer} refused the TLS handshake with the alert {alert:?}"),
-            rustls::Error::InvalidMessage(_) => format!("{peer} does not speak TLS; is the URL meant to be http://?"),
-            _ => format!("TLS with {peer} failed: {error}"),
-        };
-        Self::new(Reason::Tls, message)
+    pub(super) fn tls(error: &rustls::Error, peer: &str, asked: Asked) -> Self {
+        Self::new(Reason::Tls, refusal::explain(error, peer, asked))
     }
 
     /// An open connection to `peer` broke with `error`.

@@ -77,7 +77,7 @@ impl Reqwest {
         tally.stage = Stage::Waiting;
         let fail = |error: reqwest::Error, status: Option<u16>| {
             let attempt = dial.attempt();
-            let mut failure = classify(&error, &connected_to(&shared.settings, hop.url), &attempt);
+            let mut failure = classify(&error, &connected_to(&shared.settings, hop.url), &attempt, shared.identity.asked());
             if attempt.started.is_none() && matches!(failure.reason, Reason::Closed | Reason::Reset) && status.is_none() {
                 failure.message += "; the connection had been kept alive, maybe for longer than the server keeps it";
             }

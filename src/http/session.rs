@@ -118,6 +118,11 @@ impl Session {
         self.trail.as_ref().map_or(&[], |trail| trail.hops())
     }
 
+    /// What may be behind a response with this status besides what it says, for people.
+    pub fn remark(&self, status: u16) -> Option<&'static str> {
+        self.shared.identity.asked().remark(status)
+    }
+
     /// Connections that are open, as far as is known: one whose server closed it while idle counts until it is next used.
     pub fn open_connections(&self) -> u32 {
         self.transport.open_connections()

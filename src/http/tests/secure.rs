@@ -35,10 +35,14 @@ async fn whom_we_believe() {
     for kind in TransportKind::ALL {
         for (tls, host, expected) in [
             (TlsSettings { ca: ca.clone(), ..none.clone() }, "cars.test", Ok(())),
-            (TlsSettings { ca: ca.clone(), ..none.clone() }, "127.0.0.1", Err("it is for another name")),
-            (TlsSettings { ca: ca.clone(), ..none.clone() }, "other.test", Err("it is for another name")),
-            (none.clone(), "cars.test", Err("its issuer is not trusted; name the authority's file in `tls.ca`")),
-            (TlsSettings { ca: foreign.clone(), ..none.clone() }, "cars.test", Err("its issuer is not trusted")),
+            (TlsSettings { ca: ca.clone(), ..none.clone() }, "127.0.0.1", Err("it is for cars.test, not for 127.0.0.1")),
+            (TlsSettings { ca: ca.clone(), ..none.clone() }, "other.test", Err("it is for cars.test, not for other.test")),
+            (
+                none.clone(),
+                "cars.test",
+                Err("nobody we trust has signed it; set `http.tls.ca` to the file of the authority that did"),
+            ),
+            (TlsSettings { ca: foreign.clone(), ..none.clone() }, "cars.test", Err("nobody we trust has signed it")),
             (TlsSettings { insecure: true, ..none.clone() }, "other.test", Ok(())),
             (TlsSettings { insecure: true, ..none.clone() }, "127.0.0.1", Ok(())),
             (TlsSettings { ca: ca.clone(), server_name: Some("cars.test".into()), ..none.clone() }, "other.test", Ok(())),
@@ -46,7 +50,7 @@ async fn whom_we_believe() {
             (
                 TlsSettings { ca: ca.clone(), server_name: Some("third.test".into()), ..none.clone() },
                 "cars.test",
-                Err("another name"),
+                Err("it is for cars.test, not for third.test; `http.tls.server_name` sets the name to expect"),
             ),
         ] {
             let server =
@@ -92,7 +96,11 @@ async fn who_believes_us() {
         let exchange = get(server.tls_url("cars.test", "/")).send(&mut session(kind, &unknown)).await;
         let failure = exchange.failure();
         assert_eq!(failure.reason, Reason::Tls, "{}", failure.message);
-        assert!(failure.message.contains("wants a client certificate; set `tls.cert` and `tls.key`"), "{}", failure.message);
+        assert!(
+            failure.message.contains("wants a client certificate: set `http.tls.cert` and `http.tls.key`"),
+            "{}",
+            failure.message
+        );
     }
 }
 

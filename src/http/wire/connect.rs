@@ -165,7 +165,10 @@ impl Dial {
         });
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| {
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            inner.map_or_else(|| Failure::handshake(&error, &peer(url)), |inner| Failure::tls(inner, &peer(url)))
+            inner.map_or_else(
+                || Failure::handshake(&error, &peer(url)),
+                |inner| Failure::tls(inner, &peer(url), shared.identity.asked()),
+            )
         })
     }
 }

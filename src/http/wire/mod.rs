@@ -149,7 +149,7 @@ impl Wire {
                 Ended::Stale if reused => {}
                 ended => {
                     let unanswered = reused && parser.received() == 0;
-                    let failure = ended.failure(&peer(hop.url), asked.max_body);
+                    let failure = ended.failure(&peer(hop.url), asked.max_body, &self.shared.identity);
                     let is_gone = matches!(failure.reason, Reason::Closed | Reason::Reset);
                     match unanswered && is_gone {
                         true if hop.method.is_idempotent() => {

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use super::super::Failure;
 use super::super::events::{Events, Flow};
+use super::super::identity::Identity;
 use super::super::transport::Tally;
 use super::buffers::with_reading;
 use super::request::Out;
@@ -176,14 +177,14 @@ impl Turn<'_, '_> {
 
 impl Ended {
     /// Why the exchange with `peer` failed.
-    pub(super) fn failure(&self, peer: &str, max_body: u64) -> Failure {
+    pub(super) fn failure(&self, peer: &str, max_body: u64, identity: &Identity) -> Failure {
         match self {
             Self::Wrong(Wrong::Malformed(what)) => Failure::protocol(peer, what),
             Self::Wrong(Wrong::EventTooLarge) => Failure::event_too_large(),
             Self::Wrong(Wrong::TooLarge) => Failure::too_large("body", max_body),
             Self::Wrong(Wrong::Cut) | Self::Stale | Self::Whole { .. } => Failure::closed(peer),
             Self::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(inner) => Failure::tls(inner, peer),
+                Some(inner) => Failure::tls(inner, peer, identity.asked()),
                 None => Failure::broken(error, peer),
             },
         }
