@@ -134,9 +134,9 @@ impl User {
                 Some((Reason::Check, format!("{}: {found}", self.context.plan.catalog.checks[id.index()].check)))
             }
             None if response.status >= 400 && !checks::judges_status(&step.expect) => {
-                let status = format!("the status is {}", response.status);
-                let remark = self.session.remark(response.status).filter(|_| rendered.address().scheme() == "https");
-                Some((Reason::Status, remark.map_or_else(|| status.clone(), |remark| format!("{status}; {remark}"))))
+                let remark = self.session.remark(&rendered.url, response.status);
+                let remark = remark.map_or_else(String::new, |remark| format!("; {remark}"));
+                Some((Reason::Status, format!("the status is {}{remark}", response.status)))
             }
             None => streamed.or_else(|| missed.map(|missed| (Reason::Capture, missed))),
         };

@@ -1,4 +1,5 @@
-//! reqwest's errors as failures: by the types in their chain of causes, never by their texts.
+//! reqwest's errors as failures: by the types in their chain of causes, and by their texts only where the type is private: what a
+//! proxy answers to CONNECT.
 
 use std::error::Error;
 use std::io;
@@ -10,6 +11,9 @@ use super::identity::Asked;
 use super::resolve::DnsError;
 use crate::reason::Reason;
 use crate::units::format_duration;
+
+/// What to do when a proxy says 407.
+pub(super) const PROXY_CREDENTIALS: &str = "does not let otload in; write the right user and password into `http.proxy`";
 
 /// Why the exchange with `peer` failed. `attempt` is what is known of the connecting, if there was any.
 pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt, asked: Asked) -> Failure {
@@ -58,6 +62,18 @@ pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt, as
         Some(error) => Failure::protocol(peer, innermost(error)),
         None => Failure::new(Reason::Protocol, format!("the request to {peer} cannot be sent: {}", innermost(error))),
     }
+}
+
+/// Why `proxy` did not lead to `peer`, if it was asked to and refused.
+pub(super) fn tunnel(error: &reqwest::Error, peer: &str, proxy: &str) -> Option<Failure> {
+    let said = innermost(error);
+    let message = match said.strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => format!("the proxy {proxy} {PROXY_CREDENTIALS}"),
+        "unsuccessful" => format!("the proxy {proxy} does not connect to {peer}: it is not allowed to, or cannot"),
+        "unexpected end of file" => format!("the proxy {proxy} closed the connection instead of connecting to {peer}"),
+        other => format!("the proxy {proxy} does not connect to {peer}: {other}"),
+    };
+    Some(Failure::new(Reason::ConnectError, message))
 }
 
 /// An HTTP/2 stream or connection ended.

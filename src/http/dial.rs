@@ -178,11 +178,14 @@ where
                 Err(_) => Err(Box::new(ConnectTimedOut { limit, during: dial.attempt().doing() }) as BoxError),
             };
             let mut state = dial.state();
-            state.fresh = result.is_ok().then(|| Connections::open(&dial.shared.connections));
+            // One whose handshake failed was open, too, and is closed again.
+            let opened = result.is_ok() || state.attempt.tls_started.is_some();
+            let open = opened.then(|| Connections::open(&dial.shared.connections));
+            state.fresh = open.filter(|_| result.is_ok());
             let attempt = &mut state.attempt;
             attempt.finished = Some(clock::now());
             attempt.connected = result.is_ok();
-            attempt.opened += u32::from(result.is_ok() || attempt.tls_started.is_some());
+            attempt.opened += u32::from(opened);
             drop(state);
             result
         })

@@ -25,7 +25,7 @@ use reqwest::{Proxy, retry};
 use rustls::client::Resumption;
 use url::{Position, Url};
 
-use super::classify::classify;
+use super::classify::{classify, tunnel};
 use super::client::Shared;
 use super::connections::Open;
 use super::dial::{Dial, DialLayer, Resolver, Tickets};
@@ -77,6 +77,11 @@ impl Reqwest {
         tally.stage = Stage::Waiting;
         let fail = |error: reqwest::Error, status: Option<u16>| {
             let attempt = dial.attempt();
+            let tunnel = |proxy| tunnel(&error, &peer(hop.url), &peer(proxy));
+            let refused = shared.settings.proxy.as_ref().filter(|_| error.is_connect()).and_then(tunnel);
+            if let Some(refused) = refused {
+                return refused;
+            }
             let mut failure = classify(&error, &connected_to(&shared.settings, hop.url), &attempt, shared.identity.asked());
             if attempt.started.is_none() && matches!(failure.reason, Reason::Closed | Reason::Reset) && status.is_none() {
                 failure.message += "; the connection had been kept alive, maybe for longer than the server keeps it";

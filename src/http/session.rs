@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
 use super::alarm::Alarm;
+use super::classify::PROXY_CREDENTIALS;
 use super::client::Shared;
 use super::credentials::without_credentials;
 use super::trail::{HopEnd, Trail};
@@ -118,9 +119,13 @@ impl Session {
         self.trail.as_ref().map_or(&[], |trail| trail.hops())
     }
 
-    /// What may be behind a response with this status besides what it says, for people.
-    pub fn remark(&self, status: u16) -> Option<&'static str> {
-        self.shared.identity.asked().remark(status)
+    /// What may be behind a response from `url` with this status besides what it says, for people.
+    pub fn remark(&self, url: &Url, status: u16) -> Option<String> {
+        match url.scheme() {
+            "https" => self.shared.identity.asked().remark(status).map(str::to_owned),
+            _ if status == 407 && self.shared.settings.proxy.is_some() => Some(format!("the proxy {PROXY_CREDENTIALS}")),
+            _ => None,
+        }
     }
 
     /// Connections that are open, as far as is known: one whose server closed it while idle counts until it is next used.

@@ -8,7 +8,9 @@
 //! | [`Recorder`] | a server that keeps every request as it came |
 //! | [`Gunicorn`] | the Flask application of `examples/cars-api`, killed and started again at will; or httpbin, which echoes |
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
-//! | [`Caddy`] | a web server that continues traces |
+//! | [`Caddy`] | a web server that continues traces, and refuses strangers in the TLS handshake |
+//! | [`Nginx`], [`Authority`] | servers with TLS of all sorts, and their certificates |
+//! | [`Tinyproxy`] | a forward proxy |
 //! | [`Rotel`] | a real OTLP receiver that prints what it got |
 //! | [`Otelite`] | a real OTLP receiver that is asked for traces |
 //! | [`get`], [`post`] | one HTTP request |
@@ -16,10 +18,12 @@
 //!
 //! A program that is not installed fails the test and says how to install it.
 
+mod authority;
 mod caddy;
 mod client;
 mod company;
 mod gunicorn;
+mod nginx;
 mod otelite;
 mod process;
 mod program;
@@ -27,15 +31,18 @@ mod prometheus;
 mod recorder;
 mod rotel;
 mod target;
+mod tinyproxy;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use authority::Authority;
 pub(crate) use caddy::Caddy;
 pub(crate) use client::{get, post};
 pub(crate) use company::{Company, on_time};
 pub(crate) use gunicorn::Gunicorn;
+pub(crate) use nginx::Nginx;
 pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};
@@ -43,6 +50,7 @@ pub(crate) use prometheus::{Form, Prometheus, newer};
 pub(crate) use recorder::{Recorded, Recorder};
 pub(crate) use rotel::{Rotel, StoredSpan};
 pub(crate) use target::{CountingTarget, Delays};
+pub(crate) use tinyproxy::Tinyproxy;
 
 /// An address of 127.0.0.1 that nobody listened on a moment ago.
 pub(crate) fn free_address() -> SocketAddr {

@@ -1,0 +1,64 @@
+//! nginx, with a port for each of the servers that a test describes.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Process, free_address, wait_for};
+
+/// It answers every request with what it knows of the connection; ended with its value.
+#[derive(Debug)]
+pub(crate) struct Nginx {
+    addresses: BTreeMap<&'static str, SocketAddr>,
+    _process: Process,
+}
+
+/// What it says: TLS, HTTP, whether the session was resumed, the name that was asked for, who the client is, and its proxy.
+const ANSWER: &str = "tls=$ssl_protocol http=$server_protocol reused=$ssl_session_reused name=$ssl_server_name \
+                      client=$ssl_client_s_dn via=$http_via";
+
+// === impl Nginx ===
+
+impl Nginx {
+    /// Servers by name, each with the words behind its address and its directives. Files are those in `folder`.
+    pub(crate) fn start(folder: &Path, servers: &[(&'static str, &str, &str)]) -> Self {
+        let addresses: BTreeMap<_, _> = servers.iter().map(|(name, ..)| (*name, free_address())).collect();
+        let blocks = servers.iter().map(|(name, listen, directives)| {
+            format!("server {{ listen {} {listen}; {directives} return 200 \"{ANSWER}\"; }}\n", addresses[name])
+        });
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|what| format!("{what}_temp_path t_{what};\n"));
+        let text = format!(
+            "daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log stderr notice;\nevents {{ worker_connections 200; }}\n\
+             http {{\naccess_log off;\n{}{}}}\n",
+            temporary.concat(),
+            blocks.collect::<String>()
+        );
+        let folder = folder.canonicalize().unwrap();
+        std::fs::write(folder.join("nginx.conf"), text).unwrap();
+        // Debian keeps it where only root looks.
+        let installed = Path::new("/usr/sbin/nginx");
+        let mut command = Command::new(if installed.is_file() { installed } else { Path::new("nginx") });
+        // What is named is relative to the file of the configuration, or to the prefix.
+        command.current_dir(&folder).args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(&folder);
+        let mut process = Process::spawn(&mut command);
+        for address in addresses.values() {
+            wait_for("nginx to listen", Duration::from_secs(20), || {
+                let ended = process.ended();
+                assert!(ended.is_none(), "nginx ended: {}", process.stderr.text());
+                TcpStream::connect(address).ok()
+            });
+        }
+        Self { addresses, _process: process }
+    }
+
+    /// Where the server of this name is.
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
+        self.addresses[name]
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.addresses.keys().copied()
+    }
+}
