@@ -23,6 +23,8 @@ fn run(scenario: &str, files: &[(&str, &[u8])], arguments: &[&str]) -> serde_jso
     serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap()
 }
 
+const BOTH: [&str; 2] = ["wire", "reqwest"];
+
 fn ok() -> Recorder {
     Recorder::start(|_| (200, "{\"ok\":true}".to_owned()))
 }
@@ -31,11 +33,18 @@ const ACCOUNTS: &[u8] = b"id,email\n0,a@x\n1,b@x\n2,c@x\n3,d@x\n4,e@x\n5,f@x\n6,
 
 #[test]
 fn ten_users_never_share_a_row_of_a_queue() {
+    for transport in BOTH {
+        check_ten_users_never_share_a_row_of_a_queue(transport);
+    }
+}
+
+fn check_ten_users_never_share_a_row_of_a_queue(transport: &str) {
     let target = ok();
-    let scenario = "data: {accounts: {csv: accounts.csv, order: queue, per: user}}\n\
+    let scenario = "http: {transport: TRANSPORT}\ndata: {accounts: {csv: accounts.csv, order: queue, per: user}}\n\
         users: [{wait_time: 10ms, tasks: [{get: \"/{{ accounts.id }}/{{ user_id }}\", name: row}]}]\n\
         load: {users: 10, run_time: 1s}\n";
-    let summary = run(scenario, &[("accounts.csv", ACCOUNTS)], &["--host", &target.url(), "--workers", "2"]);
+    let scenario = scenario.replace("TRANSPORT", transport);
+    let summary = run(&scenario, &[("accounts.csv", ACCOUNTS)], &["--host", &target.url(), "--workers", "2"]);
     assert_eq!(summary["totals"]["failures"], 0);
     let mut pairs: Vec<String> = target.requests().iter().map(|request| request.line().to_owned()).collect();
     pairs.sort();
@@ -73,8 +82,9 @@ fn by_user(requests: &[Recorded]) -> BTreeMap<String, Vec<Recorded>> {
     let mut users: BTreeMap<String, Vec<Recorded>> = BTreeMap::new();
     for request in requests {
         let mut request = request.clone();
-        // The ports of two targets differ.
+        // The ports of two targets differ, and where a transport writes the length and the host among the headers.
         request.head.retain(|line| !line.starts_with("host:"));
+        request.head[1..].sort();
         users.entry(request.header("x-user").unwrap().to_owned()).or_default().push(request);
     }
     users
@@ -88,7 +98,7 @@ data:
   turns: {csv: accounts.csv}
   shuffled: {csv: accounts.csv, order: shuffle}
   any: {csv: accounts.csv, order: random, per: request}
-http: {headers: {x-user: \"{{ user_id }}\"}}
+http: {transport: TRANSPORT, headers: {x-user: \"{{ user_id }}\"}}
 users:
   - wait_time: {between: [1ms, 20ms]}
     on_start: [{post: /login, json: {user: \"{{ accounts.email }}\"}}]
@@ -98,34 +108,44 @@ users:
 load: {users: 7, run_time: 1500ms}
 ";
     let files: &[(&str, &[u8])] = &[("accounts.csv", ACCOUNTS), ("photo.jpg", b"a photo")];
-    // Different numbers of workers, and targets of different speeds.
-    let [first, second] = [("1", 0u64), ("2", 3)].map(|(workers, delay)| {
+    // Different numbers of workers, transports, and targets of different speeds.
+    let runs = [("1", 0u64, "wire"), ("2", 3, "wire"), ("2", 0, "reqwest"), ("1", 3, "reqwest")];
+    let [first, others @ ..] = runs.map(|(workers, delay, transport)| {
         let target = Recorder::start(move |_| {
             std::thread::sleep(Duration::from_millis(delay));
             (200, "{}".to_owned())
         });
-        let summary = run(scenario, files, &["--host", &target.url(), "--seed", "42", "--workers", workers]);
+        let scenario = scenario.replace("TRANSPORT", transport);
+        let summary = run(&scenario, files, &["--host", &target.url(), "--seed", "42", "--workers", workers]);
         assert_eq!(summary["totals"]["failures"], 0, "{summary:#}");
         by_user(&target.requests())
     });
     assert_eq!(first.len(), 7);
-    let mut compared = 0;
-    for (user, one) in &first {
-        let other = &second[user];
-        let both = one.len().min(other.len());
-        assert!(both > 3, "user {user}: {} and {} requests", one.len(), other.len());
-        assert_eq!(one[..both], other[..both], "user {user}");
-        compared += both;
+    for second in others {
+        let mut compared = 0;
+        for (user, one) in &first {
+            let other = &second[user];
+            let both = one.len().min(other.len());
+            assert!(both > 3, "user {user}: {} and {} requests", one.len(), other.len());
+            assert_eq!(one[..both], other[..both], "user {user}");
+            compared += both;
+        }
+        assert!(compared > 7 * 10, "{compared}");
     }
-    assert!(compared > 7 * 10, "{compared}");
     // Another seed sends something else.
     let target = ok();
-    run(scenario, files, &["--host", &target.url(), "--seed", "43"]);
+    run(&scenario.replace("TRANSPORT", "auto"), files, &["--host", &target.url(), "--seed", "43"]);
     assert_ne!(by_user(&target.requests())["1"][..3], first["1"][..3]);
 }
 
 #[test]
 fn a_token_is_renewed_under_load_with_one_request_at_a_time() {
+    for transport in BOTH {
+        check_a_token_is_renewed_under_load_with_one_request_at_a_time(transport);
+    }
+}
+
+fn check_a_token_is_renewed_under_load_with_one_request_at_a_time(transport: &str) {
     let number = AtomicU64::new(0);
     let tokens = Recorder::start(move |request| {
         assert_eq!(request.text(), "grant_type=client_credentials&scope=read");
@@ -134,7 +154,7 @@ fn a_token_is_renewed_under_load_with_one_request_at_a_time() {
     });
     let target = ok();
     let scenario = format!(
-        "http: {{auth: {{oauth2: {{token_url: \"{}/token\", client_id: me, client_secret: very-secret-9, scope: read}}}}}}\n\
+        "http: {{transport: {transport}, auth: {{oauth2: {{token_url: \"{}/token\", client_id: me, client_secret: very-secret-9, scope: read}}}}}}\n\
          users: [{{wait_time: 5ms, tasks: [{{get: /cars}}]}}]\nload: {{users: 50, run_time: 4s}}\n",
         tokens.url()
     );
@@ -224,8 +244,14 @@ fn what_is_sent_is_what_the_file_says_and_secrets_are_not_shown() {
 
 #[test]
 fn streams_come_out_as_the_scenario_says() {
+    for transport in BOTH {
+        check_streams_come_out_as_the_scenario_says(transport);
+    }
+}
+
+fn check_streams_come_out_as_the_scenario_says(transport: &str) {
     let host = format!("http://{}", free_address());
-    let scenario = "users:\n  - tasks:\n      - name: t\n        flow:\n\
+    let scenario = "http: {transport: TRANSPORT}\nusers:\n  - tasks:\n      - name: t\n        flow:\n\
         \x20         - {get: /prices, name: until, stream: {until: events == 3}, expect: {json: {$.car: 4}, max_time: 900ms}}\n\
         \x20         - {get: /prices, name: never, stream: {until: event.data == \"nothing\"}}\n\
         \x20         - {get: /prices, name: listened, stream: {max_time: 300ms}, expect: {status: 200, body: {contains: price_eur}}}\n\
@@ -233,7 +259,8 @@ fn streams_come_out_as_the_scenario_says() {
         \x20         - {get: /prices, name: wrong, stream: {until: event.json.no.such > 1}}\n\
         \x20         - {get: /nothing, name: missing, stream: {until: events == 1}}\n\
         load: {users: 1, iterations: 1}\n";
-    let summary = run(scenario, &[], &["--host", &host, "--demo"]);
+    let scenario = scenario.replace("TRANSPORT", transport);
+    let summary = run(&scenario, &[], &["--host", &host, "--demo"]);
     let of = |name: &str| {
         let requests = summary["requests"].as_array().unwrap();
         let request = requests.iter().find(|request| request["request"] == name).unwrap();

@@ -41,33 +41,36 @@ impl Came {
     }
 }
 
-/// Runs `scenario` over both transports.
+/// Runs `scenario` with two workers, in a folder with its files.
+fn run(scenario: &str, transport: &str, server: &Gunicorn, closed: u16) -> Came {
+    let folder = tempfile::tempdir().unwrap();
+    let text = scenario
+        .replace("TRANSPORT", transport)
+        .replace("PORT", &server.address().port().to_string())
+        .replace("CLOSED", &closed.to_string());
+    // Tests run side by side, and are late now and then.
+    let files = [
+        ("scenario.yaml", format!("{text}validity: {{schedule_lag: 1h, busy: 100%}}\n").into_bytes()),
+        ("photo.jpg", b"\xff\xd8\xff\0\xff\x80\r\n--".to_vec()),
+        ("note.txt", b"line 1\r\nline 2\n".to_vec()),
+        ("large.txt", ["0123456789abcde\n".repeat(655_359).as_bytes(), b"123456789the end"].concat()),
+    ];
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let (file, out) = (folder.path().join("scenario.yaml"), folder.path().join("out"));
+    let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--host", &server.url()];
+    let arguments = [&arguments[..], &["--listen", "127.0.0.1:0", "--workers", "2"]].concat();
+    Otload::command_within(Duration::from_secs(120), &arguments).expect_code(0);
+    let summary = std::fs::read(out.join("summary.json")).unwrap();
+    Came { summary: serde_json::from_slice(&summary).unwrap() }
+}
+
+/// Runs `scenario` over both transports, and compares.
 fn over_both(scenario: &str, server: &Gunicorn) -> [Came; 2] {
     // Nobody listens there.
-    let closed = free_address().port().to_string();
-    let both = ["wire", "reqwest"].map(|transport| {
-        let folder = tempfile::tempdir().unwrap();
-        let text = scenario
-            .replace("TRANSPORT", transport)
-            .replace("PORT", &server.address().port().to_string())
-            .replace("CLOSED", &closed);
-        // Tests run side by side, and are late now and then.
-        let files = [
-            ("scenario.yaml", format!("{text}validity: {{schedule_lag: 1h, busy: 100%}}\n").into_bytes()),
-            ("photo.jpg", b"\xff\xd8\xff\0\xff\x80\r\n--".to_vec()),
-            ("note.txt", b"line 1\r\nline 2\n".to_vec()),
-            ("large.txt", ["0123456789abcde\n".repeat(655_359).as_bytes(), b"123456789the end"].concat()),
-        ];
-        for (name, content) in files {
-            std::fs::write(folder.path().join(name), content).unwrap();
-        }
-        let (file, out) = (folder.path().join("scenario.yaml"), folder.path().join("out"));
-        let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--host", &server.url()];
-        let finished = Otload::command_within(Duration::from_secs(120), &[&arguments[..], &["--listen", "127.0.0.1:0"]].concat());
-        finished.expect_code(0);
-        let summary = std::fs::read(out.join("summary.json")).unwrap();
-        Came { summary: serde_json::from_slice(&summary).unwrap() }
-    });
+    let closed = free_address().port();
+    let both = ["wire", "reqwest"].map(|transport| run(scenario, transport, server, closed));
     let [wire, reqwest] = &both;
     for field in ["requests", "failures", "redirects", "retried", "statuses", "failure_reasons", "bytes_sent"] {
         assert_eq!(wire.each(field), reqwest.each(field), "{field}");
@@ -138,6 +141,18 @@ fn codings_framings_ranges_and_delays() {
         let least = |name: &str| came.each("service_time_seconds")[name]["min"].as_f64().unwrap();
         assert!((1.0..20.0).contains(&least("GET /delay/1")), "{}", least("GET /delay/1"));
         assert!((0.4..20.0).contains(&least("drip")), "{}", least("drip"));
+    }
+}
+
+#[test]
+fn users_keep_to_themselves() {
+    let server = Gunicorn::start_httpbin();
+    for came in ["wire", "reqwest"].map(|transport| run(include_str!("httpbin/users.yaml"), transport, &server, 1)) {
+        assert_eq!(came.totals("failures"), 0, "{:#?}", came.each("failure_examples"));
+        let turns = came.each("requests")["a cookie for each turn"].as_u64().unwrap();
+        assert!(turns >= 40, "{turns} turns of 120 tasks");
+        assert!(came.checks("successes") >= 6 * turns && came.checks("failures") == 0);
+        assert_eq!(came.summary["connections_opened"], 10, "each has its own");
     }
 }
 
