@@ -234,6 +234,8 @@ fn table() -> Panel {
 }
 
 pub(super) fn reasons() -> Panel {
+    // There is a series for each reason that there may be.
+    let occurring = format!("{} > 0", rate(&of(&name::REQUEST_FAILURES), &["reason"]));
     Panel::new(
         Kind::Curves,
         "Failures a second, by reason",
@@ -242,7 +244,7 @@ pub(super) fn reasons() -> Panel {
          others are of the connection. Examples of each are in the summary of the run.",
     )
     .size(12, 7)
-    .ask(Target::curve("{{reason}}", or_idle_as(&rate(&of(&name::REQUEST_FAILURES), &["reason"]), "reason", "no failures")))
+    .ask(Target::curve("{{reason}}", or_idle_as(&occurring, "reason", "no failures")))
     .stacked()
     .series("no failures", Colour::Good)
 }

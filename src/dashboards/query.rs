@@ -6,7 +6,7 @@
 //! Two traps decide their form:
 //! - Prometheus 2.42 stores either buckets or native parts of a histogram, never both; so whatever reads a histogram asks for the
 //!   native one, *or*, where there is none, for the classic one.
-//! - A counter with a label that is known only when it first occurs (a status, a reason) begins with its first value and not with 0,
+//! - A counter with a label that is known only when it first occurs (a status) begins with its first value and not with 0,
 //!   so `rate` and `increase` miss what it counted until then. See [`rate`] and [`count`].
 
 use std::fmt;
@@ -230,7 +230,7 @@ pub(super) fn each_and_all(what: impl Fn(&[&str]) -> String) -> String {
 
 /// Whether every series of a counter is there, with 0, before it counts: see the first lines of `measure::name`.
 fn born_at_zero(metric: &Metric) -> bool {
-    !metric.labels.iter().any(|label| matches!(*label, "status" | "reason"))
+    !metric.labels.contains(&"status")
 }
 
 fn is_of_run(label: &str) -> bool {

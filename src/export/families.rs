@@ -112,9 +112,7 @@ fn requests<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
             name::REQUEST_SERVICE => family.histograms(&labels, &totals.service),
             name::REQUEST_FAILURES => {
                 for (reason, count) in Reason::ALL.into_iter().zip(totals.counters.reasons) {
-                    if count > 0 {
-                        family.push(&labels, [Cow::Borrowed(reason.name())], Value::Integer(count));
-                    }
+                    family.push(&labels, [Cow::Borrowed(reason.name())], Value::Integer(count));
                 }
             }
             _ => {

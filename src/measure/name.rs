@@ -1,10 +1,11 @@
 //! Every metric, defined once: exporters write from this table, and documents, dashboards and rules are tested against it.
 //!
 //! Which series exist from the first scrape, with 0, so that `rate()` sees the first increase: every counter whose labels are
-//! known before the start (requests with status 200 and result success, iterations, checks, bytes, redirects, dropped spans
-//! of every reason, the histograms of successes, and of the phases send, wait and receive); and of each threshold whether it is kept, and its limit. The others come
-//! when they occur for the first time: other statuses, failure reasons, the histograms of failures and of the other phases. Gauges that the system does
-//! not tell are absent, and so are the counters of spans in a run without traces, and the values of thresholds without data.
+//! known before the start (requests with status 200 and result success, failures of every reason, iterations, checks, bytes, redirects,
+//! dropped spans of every reason), the histograms of successes, and those of the phases send, wait and receive; and of each threshold
+//! whether it is kept, and its limit. The others come when they occur for the first time: other statuses, the histograms of failures
+//! and of the other phases. So who asks how much fails asks `otload_request_failures_total`. Gauges that the system does not tell are
+//! absent, and so are the counters of spans in a run without traces, and the values of thresholds without data.
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ struct Kind {
 const MINUTES: usize = 300;
 
 /// All that can go wrong with a run that goes on.
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind { trouble: Trouble::Creeping(0.5), alert: "OtloadLatencyDrift", age: 35, wrong: 60, fires: 130, outlier: 8 },
     Kind { trouble: Trouble::Creeping(0.145), alert: "OtloadLatencySlope", age: 155, wrong: 10, fires: 177, outlier: 8 },
     Kind { trouble: Trouble::SlowerThanBaseline, alert: "OtloadBaselineRegression", age: 35, wrong: 0, fires: 60, outlier: 8 },
@@ -49,6 +49,7 @@ const KINDS: [Kind; 9] = [
     Kind { trouble: Trouble::Dropping, alert: "OtloadArrivalsDropped", age: 5, wrong: 60, fires: 80, outlier: 4 },
     Kind { trouble: Trouble::Saturated, alert: "OtloadGeneratorSaturated", age: 5, wrong: 60, fires: 70, outlier: 2 },
     Kind { trouble: Trouble::BreakingThreshold, alert: "OtloadThresholdBroken", age: 2, wrong: 60, fires: 65, outlier: 1 },
+    Kind { trouble: Trouble::Invalid, alert: "OtloadRunInvalid", age: 2, wrong: 60, fires: 65, outlier: 1 },
     Kind { trouble: Trouble::Regressed, alert: "OtloadSoakRegressed", age: 180, wrong: 100, fires: 201, outlier: 8 },
 ];
 
@@ -171,7 +172,14 @@ fn others() -> Vec<Case> {
         Case::new(
             "threshold: in an invalid run none is ok, and none is broken",
             vec![steady("r1").with(Trouble::Invalid, 60..300)],
-        ),
+        )
+        .fires(&[("OtloadRunInvalid", "r1")]),
+        // All of it is in the first value of its status, and nothing comes after.
+        Case::new("failures: a first burst", vec![steady("r1").planned(Some(4.0 * 3600.0)).with(Trouble::Failing(1.0), 60..61)])
+            .fires(&burns)
+            .at(59, &[])
+            .at(63, &burns)
+            .at(70, &[]),
         Case::new("throughput: rare requests come by chance", vec![later("r1").rate(0.05).with(Trouble::FewerRequests, 60..200)]),
         Case::new("throughput: fewer users do less", vec![later("r1").scaled(60).with(Trouble::FewerRequests, 60..200)]),
         // 110 ms and 105 ms are in one bucket up to 250 ms, within which a p95 of 242 ms would be guessed.

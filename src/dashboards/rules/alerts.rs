@@ -252,6 +252,19 @@ fn verdicts<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
             dashboard: "otload-overview",
         },
         Alert {
+            name: "OtloadRunInvalid",
+            severity: Severity::Critical,
+            expression: format!("min by ({RUN}) (last_over_time({valid}[{gap}])) == 0\n{}", held(names, windows.brief)),
+            patience: windows.brief,
+            summary: "{{ $labels.test }}: the run is not valid, its figures cannot be believed",
+            description: "In run {{ $labels.run_id }} the generator is the bottleneck: a worker is too busy, requests start too late, or \
+                          arrivals are dropped. No threshold passes, and the run will end with exit code 4 however fast the target is. \
+                          The dashboard shows what is short, otload.log says it in words. Give the generator more cores or fewer \
+                          neighbours, or less to do, and start again; `otload stop` ends this run."
+                .to_owned(),
+            dashboard: "otload-generator",
+        },
+        Alert {
             name: "OtloadSoakRegressed",
             severity: Severity::Warning,
             expression: format!(

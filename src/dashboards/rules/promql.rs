@@ -94,16 +94,12 @@ pub(super) fn rate(level: Level, window: &str) -> String {
 }
 
 /// The share of requests that failed: 0 without failures, absent without requests.
+///
+/// Failures are counted by reason, each of which is there from the start with 0: a burst of a status that never came before is a series
+/// that begins with all of it, of which `rate` sees nothing.
 pub(super) fn failure_ratio(level: Level, window: &str) -> String {
-    let all = rate(level, window);
-    format!(
-        "(
-  sum by ({}) (rate({}{{result=\"failure\"}}[{window}]))
-  or
-  0 * {all}
-)
-/ ({all} > 0)",
-        level.labels(),
-        name::REQUESTS.name
-    )
+    let labels = level.labels();
+    let failed = format!("sum by ({labels}) (rate({}[{window}]))", name::REQUEST_FAILURES.name);
+    let succeeded = format!("sum by ({labels}) (rate({}{{result=\"success\"}}[{window}]))", name::REQUESTS.name);
+    format!("{failed}\n/\n({succeeded} + {failed} > 0)")
 }

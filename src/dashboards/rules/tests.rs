@@ -131,9 +131,9 @@ fn each_figure_of_a_threshold_is_asked_of_prometheus() {
         ),
         (
             "failure_ratio < 1% over 30s",
-            "((rate(otload_requests_total{test=\"thresholds.good\",result=\"failure\"}[30s])) or \
-             0 * (rate(otload_requests_total{test=\"thresholds.good\"}[30s]))) / \
-             ((rate(otload_requests_total{test=\"thresholds.good\"}[30s])) > 0) >= 0.01",
+            "(rate(otload_request_failures_total{test=\"thresholds.good\"}[30s])) / \
+             ((rate(otload_requests_total{test=\"thresholds.good\",result=\"success\"}[30s])) + \
+             (rate(otload_request_failures_total{test=\"thresholds.good\"}[30s])) > 0) >= 0.01",
         ),
         ("throughput", "(rate(otload_requests_total{test=\"thresholds.good\"}[30m])) < 100"),
         (

@@ -99,20 +99,19 @@ impl Asked<'_> {
                 });
                 format!("({mean}) {} {limit}", self.unless_held())
             }
-            Signal::FailureRatio | Signal::Checks => {
-                let (metric, result) = match figure.signal {
-                    Signal::Checks => (name::CHECKS.name, "success"),
-                    _ => (name::REQUESTS.name, "failure"),
-                };
-                let (all, some) = (self.counted(metric, ""), self.counted(metric, &format!(",result=\"{result}\"")));
+            Signal::FailureRatio => {
+                // By reasons, as the rules of recording.
+                let failed = self.counted(name::REQUEST_FAILURES.name, "");
+                let succeeded = self.counted(name::REQUESTS.name, ",result=\"success\"");
+                format!("{failed} / ({succeeded} + {failed} > 0) {} {limit}", self.unless_held())
+            }
+            Signal::Checks => {
+                let (all, some) = (self.counted(name::CHECKS.name, ""), self.counted(name::CHECKS.name, ",result=\"success\""));
                 format!("({some} or 0 * {all}) / ({all} > 0) {} {limit}", self.unless_held())
             }
             Signal::Rps => format!("{} {} {limit}", self.per_second(), self.unless_held()),
-            Signal::Requests => format!("{} {} {limit}", self.number(""), self.unless_held()),
-            Signal::Failures => {
-                let (all, failed) = (self.number(""), self.number(",result=\"failure\""));
-                format!("({failed} or 0 * {all}) {} {limit}", self.unless_held())
-            }
+            Signal::Requests => format!("{} {} {limit}", self.number(name::REQUESTS.name), self.unless_held()),
+            Signal::Failures => format!("{} {} {limit}", self.number(name::REQUEST_FAILURES.name), self.unless_held()),
         }
     }
 
@@ -165,10 +164,10 @@ impl Asked<'_> {
         }
     }
 
-    fn number(&self, more: &str) -> String {
+    fn number(&self, metric: &str) -> String {
         match &self.window {
-            Some(window) => format!("sum by ({RUN}) (increase({}{{{}{more}}}[{window}]))", name::REQUESTS.name, self.of),
-            None => self.counted(name::REQUESTS.name, more),
+            Some(window) => format!("sum by ({RUN}) (increase({metric}{{{}}}[{window}]))", self.of),
+            None => self.counted(metric, ""),
         }
     }
 

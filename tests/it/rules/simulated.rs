@@ -163,7 +163,10 @@ impl Run {
         let failures = self.sums(minutes, |minute| self.requests(minute) * self.failing(minute));
         let ended = |status: &str, result: &str| format!("{request},status=\"{status}\",result=\"{result}\"");
         push("otload_requests_total", &ended("200", "success"), &|minute| requests[minute] - failures[minute]);
-        push("otload_requests_total", &ended("500", "failure"), &|minute| failures[minute]);
+        // A status comes with its first response, a reason is there from the start.
+        let born = |count: f64| if count > 0.0 { count } else { f64::NAN };
+        push("otload_requests_total", &ended("500", "failure"), &|minute| born(failures[minute]));
+        push("otload_request_failures_total", &format!("{request},reason=\"status\""), &|minute| failures[minute]);
         push("otload_iterations_total", ",user=\"U\",task=\"t\",result=\"success\"", &|minute| requests[minute]);
         let dropped =
             self.sums(minutes, |minute| self.requests(minute) * self.when(minute, |it| matches!(it, Trouble::Dropping)) * 0.05);
@@ -202,6 +205,7 @@ impl Run {
                 && self.gone.is_none_or(|gone| minute < gone)
                 && !self.gaps.iter().any(|gap| gap.contains(&minute));
             words.push(match (there, now) {
+                (_, true) if value(minute).is_nan() => "_".to_owned(),
                 (_, true) => format!("{}", value(minute)),
                 (true, false) => "stale".to_owned(),
                 (false, false) => "_".to_owned(),
