@@ -157,6 +157,19 @@ fn users_keep_to_themselves() {
 }
 
 #[test]
+fn settings_are_of_all_requests_or_of_one() {
+    let server = Gunicorn::start_httpbin();
+    for came in over_both(include_str!("httpbin/settings.yaml"), &server) {
+        // Eight rounds of each task.
+        assert_eq!(came.totals("failure_reasons"), &json!({"redirect_limit": 8, "timeout": 8}));
+        let (requests, redirects) = (came.totals("requests").as_u64().unwrap(), came.totals("redirects").as_u64().unwrap());
+        assert_eq!((requests, redirects), (8 * 8, 8 * (1 + 2 + 1)));
+        assert_eq!(came.checks("failures"), 0, "{:#?}", came.each("failure_examples"));
+        assert_eq!(came.summary["connections_opened"], requests + redirects, "none is used again");
+    }
+}
+
+#[test]
 fn each_failure_has_its_reason() {
     let server = Gunicorn::start_httpbin();
     for came in over_both(include_str!("httpbin/wrong.yaml"), &server) {
