@@ -87,7 +87,7 @@ fn stream(error: &h2::Error, peer: &str) -> Failure {
     } else if error.is_remote() && error.is_go_away() {
         Failure::new(Reason::Closed, format!("{peer} closed the HTTP/2 connection with {code}"))
     } else {
-        Failure::new(Reason::Protocol, format!("what {peer} sent is not HTTP/2: {error}"))
+        Failure::new(Reason::Protocol, format!("what {peer} sent is not HTTP/2 (see `http.version`): {error}"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Gunicorn, Otload, free_address};
+use crate::kit::{Authority, Gunicorn, Nginx, Otload, free_address};
 
 /// What is not the same over `reqwest`: it does not see the framing of chunks, nor how much of a body came before a timeout.
 const FRAMED: [&str; 7] = [
@@ -43,6 +43,11 @@ impl Came {
 
 /// Runs `scenario` with two workers, in a folder with its files.
 fn run(scenario: &str, transport: &str, server: &Gunicorn, closed: u16) -> Came {
+    run_at(&server.url(), scenario, transport, server, closed)
+}
+
+/// With another host for all that is relative.
+fn run_at(host: &str, scenario: &str, transport: &str, server: &Gunicorn, closed: u16) -> Came {
     let folder = tempfile::tempdir().unwrap();
     let text = scenario
         .replace("TRANSPORT", transport)
@@ -59,7 +64,7 @@ fn run(scenario: &str, transport: &str, server: &Gunicorn, closed: u16) -> Came 
         std::fs::write(folder.path().join(name), content).unwrap();
     }
     let (file, out) = (folder.path().join("scenario.yaml"), folder.path().join("out"));
-    let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--host", &server.url()];
+    let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--host", host];
     let arguments = [&arguments[..], &["--listen", "127.0.0.1:0", "--workers", "2"]].concat();
     Otload::command_within(Duration::from_secs(120), &arguments).expect_code(0);
     let summary = std::fs::read(out.join("summary.json")).unwrap();
@@ -166,6 +171,41 @@ fn settings_are_of_all_requests_or_of_one() {
         assert_eq!((requests, redirects), (8 * 8, 8 * (1 + 2 + 1)));
         assert_eq!(came.checks("failures"), 0, "{:#?}", came.each("failure_examples"));
         assert_eq!(came.summary["connections_opened"], requests + redirects, "none is used again");
+    }
+}
+
+#[test]
+fn the_same_over_http2() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::create(folder.path(), "ca");
+    authority.issue("good", &["127.0.0.1"], (2020, 2120));
+    let server = Gunicorn::start_httpbin();
+    let to_httpbin = format!(
+        "client_max_body_size 0; location / {{ proxy_pass {}; proxy_http_version 1.1; proxy_set_header Host $http_host; \
+         proxy_set_header Connection \"\"; proxy_pass_header Server; add_header x-spoken $server_protocol always; }}",
+        server.url()
+    );
+    let tls = format!("ssl_certificate good.pem; ssl_certificate_key good.key; {to_httpbin}");
+    let nginx = Nginx::start(folder.path(), &[("clear", "http2", &to_httpbin), ("tls", "ssl http2", &tls)]);
+    let scenarios = [
+        (include_str!("httpbin/methods.yaml"), 56, 121),
+        (include_str!("httpbin/sessions.yaml"), 16, 23),
+        (include_str!("httpbin/bodies.yaml"), 16, 40),
+    ];
+    for (scheme, version) in [("http", "2"), ("https", "2"), ("https", "auto")] {
+        let name = if scheme == "http" { "clear" } else { "tls" };
+        let host = format!("{scheme}://{}", nginx.address(name));
+        for (scenario, requests, checks) in scenarios {
+            let settings = format!("auto, version: {version}, tls: {{insecure: true}}");
+            // nginx refuses TRACE, and says what it was asked by.
+            let scenario = scenario
+                .replace("TRACE", "PUT")
+                .replace("server: gunicorn,", "server: gunicorn, x-spoken: HTTP/2.0,")
+                .replace("http://ann:s3cret@127.0.0.1:PORT", &host.replace("://", "://ann:s3cret@"));
+            let came = run_at(&host, &scenario, &settings, &server, 1);
+            assert_eq!(came.totals("failures"), 0, "{scheme} {version} {:#?}", came.each("failure_examples"));
+            assert_eq!((came.totals("requests"), came.checks("successes")), (&json!(requests), checks));
+        }
     }
 }
 

@@ -22,11 +22,13 @@ const ANSWER: &str = "tls=$ssl_protocol http=$server_protocol reused=$ssl_sessio
 // === impl Nginx ===
 
 impl Nginx {
-    /// Servers by name, each with the words behind its address and its directives. Files are those in `folder`.
+    /// Servers by name, each with the words behind its address and its directives. Files are those in `folder`. One that has
+    /// `location` among them does what that says.
     pub(crate) fn start(folder: &Path, servers: &[(&'static str, &str, &str)]) -> Self {
         let addresses: BTreeMap<_, _> = servers.iter().map(|(name, ..)| (*name, free_address())).collect();
         let blocks = servers.iter().map(|(name, listen, directives)| {
-            format!("server {{ listen {} {listen}; {directives} return 200 \"{ANSWER}\"; }}\n", addresses[name])
+            let answer = if directives.contains("location") { String::new() } else { format!("return 200 \"{ANSWER}\";") };
+            format!("server {{ listen {} {listen}; {directives} {answer} }}\n", addresses[name])
         });
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|what| format!("{what}_temp_path t_{what};\n"));
         let text = format!(
