@@ -152,6 +152,7 @@ impl User {
             let Some(feeder) = plan.data.get(*at) else { continue };
             let Some(row) = self.context.run.feeds.next(*at, self.number, &mut self.random) else {
                 self.context.run.feeds.ended(plan, *at, self.kind);
+                self.context.run.signals.hurry();
                 self.then = Then::End;
                 return false;
             };

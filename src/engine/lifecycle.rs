@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::orders::{Mode, Orders};
+use super::signals::Deserted;
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
@@ -48,6 +49,8 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
     let mut course = Course::default();
     let Some(mut load) = plan.profile.curve(&course) else { return };
     let mut ending = false;
+    // Only where users may leave is it looked at whether they have.
+    let mut deserted = context.run.signals.deserted(crew).filter(|_| state.may_leave);
     loop {
         let (mode, told) = context.heed(&mut orders, crew);
         if mode == Mode::Cut {
@@ -64,8 +67,12 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
         let (start_of_time, elapsed) = (context.start_of(crew), context.elapsed(crew, now));
         let exhausted = state.iterations.get() == Some(0);
         // Nobody takes the place of who has left; when all have, there is nothing to wait for.
-        let deserted = state.left.get() > 0 && present.len() as u32 >= part.count(plan.profile.peak());
-        ending |= mode == Mode::Stop || ((exhausted || deserted) && state.alive.get() == 0);
+        let gone = state.alive.get() == 0;
+        let left = deserted.as_mut().is_some_and(|users| {
+            let most = part.count(plan.profile.peak());
+            users.everywhere(gone && present.len() as u32 >= most && (state.left.get() > 0 || most == 0))
+        });
+        ending |= mode == Mode::Stop || (exhausted && gone) || left;
         let decision = match elapsed.map(|elapsed| load.decide(elapsed, present.len() as u32, part)) {
             _ if ending => Decision::Done,
             _ if context.is_paused() => Decision::Idle,
@@ -118,8 +125,17 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
             () = until(context, wake) => {}
             _ = orders.changed() => {}
             // Only an ending worker, or one that runs out of iterations, cares that somebody has ended.
+            () = changed(&mut deserted) => {}
             () = state.ended.notified(), if ending || state.iterations.get().is_some() || state.may_leave => {}
         }
+    }
+}
+
+/// Returns when users have left on another worker.
+async fn changed(deserted: &mut Option<Deserted<'_>>) {
+    match deserted {
+        Some(deserted) => deserted.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -36,6 +36,7 @@ mod pacing;
 mod pool;
 mod request;
 mod seen;
+mod signals;
 mod stream;
 mod supervisor;
 mod timer;

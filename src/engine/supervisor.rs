@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::auth::Tokens;
 use super::feed::Feeds;
@@ -16,6 +16,7 @@ use super::lifecycle::Handle;
 use super::meeting::Meeting;
 use super::mishaps::Mishaps;
 use super::orders::{Mode, Orders};
+use super::signals::Signals;
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::user::User;
@@ -60,8 +61,7 @@ pub(super) struct RunFacts {
     pub meetings: Vec<Meeting>,
     mishaps: Mishaps,
     journal: Option<Journal>,
-    /// Why the run is to end, once a step says so.
-    stop: OnceLock<String>,
+    pub signals: Signals,
     users: AtomicI64,
     peak_users: AtomicI64,
     /// A user or a worker has panicked.
@@ -231,8 +231,13 @@ impl Engine {
 
     /// Why the run is to end before its load does: a step says so, or its data has come to its end.
     pub fn wants_to_stop(&self) -> Option<String> {
-        let by_step = self.run.stop.get().cloned();
+        let by_step = self.run.signals.stopped().cloned();
         by_step.or_else(|| self.run.feeds.stop(self.run.users.load(Ordering::Relaxed)))
+    }
+
+    /// Rung when [`Self::wants_to_stop`] may have another answer, and should be asked at once.
+    pub fn urgent(&self) -> Arc<Notify> {
+        self.run.signals.urgent()
     }
 
     /// What went wrong in steps that are no requests.
@@ -341,7 +346,7 @@ impl RunFacts {
             meetings: plan.rendezvous.iter().map(|rendezvous| Meeting::new(rendezvous.users)).collect(),
             mishaps: Mishaps::default(),
             journal: options.journal.clone(),
-            stop: OnceLock::new(),
+            signals: Signals::new(plan.crews.len(), options.workers),
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
             broken: AtomicBool::new(false),
@@ -379,11 +384,11 @@ impl RunFacts {
 
     /// The run is to end; the first reason counts.
     pub(super) fn stop(&self, why: String) {
-        let _ = self.stop.set(why);
+        self.signals.stop(why);
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.get().is_some()
+        self.signals.stopped().is_some()
     }
 
     /// The text without secrets.

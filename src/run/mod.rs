@@ -342,12 +342,17 @@ impl<'a> Conductor<'a> {
         self.warm = warm_up.is_zero();
         let mut mode = Mode::Run;
         self.entered(self.live.moment().0);
+        let urgent = engine.urgent();
         loop {
             let warm_at = engine.moment(warm_up);
             // Health and shards are looked at between, never inside, the other branches.
             tokio::select! {
                 () = engine.ended() => break,
                 _ = tick.tick() => if self.look(engine) && mode == Mode::Run {
+                    mode = Mode::Stop;
+                    engine.tell(mode);
+                },
+                () = urgent.notified() => if self.is_asked(engine) && mode == Mode::Run {
                     mode = Mode::Stop;
                     engine.tell(mode);
                 },
@@ -380,12 +385,18 @@ impl<'a> Conductor<'a> {
         mode
     }
 
-    /// Once a second: the generator's health, whether users are wanting, whether a target broke, and what thresholds say.
-    /// Whether the run is to stop.
-    fn look(&mut self, engine: &Engine) -> bool {
+    /// Whether a step or the data wants the run to stop; why is noted.
+    fn is_asked(&mut self, engine: &Engine) -> bool {
         let asked = engine.wants_to_stop();
         let asks = asked.is_some();
         self.notes.extend(asked.filter(|note| !self.notes.contains(note)));
+        asks
+    }
+
+    /// Once a second: the generator's health, whether users are wanting, whether a target broke, and what thresholds say.
+    /// Whether the run is to stop.
+    fn look(&mut self, engine: &Engine) -> bool {
+        let asks = self.is_asked(engine);
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
         self.recorder.news(self.live).iter().for_each(|news| self.warn(news));

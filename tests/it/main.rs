@@ -21,6 +21,7 @@ mod httpbin;
 mod intervals;
 mod kit;
 mod kubernetes;
+mod language;
 mod open;
 mod otlp;
 mod phases;
