@@ -3,7 +3,7 @@
 #
 #   bash tests/run.sh
 #
-# Installed are: Debian's packages `prometheus`, `prometheus-alertmanager`, `chromium`, `tmux`, `nginx` and `tinyproxy-bin` (with apt-get, as root or through sudo);
+# Installed are: Debian's packages `prometheus`, `prometheus-alertmanager`, `chromium`, `tmux`, `nginx`, `tinyproxy-bin` and `microsocks` (with apt-get, as root or through sudo);
 # gunicorn, Flask with OpenTelemetry, httpbin, Caddy, rotel, hadolint and kubernetes-validate (into a virtual environment in the build folder);
 # cargo-deny, otelite and some programs of Debian's later suite (into ~/.cache/otload-tools). What is there already is used again.
 # The last line is `N passed, N failed`: the sum of all test binaries. The exit code is 0 only if every step went well.
@@ -51,6 +51,7 @@ missing_packages() {
     # Its folder is not always among those that are looked through.
     { command -v nginx || [ -x /usr/sbin/nginx ]; } >/dev/null || echo nginx
     command -v tinyproxy >/dev/null || echo tinyproxy-bin
+    command -v microsocks >/dev/null || echo microsocks
     command -v cc >/dev/null || echo gcc libc6-dev
 }
 

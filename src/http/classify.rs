@@ -67,10 +67,22 @@ pub(super) fn classify(error: &reqwest::Error, peer: &str, attempt: &Attempt, as
 /// Why `proxy` did not lead to `peer`, if it was asked to and refused.
 pub(super) fn tunnel(error: &reqwest::Error, peer: &str, proxy: &str) -> Option<Failure> {
     let said = innermost(error);
-    let message = match said.strip_prefix("tunnel error: ")? {
-        "proxy authorization required" => format!("the proxy {proxy} {PROXY_CREDENTIALS}"),
+    let message = match said.strip_prefix("tunnel error: ").or_else(|| said.strip_prefix("SOCKS error: "))? {
+        "proxy authorization required"
+        | "credentials not accepted"
+        | "server does not support user/pass authentication"
+        | "server implements authentication incorrectly" => format!("the proxy {proxy} {PROXY_CREDENTIALS}"),
         "unsuccessful" => format!("the proxy {proxy} does not connect to {peer}: it is not allowed to, or cannot"),
-        "unexpected end of file" => format!("the proxy {proxy} closed the connection instead of connecting to {peer}"),
+        "unexpected end of file" | "io error during SOCKS handshake" => {
+            format!("the proxy {proxy} closed the connection instead of connecting to {peer}")
+        }
+        // By the target, as a SOCKS proxy says.
+        "connection refused" => {
+            let message = format!("connection refused by {peer} (by the proxy {proxy})");
+            return Some(Failure::new(Reason::ConnectRefused, message));
+        }
+        // Why is not told.
+        "failed to create underlying connection" => format!("cannot connect to the proxy {proxy}"),
         other => format!("the proxy {proxy} does not connect to {peer}: {other}"),
     };
     Some(Failure::new(Reason::ConnectError, message))

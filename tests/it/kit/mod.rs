@@ -10,7 +10,7 @@
 //! | [`Prometheus`] | the real one, scraping in the form that the test chooses |
 //! | [`Caddy`] | a web server that continues traces, and refuses strangers in the TLS handshake |
 //! | [`Nginx`], [`Authority`] | servers with TLS of all sorts, and their certificates |
-//! | [`Tinyproxy`] | a forward proxy |
+//! | [`Tinyproxy`], [`Microsocks`] | forward proxies |
 //! | [`Rotel`] | a real OTLP receiver that prints what it got |
 //! | [`Otelite`] | a real OTLP receiver that is asked for traces |
 //! | [`get`], [`post`] | one HTTP request |
@@ -23,6 +23,7 @@ mod caddy;
 mod client;
 mod company;
 mod gunicorn;
+mod microsocks;
 mod nginx;
 mod otelite;
 mod process;
@@ -42,6 +43,7 @@ pub(crate) use caddy::Caddy;
 pub(crate) use client::{get, post};
 pub(crate) use company::{Company, on_time};
 pub(crate) use gunicorn::Gunicorn;
+pub(crate) use microsocks::Microsocks;
 pub(crate) use nginx::Nginx;
 pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
