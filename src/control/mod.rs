@@ -11,6 +11,7 @@
 //! | `command.rs` | what a run can be told, and what it answers |
 //! | `guard.rs` | who may: addresses, `Host`, `Origin`, the token |
 //! | `connections.rs` | how many there are at once |
+//! | `scrapers.rs` | who has scraped, and whether they have come again |
 //! | `server.rs` | the listener; what a request may cost before it is answered |
 //! | `api.rs` | the routes |
 //! | `openapi.json` | the same for programs; a test compares it with the routes |
@@ -23,6 +24,7 @@ pub mod client;
 pub mod command;
 mod connections;
 pub mod guard;
+pub mod scrapers;
 pub mod server;
 
 pub use api::{Answers, Daemon};

@@ -26,6 +26,7 @@ use super::api::{self, Answers};
 use super::command::Refusal;
 use super::connections::{Connections, Place};
 use super::guard::Guard;
+use super::scrapers::{Scrapers, Visitor};
 use crate::diagnostic::Diagnostic;
 
 /// Connections that are open at once.
@@ -68,20 +69,27 @@ pub struct Server {
     closing: watch::Sender<bool>,
     /// Ends with all of its connections.
     serving: JoinHandle<()>,
+    scrapers: Arc<Scrapers>,
 }
 
 /// What every request goes through.
 struct Door {
     guard: Guard,
     routes: Router,
+    scrapers: Arc<Scrapers>,
 }
 
 impl Server {
     /// Serves from here on.
     pub fn start(listener: TcpListener, guard: Guard, answers: Arc<dyn Answers>) -> Self {
         let (closing, closed) = watch::channel(false);
-        let door = Arc::new(Door { guard, routes: api::routes(answers) });
-        Self { closing, serving: tokio::spawn(serve(listener, door, closed)) }
+        let scrapers = Arc::<Scrapers>::default();
+        let door = Arc::new(Door { guard, routes: api::routes(answers), scrapers: scrapers.clone() });
+        Self { closing, serving: tokio::spawn(serve(listener, door, closed)), scrapers }
+    }
+
+    pub fn scrapers(&self) -> Arc<Scrapers> {
+        self.scrapers.clone()
     }
 
     /// Answers what has been asked, takes nothing more, and ends.
@@ -121,10 +129,10 @@ async fn serve(listener: TcpListener, door: Arc<Door>, mut closing: watch::Recei
 async fn connection(stream: TcpStream, door: Arc<Door>, place: Place, mut closing: watch::Receiver<bool>) {
     // An answer is one piece.
     let _ = stream.set_nodelay(true);
-    let place = Arc::new(place);
+    let client = Arc::new((place, door.scrapers.visitor()));
     let service = service_fn(|request| {
-        let (door, place) = (door.clone(), place.clone());
-        async move { Ok::<_, Infallible>(door.answer(request, &place).await) }
+        let (door, client) = (door.clone(), client.clone());
+        async move { Ok::<_, Infallible>(door.answer(request, &client.0, &client.1).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -135,7 +143,7 @@ async fn connection(stream: TcpStream, door: Arc<Door>, place: Place, mut closin
     // Whatever goes wrong with it is the client's affair.
     tokio::select! {
         _ = &mut served => return,
-        () = place.leave() => return,
+        () = client.0.leave() => return,
         () = closed(&mut closing) => {}
     }
     served.as_mut().graceful_shutdown();
@@ -149,9 +157,10 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 }
 
 impl Door {
-    async fn answer(&self, request: Request<Incoming>, place: &Place) -> Response {
+    async fn answer(&self, request: Request<Incoming>, place: &Place, visitor: &Visitor) -> Response {
         match self.whole(request).await {
             Ok(request) => {
+                visitor.asks(request.uri().path(), request.headers());
                 place.at_work(true);
                 // A router is always ready, and does not fail.
                 let answer = self.routes.clone().call(request).await;

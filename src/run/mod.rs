@@ -154,7 +154,8 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
         let address = listener.local_addr().unwrap_or(job.listen);
         let (hub, guard) = (Hub::new(), Guard::new(address.ip(), job.token.clone()));
         let server = Server::start(listener, guard, hub.clone());
-        let ended = conduct(job, ready, Stage { hub, interrupts, address: Some(address) }, print).await;
+        let ended =
+            conduct(job, ready, Stage { hub, interrupts, address: Some(address), scrapers: server.scrapers() }, print).await;
         server.close().await;
         ended
     })
@@ -239,7 +240,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     conductor.thresholds.finish(&live.snapshot(), &live);
     conductor.recorder.finish(&live.snapshot(), &live).await;
     conductor.recorder.news(&live).iter().for_each(|news| warn(job, news));
-    let (ended, broken, scrapes) = (conductor.ended(), conductor.broken.clone(), live.scrapes());
+    let (ended, broken, scrapes) = (conductor.ended(), conductor.broken.clone(), (live.scrapes(), stage.scrapers.scrapes()));
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));
     let outcome = report::Outcome { traces, ..conductor.outcome() };
@@ -260,7 +261,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     written.map_err(Failed::Broken)?;
     broken.map_or(Ok(()), |defect| Err(Failed::Broken(defect)))?;
     if !ended.interrupted {
-        linger(job, &live, scrapes, &mut desk).await;
+        linger(job, &live, &stage.scrapers, scrapes, &mut desk).await;
     }
     Ok(ended)
 }

@@ -14,6 +14,7 @@ use super::say::warn;
 use super::{Failed, Job, SERIES_LIMIT, observe, say, thresholds};
 use crate::clock::Instant;
 use crate::control::guard::TOKEN_VARIABLE;
+use crate::control::scrapers::{Scrapers, Scrapes};
 use crate::demo::Demo;
 use crate::diagnostic::Diagnostic;
 use crate::http::Client;
@@ -37,6 +38,7 @@ pub(super) struct Stage {
     pub(super) interrupts: Interrupts,
     /// Where it is served, if somebody wants to be told.
     pub(super) address: Option<SocketAddr>,
+    pub(super) scrapers: Arc<Scrapers>,
 }
 
 impl Ready {
@@ -99,17 +101,24 @@ pub(super) async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Keeps `/metrics` up until one more scrape has come, so that the last figures reach Prometheus.
-pub(super) async fn linger(job: &Job, live: &Live, scrapes: u64, desk: &mut Desk) {
+/// Keeps `/metrics` up until one more scrape has come, of each server that is connected, so that the last figures reach all of them.
+/// `before`: how often it was scraped, and by whom.
+pub(super) async fn linger(job: &Job, live: &Live, scrapers: &Scrapers, before: (u64, Scrapes), desk: &mut Desk) {
+    let (scrapes, by) = before;
     let limit = job.linger.unwrap_or(if scrapes > 0 { LINGER } else { Duration::ZERO });
     if limit.is_zero() {
         return;
     }
     if !job.quiet {
-        eprintln!("waiting for one more scrape, at most {}; Ctrl-C ends at once", format_duration(limit));
+        let whom = if by.len() > 1 { format!(" of each of {} servers", by.len()) } else { String::new() };
+        eprintln!("waiting for one more scrape{whom}, at most {}; Ctrl-C ends at once", format_duration(limit));
     }
+    let scraped = async {
+        live.scraped_after(scrapes).await;
+        scrapers.again(&by).await;
+    };
     tokio::select! {
-        () = live.scraped_after(scrapes) => {
+        () = scraped => {
             // The answer is still to be written.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

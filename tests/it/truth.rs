@@ -1,6 +1,7 @@
 //! The numbers are true: what the target counted, what the summary says and what Prometheus holds are one number; and
 //! latencies that are known beforehand are the ones that are reported.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -92,6 +93,28 @@ fn target_summary_and_prometheus_count_the_same_of_arrivals() {
     let tasks = target.by_request()["GET /cars"] + target.by_request()["GET /orders"];
     assert!((1200 - 175..=1200 + 175).contains(&tasks), "{tasks}");
     assert_eq!(target.by_request()["GET /hello"], target.by_request()["GET /bye"]);
+}
+
+/// Each scrapes at another moment of the second: the name of a job is part of what decides when.
+#[test]
+fn every_server_that_scrapes_sees_the_end() {
+    let target = CountingTarget::start(Delays::cycle(&[MS(3)]));
+    let scenario = "users: [{name: U, wait_time: 20ms, tasks: [{get: /cars}]}]\nload: {users: 5, run_time: 8s}\n";
+    let run = Otload::run(scenario, &["--host", &target.url(), "--linger", "30s"]);
+    let servers = ["one", "another", "a third"].map(|job| {
+        let jobs = format!("[{{job_name: {job}, static_configs: [{{targets: ['{}']}}]}}]", run.metrics());
+        let config = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n");
+        Prometheus::launch(Path::new("prometheus"), &config, &[])
+    });
+    let began = servers.each_ref().map(|server| server.wait_for("min(min_over_time(up[1m]))", |up| up == 1.0));
+    assert_eq!(began, [1.0; 3]);
+    let finished = run.wait(Duration::from_secs(60)).expect_code(0);
+    assert!(finished.stderr.contains("waiting for one more scrape of each of 3 servers"), "{}", finished.stderr);
+    let requests = finished.summary()["totals"]["requests"].as_f64();
+    for server in &servers {
+        assert_eq!(server.value("max(last_over_time(otload_run_phase{phase='done'}[1h]))"), Some(1.0));
+        assert_eq!(server.value("sum(last_over_time(otload_requests_total[1h]))"), requests);
+    }
 }
 
 #[test]

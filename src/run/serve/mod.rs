@@ -203,7 +203,7 @@ impl Runner {
 
     /// A run from beginning to end, whatever that is.
     fn whole(&self, job: &Job, interrupts: desk::Interrupts) {
-        let stage = Stage { hub: self.hub.clone(), interrupts, address: None };
+        let stage = Stage { hub: self.hub.clone(), interrupts, address: None, scrapers: Arc::default() };
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.perform)(job, stage))).ok();
         // Also one that broke down is over.
         self.hub.over();
