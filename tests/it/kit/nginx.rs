@@ -27,7 +27,11 @@ impl Nginx {
     pub(crate) fn start(folder: &Path, servers: &[(&'static str, &str, &str)]) -> Self {
         let addresses: BTreeMap<_, _> = servers.iter().map(|(name, ..)| (*name, free_address())).collect();
         let blocks = servers.iter().map(|(name, listen, directives)| {
-            let answer = if directives.contains("location") { String::new() } else { format!("return 200 \"{ANSWER}\";") };
+            let answer = if directives.contains("location") {
+                String::new()
+            } else {
+                format!("location / {{ return 200 \"{ANSWER}\"; }}")
+            };
             format!("server {{ listen {} {listen}; {directives} {answer} }}\n", addresses[name])
         });
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|what| format!("{what}_temp_path t_{what};\n"));
@@ -37,6 +41,10 @@ impl Nginx {
             temporary.concat(),
             blocks.collect::<String>()
         );
+        // Directives may lead from one server to another.
+        let text = addresses.iter().fold(text, |text, (name, address)| {
+            text.replace(&format!(":{}/", name.to_uppercase()), &format!(":{}/", address.port()))
+        });
         let folder = folder.canonicalize().unwrap();
         std::fs::write(folder.join("nginx.conf"), text).unwrap();
         // Debian keeps it where only root looks.
