@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::kit::{Authority, Nginx, Otload};
+use crate::kit::{Authority, Counts, Nginx, Otload};
 
 /// Each server once in clear, once over TLS, and once over HTTP/2.
 const WAYS: [&str; 3] = ["clear", "tls", "http2"];
@@ -25,21 +25,26 @@ fn start(folder: &Path, directives: &str) -> Nginx {
 }
 
 /// The summary of a user who goes through `flow` once.
-fn run(folder: &Path, nginx: &Nginx, (way, transport): (&str, &str), flow: &str) -> Value {
+fn run(folder: &Path, nginx: &Nginx, way: (&str, &str), flow: &str) -> Value {
+    run_with(folder, nginx, way, flow, "users: 1, iterations: 1")
+}
+
+/// Under this load, with two workers.
+fn run_with(folder: &Path, nginx: &Nginx, (way, transport): (&str, &str), flow: &str, load: &str) -> Value {
     let scheme = if way == "clear" { "http" } else { "https" };
     let version = if way == "http2" { "2" } else { "1.1" };
     let port = |name: &str| nginx.address(name).port().to_string();
     let flow = flow.replace("CLEAR", &port("clear")).replace("TLS", &port("tls"));
     let text = format!(
         "host: {scheme}://{}\nhttp: {{transport: {transport}, version: {version}, tls: {{ca: ca.pem}}, resolve: {{cars.test: 127.0.0.1}}}}\n\
-         users:\n  - tasks:\n      - name: all\n        flow:\n{flow}load: {{users: 1, iterations: 1}}\n\
+         users:\n  - tasks:\n      - name: all\n        flow:\n{flow}load: {{{load}}}\n\
          validity: {{schedule_lag: 1h, busy: 100%}}\n",
         nginx.address(way)
     );
     let (file, out) = (folder.join("scenario.yaml"), tempfile::tempdir().unwrap());
     std::fs::write(&file, text).unwrap();
     let out = out.path().join("out");
-    let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--listen", "127.0.0.1:0", "--workers", "2"];
     Otload::command_within(Duration::from_secs(60), &arguments).expect_code(0);
     serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap()
 }
@@ -143,5 +148,34 @@ fn https_behind_http_and_cookies_for_tls_alone() {
     for transport in ["wire", "reqwest"] {
         let summary = run(folder.path(), &nginx, ("tls", transport), &flow[1..]);
         assert_eq!((&summary["totals"]["failures"], &summary["totals"]["redirects"]), (&json!(0), &json!(1)), "{summary:#}");
+    }
+}
+
+#[test]
+fn both_count_the_same() {
+    // Without bodies, which nginx does not count here, as it does not read them.
+    let flow = "
+          - {get: '/{{ random_int(1, 100000) }}', name: get, headers: {x-user: '{{ user_id }}'}}
+          - {post: /, name: post, headers: {x-text: '{{ random_string(300) }}'}}
+";
+    for (way, transport) in ways() {
+        let folder = folder();
+        let nginx = start(folder.path(), "keepalive_requests 50;");
+        let summary = run_with(folder.path(), &nginx, (way, transport), &flow[1..], "users: 20, iterations: 1000");
+        let count = |field: &str| summary["totals"][field].as_u64().unwrap();
+        assert_eq!((count("requests"), count("failures")), (2000, 0), "{way} {transport} {summary:#}");
+        let found = Counts {
+            requests: usize::try_from(count("requests") + count("retried")).unwrap(),
+            connections: usize::try_from(summary["connections_opened"].as_u64().unwrap()).unwrap(),
+            received_bytes: count("bytes_sent"),
+            sent_bytes: count("bytes_received"),
+        };
+        let seen = nginx.counts(way, found.requests);
+        if way == "http2" {
+            // There bytes are those of frames, with packed heads.
+            assert_eq!((found.requests, found.connections), (seen.requests, seen.connections), "{way} {transport}");
+        } else {
+            assert_eq!(found, seen, "{way} {transport}");
+        }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) use client::{get, post};
 pub(crate) use company::{Company, on_time};
 pub(crate) use gunicorn::Gunicorn;
 pub(crate) use microsocks::Microsocks;
-pub(crate) use nginx::Nginx;
+pub(crate) use nginx::{Counts, Nginx};
 pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
 pub(crate) use program::{Finished, Otload};

@@ -1,8 +1,8 @@
 //! nginx, with a port for each of the servers that a test describes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,7 +12,17 @@ use super::{Process, free_address, wait_for};
 #[derive(Debug)]
 pub(crate) struct Nginx {
     addresses: BTreeMap<&'static str, SocketAddr>,
+    folder: PathBuf,
     _process: Process,
+}
+
+/// What it has counted of one of its servers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) requests: usize,
+    pub(crate) connections: usize,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
 }
 
 /// What it says: TLS, HTTP, whether the session was resumed, the name that was asked for, who the client is, and its proxy.
@@ -37,7 +47,7 @@ impl Nginx {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|what| format!("{what}_temp_path t_{what};\n"));
         let text = format!(
             "daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log stderr notice;\nevents {{ worker_connections 200; }}\n\
-             http {{\naccess_log off;\n{}{}}}\n",
+             http {{\nlog_format counts '$server_port $connection $request_length $bytes_sent';\naccess_log access.log counts;\n{}{}}}\n",
             temporary.concat(),
             blocks.collect::<String>()
         );
@@ -60,12 +70,28 @@ impl Nginx {
                 TcpStream::connect(address).ok()
             });
         }
-        Self { addresses, _process: process }
+        Self { addresses, folder, _process: process }
     }
 
     /// Where the server of this name is.
     pub(crate) fn address(&self, name: &str) -> SocketAddr {
         self.addresses[name]
+    }
+
+    /// What the server of this name has counted, once it knows of so many requests.
+    pub(crate) fn counts(&self, name: &str, requests: usize) -> Counts {
+        let port = self.addresses[name].port().to_string();
+        let counts = || {
+            let text = std::fs::read_to_string(self.folder.join("access.log")).unwrap();
+            let lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|line| line[0] == port);
+            let lines: Vec<_> = lines.collect();
+            let sum = |at: usize| lines.iter().map(|line| line[at].parse::<u64>().unwrap()).sum();
+            let connections: BTreeSet<_> = lines.iter().map(|line| line[1]).collect();
+            Counts { requests: lines.len(), connections: connections.len(), received_bytes: sum(2), sent_bytes: sum(3) }
+        };
+        // It writes a line when the request is over, which the client may know a moment earlier.
+        wait_for("nginx to write its log", Duration::from_secs(10), || (counts().requests >= requests).then_some(()));
+        counts()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
