@@ -8,7 +8,7 @@
 //! | `POST /cars` | 201 and the object that was sent, with an `id` |
 //! | `DELETE /cars/{id}` | 204 |
 //! | `POST /login` | a `token`, also as the cookie `session` |
-//! | `GET /me` | the token that was brought, of `/login` or `POST /oauth/token`; 401 without |
+//! | `GET /me` | the token that was brought, of `/login` (or its cookie) or `POST /oauth/token`; 401 without |
 //! | `POST /photos` | 201 and the size of the form |
 //! | `POST /graphql` | the car whose `id` is among the query's variables |
 //! | `GET /prices` | a stream of twenty events `price`, one each 50 ms, and then `close` |

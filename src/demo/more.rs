@@ -26,9 +26,12 @@ pub(super) async fn token(State(api): State<Arc<Api>>, body: String) -> Response
     json_of(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": 60 }))
 }
 
-/// Who brings a token of the demo's is told which.
+/// Who brings a token of the demo's, in a header or as the cookie of `/login`, is told which.
 pub(super) async fn me(headers: HeaderMap) -> Response {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let cookie = || text(header::COOKIE)?.split("; ").find_map(|cookie| cookie.strip_prefix("session="));
+    let token = bearer.or_else(cookie);
     match token.filter(|token| token.starts_with("demo-")) {
         Some(token) => json_of(&json!({ "token": token })),
         None => error(StatusCode::UNAUTHORIZED, "bring a token of /login or /oauth/token"),

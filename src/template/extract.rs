@@ -218,6 +218,17 @@ mod tests {
         assert!(Css::parse("a[", None).is_err());
     }
 
+    /// With backtracking each of these would take longer than the universe has been there.
+    #[test]
+    fn no_regular_expression_is_catastrophic() {
+        let text = format!("{}!", "a".repeat(100_000));
+        let started = crate::clock::now();
+        for pattern in [r"^(a+)+$", r"^(a|a)*$", r"^(a|aa)+$", r"^(a*)*b", r"(.*)*(.*)*(.*)*x$", r"^(([a-z])+.)+[A-Z]([a-z])+$"] {
+            assert_eq!(regex(&text, &Regex::new(pattern).unwrap(), 0, Pick::First, &mut random()), Ok(None), "{pattern}");
+        }
+        assert!((crate::clock::now() - started).as_secs() < 60);
+    }
+
     #[test]
     fn what_is_kept_is_bounded() {
         let long = "x".repeat(LARGEST + 1);

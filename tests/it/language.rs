@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kit::{Otload, Recorded, Recorder, root};
+use crate::kit::{Otload, Recorded, Recorder, free_address, root};
 
 const CARS: &str = r#"{"cars": [{"id": 1, "brand": "Tesla", "price": 42990}, {"id": 2, "brand": "Golf", "price": 29990},
     {"id": 3, "brand": "Volvo", "price": 36590, "tags": ["new", "red"]}], "next": 2}"#;
@@ -21,17 +21,24 @@ fn answer(request: &Recorded) -> (u16, String) {
     }
 }
 
-/// As it came, but for the order of headers, and those that no scenario speaks of.
+/// What all requests have, unless the scenario says otherwise.
+const COMMON: [&str; 4] =
+    ["accept: application/json", "x-team: load", "user-agent: tests/1", "authorization: bearer a-token-of-all"];
+
+/// As it came, but for the order of headers, and those that no scenario speaks of. Of the common ones only what differs.
 fn shown(request: &Recorded) -> String {
+    let unspoken = ["host:", "traceparent:", "content-length:", "accept-encoding:"];
     let mut headers: Vec<String> = request.head[1..].iter().map(|line| line.to_lowercase()).collect();
-    headers.retain(|line| {
-        !["host:", "traceparent:", "content-length:", "accept-encoding:"].iter().any(|name| line.starts_with(name))
-    });
-    // What all of them have, unless it says otherwise, is not repeated.
-    headers.retain(|line| {
-        !["accept: application/json", "x-team: load", "user-agent: tests/1", "authorization: bearer a-token-of-all"]
-            .contains(&line.as_str())
-    });
+    headers.retain(|line| !unspoken.iter().any(|name| line.starts_with(name)));
+    for common in COMMON {
+        let name = common.split_once(':').unwrap().0;
+        let own: Vec<_> = headers.iter().filter(|line| line.starts_with(&format!("{name}:"))).cloned().collect();
+        match own.as_slice() {
+            [] => headers.push(format!("(no {name})")),
+            [one] if one == common => headers.retain(|line| line != common),
+            _ => {}
+        }
+    }
     headers.sort();
     let mut text = format!("{}\n", request.line());
     headers.iter().for_each(|header| text += &format!("    {header}\n"));
@@ -138,4 +145,39 @@ fn a_step_that_stops_the_run_does_so_at_once() {
     };
     let least = (0..5).map(took).find(|took| *took < 0.7);
     assert!(least.is_some(), "it took longer each time");
+}
+
+/// Forty users on two workers log in, and each is itself from then on, by its cookie and by its variables.
+#[test]
+fn cookies_and_variables_never_leak_between_users() {
+    for transport in ["wire", "reqwest"] {
+        let host = format!("http://{}", free_address());
+        let scenario = format!(
+            "http: {{transport: {transport}}}\nusers:\n  - wait_time: {{between: [1ms, 20ms]}}\n    on_start:\n\
+             \x20     - {{post: /login, json: {{user: \"{{{{ user_id }}}}\"}}, capture: {{token: {{json: $.token}}}}}}\n\
+             \x20     - set: {{seen: \"{{{{ user_id }}}}-{{{{ token }}}}\"}}\n\
+             \x20   tasks:\n      - {{get: /me, expect: {{status: 200, that: [response.json.token == token, \"seen == user_id ~ '-' ~ token\"]}}}}\n\
+             load: {{users: 40, run_time: 2s}}\nvalidity: {{enabled: false}}\n"
+        );
+        let run = Otload::run(&scenario, &["--demo", "--host", &host, "--workers", "2", "--linger", "0s"]);
+        let summary = run.wait(Duration::from_secs(60)).expect_code(0).summary();
+        assert_eq!(summary["totals"]["failures"], 0, "{transport}: {summary:#}");
+        let of = |name: &str| {
+            let requests = summary["requests"].as_array().unwrap();
+            requests.iter().find(|request| request["request"] == name).unwrap()["requests"].as_u64().unwrap()
+        };
+        assert_eq!(of("POST /login"), 40, "{transport}");
+        assert!(of("GET /me") >= 80, "{transport}: {}", of("GET /me"));
+    }
+}
+
+#[test]
+fn the_host_of_the_environment_goes_before_the_files_and_after_the_options() {
+    let (own, other) = (Recorder::start(answer), Recorder::start(answer));
+    let scenario = "host: http://127.0.0.1:9\nusers: [{tasks: [{get: /a}]}]\nload: {users: 1, iterations: 1}\n";
+    for args in [&[][..], &["--host", &other.url()]] {
+        let all = [&["--linger", "0s"], args].concat();
+        Otload::run_with_env(scenario, &all, &[("OTLOAD_HOST", &own.url())]).wait(Duration::from_secs(30)).expect_code(0);
+    }
+    assert_eq!((own.requests().len(), other.requests().len()), (1, 1));
 }

@@ -83,7 +83,16 @@ impl Compiler<'_> {
 
     pub(super) fn json_path(&mut self, path: &str, range: &Range<usize>) -> Option<JsonPath> {
         let error = match JsonPath::parse(path) {
-            Ok(parsed) => return Some(parsed),
+            Ok(parsed) => {
+                let descents = descents(path);
+                if let Some(at) = descents.get(MOST_DESCENTS) {
+                    let place = inside(&self.source, range, path, *at..at + 2);
+                    let message = format!("more than {MOST_DESCENTS} `..` multiply what is found without bound");
+                    self.push(&place, message, "write out a part of the path");
+                    return None;
+                }
+                return Some(parsed);
+            }
             Err(error) => error,
         };
         if !path.starts_with('$') {
@@ -172,6 +181,26 @@ impl Compiler<'_> {
         }
         exists.value().copied()
     }
+}
+
+/// Each `..` finds a value once for each of its ancestors: five of them would find one at a depth of 100 a hundred million times.
+const MOST_DESCENTS: usize = 3;
+
+/// Where a JSONPath has `..`, outside of its texts.
+fn descents(path: &str) -> Vec<usize> {
+    let (mut found, mut quote, mut before) = (Vec::new(), None, ' ');
+    for (at, c) in path.char_indices() {
+        match quote {
+            Some(open) if c == open && before != '\\' => quote = None,
+            Some(_) => {}
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == '.' && before == '.' => found.push(at - 1),
+            None => {}
+        }
+        // An escaped backslash escapes nothing.
+        before = if before == '\\' && c == '\\' { ' ' } else { c };
+    }
+    found
 }
 
 fn regex(field: &Field<Pattern>) -> Option<regex::Regex> {
