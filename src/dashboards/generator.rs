@@ -170,6 +170,7 @@ fn dropped() -> Panel {
         "Arrivals of open loads without a free user. More than 0.1% of all make a run invalid.",
     )
     .ask(Target::curve("{{user}}", or_idle_as(&rate(&of(&name::ARRIVALS_DROPPED), &["user"]), "user", "none")))
+    .shades(Colour::Invalid)
 }
 
 fn spans() -> Panel {

@@ -246,6 +246,7 @@ pub(super) fn reasons() -> Panel {
     .size(12, 7)
     .ask(Target::curve("{{reason}}", or_idle_as(&occurring, "reason", "no failures")))
     .stacked()
+    .shades(Colour::Bad)
     .series("no failures", Colour::Good)
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Panel {
     /// Where colours begin, by value, in ascending order; the first is that of all below.
     pub(super) steps: Vec<(Option<f64>, Colour)>,
     pub(super) colour: Option<Colour>,
+    /// Each series in a shade of that.
+    pub(super) shades: bool,
     pub(super) stacked: bool,
     pub(super) decimals: Option<u32>,
     /// The axis goes below 0.
@@ -127,6 +129,7 @@ impl Panel {
             mappings: Vec::new(),
             steps: Vec::new(),
             colour: None,
+            shades: false,
             stacked: false,
             decimals: None,
             signed: false,
@@ -151,6 +154,12 @@ impl Panel {
     /// All of it in one colour.
     pub(super) fn colour(mut self, colour: Colour) -> Self {
         self.colour = Some(colour);
+        self
+    }
+
+    /// Each series in a shade of one colour: what is of one meaning.
+    pub(super) fn shades(mut self, of: Colour) -> Self {
+        (self.colour, self.shades) = (Some(of), true);
         self
     }
 

@@ -160,8 +160,8 @@ pub(super) fn mean(of: &Selector, by: &[&str], window: Window) -> String {
 }
 
 /// The mean of a part for each one of a whole, by a label of the part: what all parts sum to is the mean of the whole.
-pub(super) fn mean_part(part: &Selector, by: &[&str], whole: &Selector) -> String {
-    let of = |what: &Selector, by: &[&str], ending: &str| sum(by, &format!("rate({}[$__rate_interval])", what.ending(ending)));
+pub(super) fn mean_part(part: &Selector, by: &[&str], whole: &Selector, window: Window) -> String {
+    let of = |what: &Selector, by: &[&str], ending: &str| sum(by, &format!("rate({}[{window}])", what.ending(ending)));
     let native = format!("histogram_sum({}) / on() group_left() histogram_count({})", of(part, by, ""), of(whole, &[], ""));
     let classic = format!("{} / on() group_left() {}", of(part, by, "_sum"), of(whole, &[], "_count"));
     format!("(({native} or {classic}) >= 0)")
@@ -214,7 +214,8 @@ fn idle() -> String {
     format!("max({}) * 0", of_run(&name::RUN_INFO, "$run_id"))
 }
 
-fn named(what: &str, label: &str, text: &str) -> String {
+/// Under a name that says what it is.
+pub(super) fn named(what: &str, label: &str, text: &str) -> String {
     format!("label_replace({what}, \"{label}\", \"{text}\", \"\", \"\")")
 }
 

@@ -7,20 +7,20 @@ use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
 use super::query::{
-    Window, count, counted_share, mean, mean_part, of, or_idle, or_idle_as, or_idle_without, or_none, or_zero, quantile, rate,
-    sum,
+    Window, count, counted_share, mean, mean_part, named, of, or_idle, or_idle_as, or_idle_without, or_none, or_zero, quantile,
+    rate, sum,
 };
 use super::spans;
 use crate::measure::name;
 use crate::phases::Part;
 
 pub(super) fn dashboard() -> Dashboard {
-    let wide = |panel: Panel| panel.size(6, 4);
     let top = vec![
-        wide(requests_a_second()),
-        wide(failures()),
-        wide(p95("p95 response time", &name::REQUEST_DURATION, Colour::P95, RESPONSE)),
-        wide(p95("p95 service time", &name::REQUEST_SERVICE, Colour::Service, SERVICE)),
+        most(),
+        p95("p95 response time", &name::REQUEST_DURATION, Colour::P95, RESPONSE),
+        p95("p95 service time", &name::REQUEST_SERVICE, Colour::Service, SERVICE),
+        failures(),
+        requests_a_second(),
         response_and_service(),
         spent(),
         each(),
@@ -33,8 +33,9 @@ pub(super) fn dashboard() -> Dashboard {
         variables: Variable::usual(),
         rows: vec![
             Row::top(top),
-            Row::open("Phases, and the server's part", vec![phases(), opening(), servers(), beyond()]),
+            Row::open("Phases", vec![phases(), opening()]),
             Row::open("What came back", vec![statuses(), reasons().size(12, 8), checks(), checked()]),
+            Row::closed("The server's part, where its spans are counted", vec![servers(), beyond()]),
             Row::closed("Bytes, redirects and connections", vec![sizes(), bytes(), again(), opened()]),
             Row::closed("Tasks and groups", vec![tasks(), groups(), iterations()]),
         ],
@@ -92,10 +93,33 @@ fn each() -> Panel {
         .ask(Target::curve("{{request}}", quantile("0.95", &of(&name::REQUEST_DURATION), &["request"], Window::Rate)))
 }
 
+/// How late an average request started.
+fn late(window: Window) -> String {
+    let mean_of = |metric| mean(&of(metric), &[], window);
+    format!("clamp_min({} - {}, 0)", mean_of(&name::REQUEST_DURATION), mean_of(&name::REQUEST_SERVICE))
+}
+
+/// What of an average request's time belongs to each phase.
+fn parts(window: Window) -> String {
+    let phase = of(&name::REQUEST_PHASE);
+    mean_part(&phase.clone().but("phase", Part::FirstEvent.name()), &["phase"], &phase.only("phase", Part::Wait.name()), window)
+}
+
+fn most() -> Panel {
+    let all = format!("{} or {}", parts(Window::Range), named(&late(Window::Range), "phase", "late start"));
+    let panel = Panel::new(
+        Kind::Named,
+        "Most of the time goes into",
+        Unit::Seconds,
+        "The phase that takes the largest part of an average request in the time shown, and how much it takes. `wait`: the target. `receive`: a \
+         large or slow body. `connect`, `tls`: connections are not kept. `late start`: users were still busy, or the generator was.",
+    )
+    .ask(Target::now("{{phase}}", or_none(&format!("topk(1, {all})"), "phase", "no requests")))
+    .size(8, 4);
+    coloured(panel.series("late start", Colour::Warning))
+}
+
 fn spent() -> Panel {
-    let mean_of = |metric| mean(&of(metric), &[], Window::Rate);
-    let late = format!("clamp_min({} - {}, 0)", mean_of(&name::REQUEST_DURATION), mean_of(&name::REQUEST_SERVICE));
-    let part = of(&name::REQUEST_PHASE).but("phase", Part::FirstEvent.name());
     let panel = Panel::new(
         Kind::Curves,
         "Mean time, phase by phase",
@@ -104,8 +128,8 @@ fn spent() -> Panel {
          shared out over all requests, `send`, `wait` until the answer begins, `receive` until its last byte. A target that thinks shows \
          in `wait`, one that sends slowly in `receive`.",
     )
-    .ask(Target::curve("late start", late))
-    .ask(Target::curve("{{phase}}", mean_part(&part, &["phase"], &of(&name::REQUEST_PHASE).only("phase", Part::Wait.name()))))
+    .ask(Target::curve("late start", late(Window::Rate)))
+    .ask(Target::curve("{{phase}}", parts(Window::Rate)))
     .stacked()
     .series("late start", Colour::Warning);
     coloured(panel)
@@ -121,7 +145,7 @@ fn coloured(panel: Panel) -> Panel {
 fn phases() -> Panel {
     let panel = Panel::new(
         Kind::Curves,
-        "p95 of each phase",
+        "p95 of each phase of a request",
         Unit::Seconds,
         "95% of those that had the phase took no longer in it. Of requests whose answer began; over HTTP/2 and proxies `send` is part of \
          `wait`. `first_event` is of streams, and counts from the start.",
@@ -183,7 +207,7 @@ fn statuses() -> Panel {
     .ask(Target::curve("{{status}}", or_idle_as(&rate(&of(&name::REQUESTS), &["status"]), "status", "no requests")))
     .stacked()
     .series("200", Colour::Good)
-    .series("none", Colour::Invalid)
+    .series("none", Colour::Bad)
     .over(regexp("/^4../"), vec![("color", fixed("dark-orange"))])
     .over(regexp("/^5../"), vec![("color", fixed("dark-red"))])
 }
@@ -206,6 +230,8 @@ fn checks() -> Panel {
     )
     .ask(Target::curve("{{request}}: {{check}}", or_idle_as(&failed, "check", "no checks")))
     .stacked()
+    .shades(Colour::Bad)
+    .series("no checks", Colour::Muted)
 }
 
 fn checked() -> Panel {

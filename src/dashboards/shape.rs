@@ -58,6 +58,7 @@ impl Panel {
 
     fn coloured(&self) -> Value {
         match (self.colour, self.kind) {
+            (Some(colour), _) if self.shades => json!({"mode": "shades", "fixedColor": colour.name()}),
             (Some(colour), _) => colour.fixed(),
             (None, Kind::Curves) => json!({"mode": "palette-classic-by-name"}),
             (None, _) => json!({"mode": "thresholds"}),

@@ -6,7 +6,7 @@ use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
 use super::query::{
-    Window, aggregate, count, last, of, of_chosen, of_run, or_idle, or_idle_as, or_none, or_zero, quantile, rate, share,
+    Selector, Window, aggregate, count, last, of, of_chosen, of_run, or_idle, or_idle_as, or_none, or_zero, quantile, rate, share,
 };
 use crate::measure::name;
 
@@ -159,8 +159,11 @@ fn throughput() -> Panel {
 
 fn burn() -> Panel {
     let ratio = |window: &str| {
-        let rate = |metric| format!("sum(rate({}[{window}]))", of(metric));
-        or_idle(&share(&rate(&name::REQUEST_FAILURES), &rate(&name::REQUESTS)))
+        let rate = |of: Selector| format!("sum(rate({of}[{window}]))");
+        // A status that comes for the first time begins with all of it; reasons do not.
+        let failed = rate(of(&name::REQUEST_FAILURES));
+        let all = format!("({} + {failed})", rate(of(&name::REQUESTS).only("result", "success")));
+        or_idle(&share(&failed, &all))
     };
     Panel::new(
         Kind::Curves,
@@ -172,9 +175,7 @@ fn burn() -> Panel {
     .ask(Target::curve("5 minutes", ratio("5m")))
     .ask(Target::curve("1 hour", ratio("1h")))
     .ask(Target::curve("6 hours", ratio("6h")))
-    .series("5 minutes", Colour::Bad)
-    .series("1 hour", Colour::Warning)
-    .series("6 hours", Colour::Muted)
+    .shades(Colour::Bad)
 }
 
 fn memory() -> Panel {

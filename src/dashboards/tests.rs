@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::look::Unit;
+use super::look::{Colour, Unit};
 use super::panel::{Kind, Panel, Target};
 use super::*;
 use crate::measure::name::{self, Metric};
@@ -122,6 +122,57 @@ fn the_first_screen_tells_the_story() {
     }
 }
 
+/// What a newcomer sees first, at the top left, is the answer to the dashboard's question, in words or in a colour.
+#[test]
+fn the_verdict_comes_first() {
+    let firsts = dashboards().into_iter().map(|dashboard| {
+        let first = dashboard.rows[0].panels[0].clone();
+        let says = !first.mappings.is_empty()
+            || first.steps.iter().any(|(_, colour)| *colour != Colour::Good)
+            || first.kind == Kind::Named;
+        assert!(says && dashboard.rows[0].title.is_none(), "{}: {}", dashboard.uid, first.title);
+        (dashboard.uid, first.title)
+    });
+    let wanted = [
+        ("otload-overview", "Verdict"),
+        ("otload-request", "Most of the time goes into"),
+        ("otload-soak", "Got worse"),
+        ("otload-generator", "Figures"),
+        ("otload-compare", "This run"),
+    ];
+    assert_eq!(firsts.collect::<Vec<_>>(), wanted);
+}
+
+/// Wherever failures are shown there is red, and where curves are of nothing else, nothing else.
+#[test]
+fn failures_are_red_everywhere() {
+    let mut seen = 0;
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let fails = |target: &Target| {
+                let expr = &target.expr;
+                expr.contains(name::REQUEST_FAILURES.name)
+                    || expr.contains("result=\"failure\"")
+                    || target.legend.contains("lost")
+            };
+            let failing: Vec<_> = panel.targets.iter().filter(|target| fails(target)).collect();
+            if failing.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let red = |what: &Value| what.to_string().contains(&format!("\"{}\"", Colour::Bad.name()));
+            let json = panel.json(1, 0, 0);
+            let place = format!("{}: {}", dashboard.uid, panel.title);
+            if panel.kind == Kind::Curves && failing.len() == panel.targets.len() {
+                assert_eq!((panel.colour, panel.shades), (Some(Colour::Bad), true), "{place}");
+            } else {
+                assert!(red(&json["fieldConfig"]), "{place}");
+            }
+        }
+    }
+    assert!(seen >= 12, "{seen}");
+}
+
 fn place(panel: &Value) -> (u64, u64, u64, u64, bool) {
     let number = |key: &str| panel["gridPos"][key].as_u64().unwrap();
     (number("x"), number("y"), number("w"), number("h"), panel["type"] == "row")
@@ -191,7 +242,7 @@ fn the_same_thing_has_the_same_colour_everywhere() {
         }
     }
     for (name, colour) in &seen {
-        let bad = ["failed", "5 minutes", "/^lost/"].contains(&name.as_str());
+        let bad = ["failed", "none", "/^lost/"].contains(&name.as_str());
         assert_eq!(bad, colour == "red", "{name} is {colour}");
     }
 }

@@ -400,6 +400,9 @@ impl Figures<'_> {
         let all: f64 = phases.values().sum();
         assert!(phases["wait"] > 0.1 && phases["receive"] < 0.05 && phases["send"] < 0.05, "{:?}: {phases:?}", self.form);
         assert!(late < all, "{:?}: {late} late, {all} from then on", self.form);
+        let most = self.of("request", "Most of the time goes into").next().unwrap();
+        let most = view.ask(self.prometheus, most).unwrap();
+        assert_eq!((most.len(), most[0]["metric"]["phase"].as_str()), (1, Some("wait")), "{:?}: {most:?}", self.form);
         let (servers, beyond) = (curves("Mean of the servers' spans", 0), curves("Client time minus server's span time", 0));
         assert_eq!(servers.keys().collect::<Vec<_>>(), ["cars-api"], "the spans of clients do not count");
         let (server, beyond) = (servers["cars-api"], beyond["cars-api"]);
