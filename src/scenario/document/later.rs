@@ -59,6 +59,68 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("Step", "status", "it belongs under `expect`"),
 ];
 
+/// Words of other tools for what has another name here: the key, where it is looked for, and what it is called. `*` is any record.
+/// docs/coming-from.md has whole scenarios.
+const FOREIGN: &[(&str, &str, &str)] = &[
+    // Artillery
+    ("Scenario", "config", "what Artillery has under `config` stands at the top: `host`, `http`, `variables`, `data`, `load`"),
+    ("Scenario", "target", "it is called `host`"),
+    (
+        "Scenario",
+        "phases",
+        "it is called `stages`, under `load`: `load: {max_users: 500, stages: [{arrival_rate: 50/s, over: 1m}]}`",
+    ),
+    ("Scenario", "scenarios", "it is called `users`: a list of kinds of users, each with `tasks`"),
+    ("Scenario", "payload", "it is called `data`: `data: {accounts: {csv: accounts.csv}}`"),
+    ("Scenario", "ensure", "it is called `thresholds`, such as `p95 < 300ms`"),
+    ("Scenario", "before", "it is called `setup`"),
+    ("Scenario", "after", "it is called `teardown`"),
+    ("Load", "phases", "it is called `stages`"),
+    ("*", "arrivalRate", "it is called `arrival_rate`"),
+    ("*", "maxVusers", "it is called `max_users`"),
+    ("*", "rampTo", "a stage goes evenly from the rate before to its own `arrival_rate`"),
+    ("Stage", "duration", "it is called `over`"),
+    ("Expect", "statusCode", "it is called `status`"),
+    ("Expect", "contentType", "write `headers: {content-type: {contains: json}}`"),
+    ("Expect", "hasProperty", "write `json: {$.name: {exists: true}}`"),
+    ("*", "ifTrue", "it is called `when`"),
+    ("*", "beforeRequest", "there is no code; `set`, templates and filters compute what a request needs"),
+    ("*", "afterResponse", "there is no code; `capture` and `expect: {that: …}` look at a response"),
+    // k6
+    ("Scenario", "options", "what k6 has under `options` stands under `load` and `thresholds`"),
+    ("Scenario", "vus", "it is called `users`, under `load`"),
+    ("Scenario", "duration", "it is called `run_time`, under `load`"),
+    ("Load", "vus", "it is called `users`"),
+    ("Load", "duration", "it is called `run_time`"),
+    ("Load", "rate", "it is called `arrival_rate`"),
+    ("Load", "executor", "the keys say which: `users` and `run_time`, `stages`, `iterations`, or `arrival_rate`"),
+    ("Load", "maxVUs", "it is called `max_users`"),
+    ("Stage", "target", "it is called `users`, or `arrival_rate`"),
+    ("*", "sleep", "it is called `think`; between tasks there is the user's `wait_time`"),
+    ("*", "check", "it is called `expect`"),
+    ("*", "checks", "it is called `expect`"),
+    // Locust, Gatling, JMeter and others
+    ("Load", "hatch_rate", "it is called `spawn_rate`"),
+    ("Load", "ramp_up", "give `spawn_rate`, or `stages`"),
+    ("Load", "rampUp", "give `spawn_rate`, or `stages`"),
+    ("*", "pause", "it is called `think`; between tasks there is the user's `wait_time`"),
+    ("*", "wait", "within a task it is called `think`, between tasks `wait_time` of the user"),
+    ("*", "extract", "it is called `capture`"),
+    ("*", "assert", "it is called `expect`"),
+    ("*", "validate", "it is called `expect`"),
+    ("*", "feeder", "rows of files are `data`, at the top"),
+    ("*", "repeat", "it is called `loop`: `loop: {count: 3}`, beside `flow`"),
+    ("Step", "url", "the key is the method: `get: /cars`"),
+    ("Task", "url", "the key is the method: `get: /cars`"),
+    ("Step", "method", "the key is the method: `get: /cars`; others have `request: {method: …, url: …}`"),
+    ("Task", "method", "the key is the method: `get: /cars`; others have `request: {method: …, url: …}`"),
+];
+
+/// What a word of another tool is here.
+pub fn foreign(record: &str, key: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(of, name, _)| (*of == record || *of == "*") && *name == key).map(|(_, _, hint)| *hint)
+}
+
 /// Where `key` belongs, when it is none of `record`.
 pub fn elsewhere(record: &str, key: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(of, name, _)| *of == record && *name == key).map(|(_, _, hint)| *hint)
@@ -68,4 +130,25 @@ pub fn elsewhere(record: &str, key: &str) -> Option<&'static str> {
 pub fn find(record: &str, key: &str) -> Option<&'static str> {
     let record = if record == "Task" { "Step" } else { record };
     LATER.iter().find(|(of, name, _)| *of == record && *name == key).map(|(_, _, what)| *what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key that the language has would never be looked up here, and a record that it has not neither.
+    #[test]
+    fn words_of_others_are_none_of_ours() {
+        let schema = super::super::schema();
+        let keys = |record: &str| match record {
+            "Scenario" => schema["properties"].clone(),
+            record => schema["definitions"][record]["properties"].clone(),
+        };
+        for (record, key, hint) in FOREIGN.iter().chain(ELSEWHERE) {
+            assert!(*record == "*" || keys(record).is_object(), "there is no {record}");
+            assert!(keys(record).get(key).is_none(), "{record} has {key}");
+            assert!(!hint.ends_with('.') && foreign(record, key).or(elsewhere(record, key)).is_some(), "{record} {key}");
+        }
+        assert_eq!((foreign("Soak", "pause"), foreign("Soak", "url")), (foreign("Step", "pause"), None));
+    }
 }

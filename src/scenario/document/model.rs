@@ -22,7 +22,7 @@ record! {
     struct Scenario {
         /// The label `test` of all metrics. Default: the file's name without extension.
         name: String,
-        /// Base of relative URLs, such as `http://127.0.0.1:5000`. `--host` and OTLOAD_HOST override it.
+        /// Base of relative URLs: scheme, name and port, such as `http://127.0.0.1:5000`. `--host` and OTLOAD_HOST override it.
         host: String,
         /// Constants for templates. `--set NAME=VALUE` overrides one.
         variables: Pairs<Any>,

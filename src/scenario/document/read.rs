@@ -160,6 +160,8 @@ impl Reader {
                     place_name(record).replacen("in this", "to this", 1).replacen("in the", "to the", 1)
                 );
                 self.push(error_at(&self.source, &key.range, message).hint(hint));
+            } else if let (Some(hint), false) = (later::foreign(record, &key.name), self.problems.is_full()) {
+                self.push(error_at(&self.source, &key.range, format!("unknown key `{}`", key.name)).hint(hint));
             } else {
                 self.unknown(key, keys.iter().map(|spec| spec.name));
             }
