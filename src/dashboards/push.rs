@@ -205,7 +205,7 @@ impl Talk<'_> {
             trace: None,
         };
         let response =
-            self.session.exchange(&request).await.result.map_err(|failure| self.grafana.unreachable(&failure.message))?;
+            self.session.exchange(&request).await.into_result().map_err(|failure| self.grafana.unreachable(&failure.message))?;
         let status = StatusCode::from_u16(response.status).map_err(|error| self.grafana.unreachable(&error.to_string()))?;
         Ok((status, response.body.unwrap_or_default()))
     }

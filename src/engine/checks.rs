@@ -53,7 +53,7 @@ pub(super) fn judges_status(expect: &[Expectation]) -> bool {
 }
 
 fn check(rule: &Rule, response: &mut Response<'_>, scope: &Scope, random: &mut Random) -> Result<(), String> {
-    let Ok(head) = &response.exchange().result else { return Err("there is no response".to_owned()) };
+    let Ok(head) = response.exchange().result() else { return Err("there is no response".to_owned()) };
     match rule {
         Rule::Status(ranges) => {
             let status = head.status;
@@ -88,7 +88,7 @@ fn check(rule: &Rule, response: &mut Response<'_>, scope: &Scope, random: &mut R
 
 /// What a rule looked at, for people; nothing where the rule says all of it.
 pub(super) fn found(rule: &Rule, response: &mut Response<'_>) -> Option<String> {
-    let head = response.exchange().result.as_ref().ok()?;
+    let head = response.exchange().result().ok()?;
     match rule {
         Rule::Status(_) => Some(head.status.to_string()),
         Rule::Header(name, _) => head.headers.get(name).map(|value| quoted(&String::from_utf8_lossy(value.as_bytes()))),

@@ -261,8 +261,8 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     let events = step.stream.as_deref().map(|rule| stream::events(rule, &user.scope, &user.random));
     let (events, trace) = (events.as_deref(), head.as_ref());
     let request = Request { keep_body: true, keep_head: true, trace, events, ..request_of(step, &rendered, None) };
-    let exchange = user.session.exchange(&request).await;
-    let Outcome { exchange, checks, failure } = user.judge(step, &rendered, exchange, events);
+    let mut exchange = user.session.exchange(&request).await;
+    let Outcome { checks, failure } = user.judge(step, &rendered, &mut exchange, events);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
     let mut response = Response::new(&exchange);
     // In the order of the expectations.

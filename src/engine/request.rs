@@ -47,7 +47,6 @@ impl Rendered<'_> {
 
 /// How a request came out.
 pub(super) struct Outcome {
-    pub exchange: Exchange,
     pub checks: Vec<CheckResult>,
     pub failure: Option<(Reason, String)>,
 }
@@ -71,12 +70,12 @@ impl User {
         &mut self,
         step: &RequestStep,
         rendered: &Rendered<'_>,
-        exchange: Exchange,
+        exchange: &mut Exchange,
         events: Option<&Events>,
     ) -> bool {
         let outcome = self.judge(step, rendered, exchange, events);
-        self.record(step, rendered, &outcome);
-        self.due = outcome.exchange.finished;
+        self.record(step, rendered, exchange, &outcome);
+        self.due = exchange.finished;
         let went_well = outcome.failure.is_none();
         checks::spare(outcome.checks);
         if !went_well {
@@ -106,24 +105,24 @@ impl User {
         &mut self,
         step: &RequestStep,
         rendered: &Rendered<'_>,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
         events: Option<&Events>,
     ) -> Outcome {
-        let streamed = events.zip(step.stream.as_deref()).and_then(|(events, rule)| stream::settle(rule, events, &mut exchange));
-        let response = match &exchange.result {
+        let streamed = events.zip(step.stream.as_deref()).and_then(|(events, rule)| stream::settle(rule, events, exchange));
+        let response = match exchange.result() {
             Ok(response) => response,
             Err(failure) => {
                 self.scope.clear_response();
                 self.capture_nothing(&step.captures);
                 let failure = Some((failure.reason, failure.message.clone()));
-                return Outcome { exchange, checks: Vec::new(), failure };
+                return Outcome { checks: Vec::new(), failure };
             }
         };
         if step.keep_body {
             let body = response.body.clone().unwrap_or_default();
             self.scope.set_response(Seen::new(response.status, response.headers.clone(), body));
         }
-        let mut seen = Response::new(&exchange);
+        let mut seen = Response::new(exchange);
         // Before the checks, which may look at it.
         let missed = self.capture(&step.captures, rendered, &mut seen);
         let checks = checks::evaluate(&step.expect, &mut seen, &self.scope, &mut self.random);
@@ -140,13 +139,12 @@ impl User {
             }
             None => streamed.or_else(|| missed.map(|missed| (Reason::Capture, missed))),
         };
-        Outcome { exchange, checks, failure }
+        Outcome { checks, failure }
     }
 
-    fn record(&mut self, step: &RequestStep, rendered: &Rendered<'_>, outcome: &Outcome) {
-        let exchange = &outcome.exchange;
+    fn record(&mut self, step: &RequestStep, rendered: &Rendered<'_>, exchange: &Exchange, outcome: &Outcome) {
         let context = self.context.clone();
-        let status = match &exchange.result {
+        let status = match exchange.result() {
             Ok(response) => Some(response.status),
             Err(failure) => failure.status,
         };
@@ -174,7 +172,7 @@ impl User {
         let mut shard = lock(&context.shard);
         shard.request(step.id, &sample);
         shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
-        if let Err(Failure { shortage: Some(shortage), .. }) = &exchange.result {
+        if let Some(Failure { shortage: Some(shortage), .. }) = &exchange.failure {
             shard.shortage(*shortage);
         }
         for check in &outcome.checks {

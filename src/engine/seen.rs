@@ -32,17 +32,17 @@ impl<'a> Response<'a> {
 
     /// Where it came from, if a redirect led there.
     pub(super) fn url(&self) -> Option<&'a Url> {
-        self.exchange.result.as_ref().ok()?.url.as_deref()
+        self.exchange.result().ok()?.url.as_deref()
     }
 
     pub(super) fn headers(&self) -> &'a HeaderMap {
         static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
-        self.exchange.result.as_ref().map_or(&NONE, |response| &response.headers)
+        self.exchange.result().map_or(&NONE, |response| &response.headers)
     }
 
     pub(super) fn text(&mut self) -> Cow<'a, str> {
         let exchange = self.exchange;
-        self.text.get_or_insert_with(|| exchange.result.as_ref().map_or(Cow::Borrowed(""), |response| response.text())).clone()
+        self.text.get_or_insert_with(|| exchange.result().map_or(Cow::Borrowed(""), |response| response.text())).clone()
     }
 
     pub(super) fn json(&mut self) -> Result<&Value, String> {

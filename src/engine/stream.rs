@@ -31,15 +31,18 @@ fn value(event: &Event) -> Value {
 /// stream that ended before its `until` is one.
 pub(super) fn settle(rule: &StreamRule, events: &Events, exchange: &mut Exchange) -> Option<(Reason, String)> {
     let Came { count, done, wrong, last } = events.came();
-    if let Err(failure) = &exchange.result
+    if let Some(failure) = &exchange.failure
         && failure.reason == Reason::Timeout
         && rule.until.is_none()
         && let Some(status) = failure.status
     {
-        let (version, headers) = (http::Version::HTTP_11, http::HeaderMap::new());
-        exchange.result = Ok(crate::http::Response { status, version, headers, body: None, url: None, peer: None });
+        exchange.failure = None;
+        exchange.response = crate::http::Response { status, ..Default::default() };
     }
-    let Ok(response) = &mut exchange.result else { return None };
+    if exchange.failure.is_some() {
+        return None;
+    }
+    let response = &mut exchange.response;
     // What is no stream, such as a page of an error, is left as it is.
     if count > 0 {
         response.body = Some(last);

@@ -16,7 +16,7 @@ use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
 use crate::fault;
-use crate::http::{Request, Session};
+use crate::http::{Exchange, Request, Session};
 use crate::measure::catalog::TaskId;
 use crate::measure::totals::UserState;
 use crate::scenario::plan::{Step, UserType, Wait};
@@ -222,9 +222,10 @@ impl User {
                     let events = step.stream.as_deref().map(|rule| stream::events(rule, &self.scope, &self.random));
                     let (prepared, events) = (self.context.prepared(step), events.as_deref());
                     let request = Request { trace: head, events, ..request_of(step, &rendered, prepared) };
-                    let exchange = self.session.exchange_from(&request, started).await;
+                    let mut exchange = Exchange::begun(started);
+                    self.session.exchange_into(&request, &mut exchange).await;
                     guard.arrived();
-                    ok &= self.conclude(step, &rendered, exchange, events);
+                    ok &= self.conclude(step, &rendered, &mut exchange, events);
                     rendered.done();
                 }
                 Step::Think(wait) => self.think(*wait).await,

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use super::events::Events;
+use super::transport::Course;
 use super::{Failure, Prepared, TraceHead};
 use crate::clock::Instant;
 use crate::phases::Phases;
@@ -45,9 +46,13 @@ pub struct Request<'a> {
 }
 
 /// What one request of the scenario led to, its redirects included.
-#[derive(Clone, Debug)]
+///
+/// It is filled in where it lies: at a million requests a second and core, each move of it would show.
+#[derive(Debug)]
 pub struct Exchange {
-    pub result: Result<Response, Failure>,
+    /// Why there is no response, or none that counts; then what `response` says means nothing.
+    pub failure: Option<Failure>,
+    pub response: Response,
     pub started: Instant,
     /// The last byte, or the moment of the failure.
     pub finished: Instant,
@@ -63,6 +68,7 @@ pub struct Exchange {
     /// Connections that were opened on the way, also those whose TLS handshake then failed.
     pub connections_opened: u32,
     pub phases: Phases,
+    pub(super) course: Course,
 }
 
 /// A response; after redirects, the last one.
@@ -102,7 +108,50 @@ pub fn with_path(base: &Url, text: &str) -> Url {
     url
 }
 
+// === Exchange ===
+
+impl Exchange {
+    /// One that begins now.
+    pub fn begun(started: Instant) -> Self {
+        Self {
+            failure: None,
+            response: Response::default(),
+            started,
+            finished: started,
+            sent_bytes: 0,
+            received_bytes: 0,
+            redirects: 0,
+            retried: 0,
+            connections_opened: 0,
+            phases: Phases::default(),
+            course: Course::default(),
+        }
+    }
+
+    /// The response, or why there is none.
+    ///
+    /// # Errors
+    /// The failure.
+    pub fn result(&self) -> Result<&Response, &Failure> {
+        self.failure.as_ref().map_or(Ok(&self.response), Err)
+    }
+
+    /// As [`result`](Self::result), for one who needs nothing else of it.
+    ///
+    /// # Errors
+    /// The failure.
+    pub fn into_result(self) -> Result<Response, Failure> {
+        self.failure.map_or(Ok(self.response), Err)
+    }
+}
+
 // === Response ===
+
+impl Default for Response {
+    fn default() -> Self {
+        Self { status: 0, version: http::Version::HTTP_11, headers: HeaderMap::new(), body: None, url: None, peer: None }
+    }
+}
 
 impl Response {
     /// The body as text, in the charset that `content-type` names, else UTF-8 (a byte order mark decides over both). What

@@ -33,8 +33,8 @@ use super::events::Flow;
 use super::gather::Gather;
 use super::request::add;
 use super::trail::Trail;
-use super::transport::{Hop, Reply, Stage, Tally, peer};
-use super::{Failure, Settings, Version};
+use super::transport::{Hop, Stage, peer};
+use super::{Exchange, Failure, Response, Settings, Version};
 use crate::clock::{self, Instant};
 use crate::reason::Reason;
 
@@ -66,15 +66,15 @@ impl Reqwest {
         Self { shared, client: None, open: Vec::new(), underway: None }
     }
 
-    pub(super) async fn send(&mut self, hop: &Hop<'_>, tally: &mut Tally) -> Result<Reply, Failure> {
-        let (request, size) = self.request(hop, tally.trail.as_deref())?;
+    pub(super) async fn send(&mut self, hop: &Hop<'_>, exchange: &mut Exchange) -> Result<(), Failure> {
+        let (request, size) = self.request(hop, exchange.course.trail.as_deref())?;
         let Self { shared, client, open, underway } = self;
         let (client, dial) = made(client, shared)?;
         let origin = origin(hop.url);
         // Counted as open while it is in use, and forgotten unless all goes well.
         let known = open.iter().position(|(known, _)| *known == origin).map(|at| open.swap_remove(at).1);
         let underway = underway.insert(Underway { began: clock::now(), head: None, size });
-        tally.stage = Stage::Waiting;
+        exchange.course.stage = Stage::Waiting;
         let fail = |error: reqwest::Error, status: Option<u16>| {
             let attempt = dial.attempt();
             let tunnel = |proxy| tunnel(&error, &peer(hop.url), &peer(proxy));
@@ -96,9 +96,9 @@ impl Reqwest {
             return Err(Failure::protocol(&peer, "it switches protocols, which nobody asked for"));
         }
         underway.head = Some(arrived);
-        tally.stage = Stage::Receiving;
-        tally.status = Some(status.as_u16());
-        tally.received += head_size(&response);
+        exchange.course.stage = Stage::Receiving;
+        exchange.course.status = Some(status.as_u16());
+        exchange.received_bytes += head_size(&response);
 
         let max_body = if hop.events.is_some() { u64::MAX } else { shared.settings.max_body };
         let too_large = || Failure { status: Some(status.as_u16()), ..Failure::too_large("body", max_body) };
@@ -111,9 +111,9 @@ impl Reqwest {
         let mut waited = false;
         let mut enough = false;
         while let Some(chunk) = chunk(&mut response, &mut waited).await.map_err(|error| fail(error, Some(status.as_u16())))? {
-            tally.received += chunk.len() as u64;
+            exchange.received_bytes += chunk.len() as u64;
             if let Some(events) = hop.events {
-                match tally.take_events(events, &chunk) {
+                match exchange.take_events(events, &chunk) {
                     Flow::More => {}
                     Flow::Enough => {
                         enough = true;
@@ -134,7 +134,7 @@ impl Reqwest {
         // A body that came whole with its head needs no second reading of the clock.
         let finished = if waited || enough { clock::now() } else { arrived };
         let (version, peer) = (response.version(), response.remote_addr());
-        if let (Some(trail), Some(peer)) = (&mut tally.trail, peer) {
+        if let (Some(trail), Some(peer)) = (&mut exchange.course.trail, peer) {
             trail.set_peer(peer);
         }
         let headers = std::mem::take(response.headers_mut());
@@ -146,13 +146,15 @@ impl Reqwest {
         if shared.settings.keep_alive && !enough && stays_open(version, &headers, has_body) {
             open.extend(dial.take_fresh().or(known).map(|connection| (origin, connection)));
         }
-        Ok(Reply { status: status.as_u16(), version, headers, body: body.finish(), peer, finished })
+        exchange.finished = finished;
+        exchange.response = Response { status: status.as_u16(), version, headers, body: Some(body.finish()), url: None, peer };
+        Ok(())
     }
 
-    pub(super) fn settle(&mut self, end: Instant, tally: &mut Tally) {
+    pub(super) fn settle(&mut self, end: Instant, exchange: &mut Exchange) {
         let (Some(underway), Some((_, dial))) = (self.underway.take(), &self.client) else { return };
         let attempt = dial.take();
-        tally.opened += attempt.opened;
+        exchange.connections_opened += attempt.opened;
         let mut ready = underway.began;
         match attempt.started {
             Some(started) if attempt.connected || underway.head.is_none() => {
@@ -160,20 +162,20 @@ impl Reqwest {
                 let dns = attempt.dns.or(attempt.dns_started.map(|at| finished.saturating_duration_since(at)));
                 let tls = attempt.tls_started.map(|at| finished.saturating_duration_since(at));
                 let connect = finished.saturating_duration_since(started);
-                add(&mut tally.phases.connect, connect.saturating_sub(dns.unwrap_or_default() + tls.unwrap_or_default()));
-                dns.into_iter().for_each(|dns| add(&mut tally.phases.dns, dns));
-                tls.into_iter().for_each(|tls| add(&mut tally.phases.tls, tls));
+                add(&mut exchange.phases.connect, connect.saturating_sub(dns.unwrap_or_default() + tls.unwrap_or_default()));
+                dns.into_iter().for_each(|dns| add(&mut exchange.phases.dns, dns));
+                tls.into_iter().for_each(|tls| add(&mut exchange.phases.tls, tls));
                 ready = finished;
                 if !attempt.connected {
-                    tally.stage = Stage::Connecting;
+                    exchange.course.stage = Stage::Connecting;
                     return;
                 }
             }
             _ => {}
         }
-        tally.sent += underway.size;
-        add(&mut tally.phases.wait, underway.head.unwrap_or(end).saturating_duration_since(ready));
-        underway.head.into_iter().for_each(|head| add(&mut tally.phases.receive, end.saturating_duration_since(head)));
+        exchange.sent_bytes += underway.size;
+        add(&mut exchange.phases.wait, underway.head.unwrap_or(end).saturating_duration_since(ready));
+        underway.head.into_iter().for_each(|head| add(&mut exchange.phases.receive, end.saturating_duration_since(head)));
     }
 
     pub(super) fn open_connections(&self) -> u32 {

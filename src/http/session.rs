@@ -19,8 +19,9 @@ use super::classify::PROXY_CREDENTIALS;
 use super::client::Shared;
 use super::credentials::without_credentials;
 use super::trail::{HopEnd, Trail};
-use super::transport::{Hop, Stage, Tally, Transport, TransportKind, Without, peer};
-use super::wire::response::Wants;
+use super::transport::{Hop, Stage, Transport, TransportKind, Without, peer};
+use super::wire::response::{Asked, Wants};
+use super::wire::{After, Attempt, Ended, Out, Prepared};
 use super::{Cookies, Exchange, Failure, Request, Response, SeenHop, decode, redirect};
 use crate::clock::{self, Instant};
 use crate::reason::Reason;
@@ -37,6 +38,18 @@ pub struct Session {
     trail: Option<Box<Trail>>,
     /// The headers of the hop underway; kept for its allocation.
     own: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Where an exchange goes next, and with what.
+struct Way<'a> {
+    method: Cow<'a, Method>,
+    /// Without user and password.
+    url: Cow<'a, Url>,
+    path: Option<&'a str>,
+    credentials: Option<HeaderValue>,
+    body: Bytes,
+    without: Without,
+    began: Instant,
 }
 
 // === Session ===
@@ -56,56 +69,44 @@ impl Session {
     /// Sends `request`, follows redirects, and reads the response to its last byte. It never fails as such: what went wrong
     /// is in the exchange. When the future is dropped, the connection in use is closed.
     pub async fn exchange(&mut self, request: &Request<'_>) -> Exchange {
-        self.exchange_from(request, clock::now()).await
+        let mut exchange = Exchange::begun(clock::now());
+        self.exchange_into(request, &mut exchange).await;
+        exchange
     }
 
-    /// As [`exchange`](Self::exchange), by one who has just read the clock.
-    pub async fn exchange_from(&mut self, request: &Request<'_>, started: Instant) -> Exchange {
-        let mut tally = Tally { trail: self.trail.take(), ..Tally::default() };
-        if let Some(trail) = &mut tally.trail {
+    /// As [`exchange`](Self::exchange), into one that has just [begun](Exchange::begun).
+    ///
+    /// Nearly always there is one hop, over a connection that is open. Its state is small and lies in the caller's future; what
+    /// connects, repeats and redirects is boxed, so that a user who waits needs no room for it.
+    pub async fn exchange_into(&mut self, request: &Request<'_>, exchange: &mut Exchange) {
+        let started = exchange.started;
+        let deadline = started.checked_add(request.timeout.min(LONGEST)).unwrap_or(started);
+        exchange.course.trail = self.trail.take();
+        if let Some(trail) = &mut exchange.course.trail {
             trail.begin(request.trace);
         }
-        let deadline = started.checked_add(request.timeout.min(LONGEST)).unwrap_or(started);
-        let mut alarm = std::mem::take(&mut self.alarm);
-        let walk = {
-            let mut walk = pin!(self.walk(request, started, &mut tally));
-            poll_fn(|context| match walk.as_mut().poll(context) {
-                Poll::Ready(result) => Poll::Ready(Some(result)),
-                Poll::Pending => alarm.poll(context, deadline).map(|()| None),
-            })
-            .await
+        let rest = match self.begin(request, exchange) {
+            None => Some(Way::of(request, started)),
+            Some(mut attempt) => {
+                let ended = poll_fn(|context| match attempt.poll(context, request.events, exchange) {
+                    Poll::Pending => self.alarm.poll(context, deadline).map(|()| None),
+                    ready => ready.map(Some),
+                })
+                .await;
+                match ended {
+                    Some(ended) => self.first_hop_ended(request, &mut attempt, ended, exchange),
+                    None => {
+                        drop(attempt);
+                        self.cut(request, exchange);
+                        None
+                    }
+                }
+            }
         };
-        self.alarm = alarm;
-        let result = walk.unwrap_or_else(|| {
-            let end = clock::now();
-            tally.finished = Some(end);
-            self.transport.settle(end, &mut tally);
-            let failure = timed_out(request, &tally);
-            let at = tally.at.take();
-            let (method, url) = at.as_deref().map_or((request.method, None), |(method, url)| (method, Some(url)));
-            tally.end_hop(HopEnd {
-                started: tally.hop_began.unwrap_or(started),
-                finished: end,
-                method,
-                url,
-                status: failure.status,
-                version: None,
-                failure: None,
-            });
-            Err(failure)
-        });
-        self.trail = tally.trail.take();
-        Exchange {
-            result,
-            started,
-            finished: tally.finished.unwrap_or(started),
-            sent_bytes: tally.sent,
-            received_bytes: tally.received,
-            redirects: tally.redirects,
-            retried: tally.retried,
-            connections_opened: tally.opened,
-            phases: tally.phases,
+        if let Some(way) = rest {
+            Box::pin(self.walk_until(request, way, deadline, exchange)).await;
         }
+        self.trail = exchange.course.trail.take();
     }
 
     /// From now on requests may belong to traces; their later hops get ids of `ids`.
@@ -142,112 +143,231 @@ impl Session {
         self.cookies.clear();
     }
 
-    async fn walk(&mut self, request: &Request<'_>, started: Instant, tally: &mut Tally) -> Result<Response, Failure> {
-        let (mut url, mut credentials) = without_credentials(request.url);
-        let mut path = request.path;
-        let mut method = Cow::Borrowed(request.method);
-        let mut body = request.body.clone();
-        let mut without = Without::default();
-        let max_body = self.shared.settings.max_body;
-        let wants = Wants { always: request.keep_head, cookies: self.shared.settings.cookies, redirects: request.redirects > 0 };
-        let mut began = started;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(Failure::new(Reason::Protocol, format!("`{}:` is neither http nor https", url.scheme())));
+    /// Sends the first hop over a connection that is open. `None`: there is none, or something out of the ordinary, and nothing
+    /// was done yet.
+    fn begin<'a>(&mut self, request: &'a Request<'a>, exchange: &mut Exchange) -> Option<Attempt<'a>> {
+        let plain = request.url.username().is_empty() && request.url.password().is_none();
+        let conn = self.transport.idle_connection(request.url).filter(|_| plain)?;
+        let (mut url, mut path, mut without) = (Cow::Borrowed(request.url), request.path, Without::default());
+        let prepared = self.complete(request, (&mut url, &mut path), None, request.method, &request.body, &mut without, true);
+        let hop = Hop {
+            method: request.method,
+            url: &url,
+            path,
+            headers: request.headers,
+            without,
+            own: &self.own,
+            body: &request.body,
+            keep_body: request.keep_body,
+            wants: self.wants(request),
+            prepared,
+            events: request.events,
+        };
+        exchange.course.hop_began = Some(exchange.started);
+        let asked = Asked::of(&hop, self.shared.settings.max_body);
+        let out = Out::new(&hop, prepared, &request.body, exchange.course.trail.as_deref());
+        Some(Attempt::reusing(conn, out, asked, exchange))
+    }
+
+    /// What is left to do after the first hop, if anything is.
+    fn first_hop_ended<'a>(
+        &mut self,
+        request: &Request<'a>,
+        attempt: &mut Attempt<'a>,
+        ended: Ended,
+        exchange: &mut Exchange,
+    ) -> Option<Way<'a>> {
+        let (method, url) = (request.method, request.url);
+        let after = attempt.finish(ended, (method, url), &self.shared.identity, exchange);
+        attempt.take_connection().into_iter().for_each(|conn| self.transport.keep(conn));
+        let result = match after {
+            After::Again => {
+                let began = exchange.course.hop_began.unwrap_or(exchange.started);
+                return Some(Way::of(request, began));
+            }
+            After::Over(result) => result,
+        };
+        let result = self.hop_ended((method, url), exchange.started, result, exchange);
+        let step = result.and_then(|()| self.take_in(request, method, Cow::Borrowed(url), request.path, exchange));
+        let way = step.and_then(|step| match step {
+            None => Ok(None),
+            Some(step) => {
+                let mut way = Way::of(request, exchange.finished);
+                way.follow(request, step, exchange).map(|()| Some(way))
+            }
+        });
+        way.unwrap_or_else(|failure| {
+            exchange.failure = Some(failure);
+            None
+        })
+    }
+
+    /// Walks all of `way`, or until the deadline.
+    async fn walk_until(&mut self, request: &Request<'_>, way: Way<'_>, deadline: Instant, exchange: &mut Exchange) {
+        let mut alarm = std::mem::take(&mut self.alarm);
+        let walked = {
+            let mut walk = pin!(self.walk(request, way, exchange));
+            poll_fn(|context| match walk.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(Some(result)),
+                Poll::Pending => alarm.poll(context, deadline).map(|()| None),
+            })
+            .await
+        };
+        self.alarm = alarm;
+        match walked {
+            Some(Ok(())) => {}
+            Some(Err(failure)) => exchange.failure = Some(failure),
+            None => self.cut(request, exchange),
         }
+    }
+
+    /// The time of the exchange is over.
+    fn cut(&mut self, request: &Request<'_>, exchange: &mut Exchange) {
+        let end = clock::now();
+        exchange.finished = end;
+        self.transport.settle(end, exchange);
+        let failure = timed_out(request, exchange);
+        let at = exchange.course.at.take();
+        let (method, url) = at.as_deref().map_or((request.method, None), |(method, url)| (method, Some(url)));
+        exchange.end_hop(HopEnd {
+            started: exchange.course.hop_began.unwrap_or(exchange.started),
+            finished: end,
+            method,
+            url,
+            status: failure.status,
+            version: None,
+            failure: None,
+        });
+        exchange.failure = Some(failure);
+    }
+
+    /// Hop after hop, until a response is left.
+    async fn walk(&mut self, request: &Request<'_>, mut way: Way<'_>, exchange: &mut Exchange) -> Result<(), Failure> {
+        if !matches!(way.url.scheme(), "http" | "https") {
+            return Err(Failure::new(Reason::Protocol, format!("`{}:` is neither http nor https", way.url.scheme())));
+        }
+        let wants = self.wants(request);
         loop {
-            // Which cookies are sent depends on the path.
-            if path.is_some() && !self.cookies.is_empty() {
-                (url, path) = (address_of(request), None);
-            }
-            let cookie = self.cookie(request, &url, without);
-            without.cookie = cookie.is_some();
-            let prepared = request.prepared.filter(|prepared| {
-                // One for any path is without the user and password that a URL may turn out to have.
-                let fits = match prepared.origin {
-                    None => path.is_none(),
-                    Some(_) => credentials.is_none() && prepared.serves(&url),
-                };
-                tally.redirects == 0 && fits && !(prepared.has_cookie && without.cookie) && self.transport.uses_prepared(&url)
-            });
-            if path.is_some() && prepared.is_none() {
-                (url, path) = (address_of(request), None);
-            }
-            self.fill_in(request, &method, &body, cookie, (prepared.is_none(), credentials.as_ref()), without);
+            let Way { method, url, path, credentials, body, without, began } = &mut way;
+            let first = exchange.redirects == 0;
+            let prepared = self.complete(request, (url, path), credentials.as_ref(), method, body, without, first);
             let hop = Hop {
-                method: &method,
-                url: &url,
-                path,
+                method,
+                url,
+                path: *path,
                 headers: request.headers,
-                without,
+                without: *without,
                 own: &self.own,
-                body: &body,
+                body,
                 keep_body: request.keep_body,
                 wants,
                 prepared,
                 events: request.events,
-                began,
             };
-            tally.status = None;
-            tally.hop_began = Some(began);
-            let reply = self.transport.send(&hop, tally).await;
-            let end = reply.as_ref().map_or_else(|_| clock::now(), |reply| reply.finished);
-            tally.finished = Some(end);
-            self.transport.settle(end, tally);
-            if tally.trail.is_some() {
-                let (status, version) = match &reply {
-                    Ok(reply) => (Some(reply.status), Some(reply.version)),
-                    Err(failure) => (failure.status, None),
-                };
-                let url = (tally.redirects > 0).then_some(&*url);
-                let started = tally.hop_began.unwrap_or(began);
-                tally.end_hop(HopEnd { started, finished: end, method: &method, url, status, version, failure: None });
-            }
-            let reply = reply?;
-            began = end;
-            // Where a cookie holds, and where a redirect leads, too.
-            if path.is_some() && !reply.headers.is_empty() {
-                url = address_of(request);
-            }
-            if self.shared.settings.cookies {
-                self.cookies.store(&url, &reply.headers);
-            }
-            let step = match request.redirects {
-                0 => None,
-                _ => redirect::follow(&method, &url, reply.status, &reply.headers)?,
-            };
-            let Some(step) = step else {
-                let fail = |failure| Failure { status: Some(reply.status), ..failure };
-                let body = if request.keep_body {
-                    Some(decode::decode(&reply.headers, reply.body, max_body).map_err(fail)?)
-                } else {
-                    None
-                };
-                let url = (tally.redirects > 0).then(|| Box::new(url.into_owned()));
-                let (status, version, headers, peer) = (reply.status, reply.version, reply.headers, reply.peer);
-                return Ok(Response { status, version, headers, body, url, peer });
-            };
-            if tally.redirects == request.redirects {
-                let message =
-                    format!("more than {} redirects, the last one to {}", request.redirects, without_credentials(&step.url).0);
-                return Err(Failure { status: Some(reply.status), ..Failure::new(Reason::RedirectLimit, message) });
-            }
-            tally.redirects += 1;
-            tally.next_hop();
-            let (next, new_credentials) = without_credentials(&step.url);
-            if step.other_origin {
-                // They were meant for the first origin, and are not taken up again on the way back.
-                without.credentials = true;
-                credentials = None;
-            }
-            credentials = new_credentials.or(credentials);
-            if step.drop_body {
-                without.content = true;
-                body = Bytes::new();
-            }
-            (url, path) = (Cow::Owned(next.into_owned()), None);
-            tally.at = Some(Box::new((step.method.clone(), url.clone().into_owned())));
-            method = Cow::Owned(step.method);
+            exchange.course.status = None;
+            exchange.course.hop_began = Some(*began);
+            let result = self.transport.send(&hop, exchange).await;
+            let (method, url, path, began) = (way.method.as_ref(), way.url.as_ref(), way.path, way.began);
+            self.hop_ended((method, url), began, result, exchange)?;
+            let Some(step) = self.take_in(request, method, Cow::Borrowed(url), path, exchange)? else { return Ok(()) };
+            way.follow(request, step, exchange)?;
         }
+    }
+
+    fn wants(&self, request: &Request<'_>) -> Wants {
+        Wants { always: request.keep_head, cookies: self.shared.settings.cookies, redirects: request.redirects > 0 }
+    }
+
+    /// What the session adds to a hop: its cookies and headers, in `own`. Says which prepared head may be used.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a way, of which the first hop has borrowed ones")]
+    fn complete<'a>(
+        &mut self,
+        request: &Request<'a>,
+        (url, path): (&mut Cow<'_, Url>, &mut Option<&'a str>),
+        credentials: Option<&HeaderValue>,
+        method: &Method,
+        body: &Bytes,
+        without: &mut Without,
+        first: bool,
+    ) -> Option<&'a Prepared> {
+        // Which cookies are sent depends on the path.
+        if path.is_some() && !self.cookies.is_empty() {
+            (*url, *path) = (Cow::Owned(address_of(request).into_owned()), None);
+        }
+        let cookie = self.cookie(request, url, *without);
+        without.cookie = cookie.is_some();
+        let prepared = request.prepared.filter(|prepared| {
+            // One for any path is without the user and password that a URL may turn out to have.
+            let fits = match prepared.origin {
+                None => path.is_none(),
+                Some(_) => credentials.is_none() && prepared.serves(url),
+            };
+            first && fits && !(prepared.has_cookie && without.cookie) && self.transport.uses_prepared(url)
+        });
+        if path.is_some() && prepared.is_none() {
+            (*url, *path) = (Cow::Owned(address_of(request).into_owned()), None);
+        }
+        self.fill_in(request, method, body, cookie, (prepared.is_none(), credentials), *without);
+        prepared
+    }
+
+    /// Accounts for a hop that has come to `result`.
+    fn hop_ended(
+        &mut self,
+        (method, url): (&Method, &Url),
+        began: Instant,
+        result: Result<(), Failure>,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
+        if result.is_err() {
+            exchange.finished = clock::now();
+        }
+        let end = exchange.finished;
+        self.transport.settle(end, exchange);
+        if exchange.course.trail.is_some() {
+            let (status, version) = match &result {
+                Ok(()) => (Some(exchange.response.status), Some(exchange.response.version)),
+                Err(failure) => (failure.status, None),
+            };
+            let url = (exchange.redirects > 0).then_some(url);
+            let started = exchange.course.hop_began.unwrap_or(began);
+            exchange.end_hop(HopEnd { started, finished: end, method, url, status, version, failure: None });
+        }
+        result
+    }
+
+    /// Takes the cookies of a response, and says where it redirects to. If nowhere, it is the last one, and its body is decoded.
+    fn take_in(
+        &mut self,
+        request: &Request<'_>,
+        method: &Method,
+        mut url: Cow<'_, Url>,
+        path: Option<&str>,
+        exchange: &mut Exchange,
+    ) -> Result<Option<redirect::Step>, Failure> {
+        let response = &mut exchange.response;
+        // Where a cookie holds, and where a redirect leads, too.
+        if path.is_some() && !response.headers.is_empty() {
+            url = Cow::Owned(address_of(request).into_owned());
+        }
+        if self.shared.settings.cookies {
+            self.cookies.store(&url, &response.headers);
+        }
+        if request.redirects > 0
+            && let Some(step) = redirect::follow(method, &url, response.status, &response.headers)?
+        {
+            return Ok(Some(step));
+        }
+        response.body = match response.body.take() {
+            Some(body) if request.keep_body => {
+                let max_body = self.shared.settings.max_body;
+                let decoded = decode::decode(&response.headers, body, max_body);
+                Some(decoded.map_err(|failure| Failure { status: Some(response.status), ..failure })?)
+            }
+            _ => None,
+        };
+        response.url = (exchange.redirects > 0).then(|| Box::new(url.into_owned()));
+        Ok(None)
     }
 
     fn cookie(&self, request: &Request<'_>, url: &Url, without: Without) -> Option<HeaderValue> {
@@ -283,6 +403,50 @@ impl Session {
     }
 }
 
+// === Way ===
+
+impl<'a> Way<'a> {
+    fn of(request: &Request<'a>, began: Instant) -> Self {
+        let (url, credentials) = without_credentials(request.url);
+        Self {
+            method: Cow::Borrowed(request.method),
+            url,
+            path: request.path,
+            credentials,
+            body: request.body.clone(),
+            without: Without::default(),
+            began,
+        }
+    }
+
+    /// Goes on to where a response redirects to.
+    fn follow(&mut self, request: &Request<'_>, step: redirect::Step, exchange: &mut Exchange) -> Result<(), Failure> {
+        if exchange.redirects == request.redirects {
+            let message = format!("more than {} redirects, the last one to {}", request.redirects, without_credentials(&step.url).0);
+            return Err(Failure { status: Some(exchange.response.status), ..Failure::new(Reason::RedirectLimit, message) });
+        }
+        exchange.redirects += 1;
+        exchange.next_hop();
+        exchange.response = Response::default();
+        let (next, credentials) = without_credentials(&step.url);
+        if step.other_origin {
+            // They were meant for the first origin, and are not taken up again on the way back.
+            self.without.credentials = true;
+            self.credentials = None;
+        }
+        self.credentials = credentials.or(self.credentials.take());
+        if step.drop_body {
+            self.without.content = true;
+            self.body = Bytes::new();
+        }
+        (self.url, self.path) = (Cow::Owned(next.into_owned()), None);
+        exchange.course.at = Some(Box::new((step.method.clone(), self.url.clone().into_owned())));
+        self.method = Cow::Owned(step.method);
+        self.began = exchange.finished;
+        Ok(())
+    }
+}
+
 /// Without user and password.
 fn address_of<'a>(request: &Request<'a>) -> Cow<'a, Url> {
     match request.address() {
@@ -291,15 +455,15 @@ fn address_of<'a>(request: &Request<'a>) -> Cow<'a, Url> {
     }
 }
 
-fn timed_out(request: &Request<'_>, tally: &Tally) -> Failure {
-    let peer = peer(tally.at.as_deref().map_or(request.url, |(_, url)| url));
-    let doing = match tally.stage {
+fn timed_out(request: &Request<'_>, exchange: &Exchange) -> Failure {
+    let peer = peer(exchange.course.at.as_deref().map_or(request.url, |(_, url)| url));
+    let doing = match exchange.course.stage {
         Stage::Connecting => format!("connecting to {peer}"),
         Stage::Sending => format!("sending the request to {peer}"),
         Stage::Waiting => format!("waiting for the response from {peer}"),
         Stage::Receiving => format!("receiving the body from {peer}"),
     };
     let message = format!("timed out after {} while {doing}", format_duration(request.timeout));
-    let status = tally.status.filter(|_| tally.stage == Stage::Receiving);
+    let status = exchange.course.status.filter(|_| exchange.course.stage == Stage::Receiving);
     Failure { status, ..Failure::new(Reason::Timeout, message) }
 }

@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use http::{HeaderValue, Method};
 use url::Url;
 
-use super::Phases;
-use super::transport::Tally;
+use super::{Exchange, Phases};
 use crate::clock::Instant;
 use crate::reason::Reason;
 use crate::trace::{Ids, SpanId, TraceId};
@@ -52,7 +51,7 @@ pub(super) struct Trail {
     ids: Ids,
     head: Option<TraceHead>,
     hops: Vec<SeenHop>,
-    /// What the tally said when the hop began.
+    /// What the exchange had come to when the hop began.
     before: Before,
     peer: Option<SocketAddr>,
 }
@@ -140,12 +139,12 @@ impl Trail {
     }
 }
 
-// === Tally ===
+// === Exchange ===
 
-impl Tally {
+impl Exchange {
     /// A hop is over, and another may follow.
     pub(super) fn end_hop(&mut self, end: HopEnd<'_>) {
-        let Some(trail) = &mut self.trail else { return };
+        let Some(trail) = &mut self.course.trail else { return };
         let Some(head) = &trail.head else { return };
         if !head.recorded {
             return;
@@ -161,16 +160,16 @@ impl Tally {
             status: end.status,
             version: end.version,
             failure: end.failure,
-            sent_bytes: self.sent.saturating_sub(before.sent),
-            received_bytes: self.received.saturating_sub(before.received),
+            sent_bytes: self.sent_bytes.saturating_sub(before.sent),
+            received_bytes: self.received_bytes.saturating_sub(before.received),
             phases: self.phases.since(&before.phases),
         });
     }
 
     /// Another hop begins.
     pub(super) fn next_hop(&mut self) {
-        let before = Before { phases: self.phases, sent: self.sent, received: self.received };
-        if let Some(trail) = &mut self.trail {
+        let before = Before { phases: self.phases, sent: self.sent_bytes, received: self.received_bytes };
+        if let Some(trail) = &mut self.course.trail {
             trail.next(before);
         }
     }

@@ -4,7 +4,6 @@
 //! no header but `host`, follows nothing, remembers nothing but its connections, and repeats nothing that the target may
 //! have seen without counting it. Which transport it is, is a variant, so that a request costs no indirect call.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,8 +16,10 @@ use super::events::{Events, Flow};
 use super::reqwest::Reqwest;
 use super::trail::Trail;
 use super::wire::response::Wants;
-use super::wire::{Prepared, Wire};
-use super::{Failure, Phases, Settings, Version};
+use super::wire::{Conn, Prepared, Watch, Wire};
+use super::{Exchange, Failure, Settings, Version};
+#[cfg(test)]
+use super::Response;
 use crate::clock::Instant;
 
 /// The transports there are.
@@ -65,7 +66,6 @@ pub(super) struct Hop<'a> {
     /// The request line and all headers but those in `own`; only for a transport that [uses](Transport::uses_prepared) it.
     pub(super) prepared: Option<&'a Prepared>,
     pub(super) events: Option<&'a Events>,
-    pub(super) began: Instant,
 }
 
 /// Which of the scenario's headers are not sent. `content-length` and `transfer-encoding` never are.
@@ -79,35 +79,15 @@ pub(super) struct Without {
     pub(super) content: bool,
 }
 
-/// One response.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) version: http::Version,
-    /// If they are wanted.
-    pub(super) headers: HeaderMap,
-    /// As it came; empty unless it was to be kept.
-    pub(super) body: Bytes,
-    pub(super) peer: Option<SocketAddr>,
-    /// When the last byte had come.
-    pub(super) finished: Instant,
-}
-
-/// What an exchange has come to so far. It outlives the attempt, so that it can be told what a timeout cut off.
+/// Where an exchange is. It outlives the attempt, so that it can be told what a timeout cut off.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Course {
     pub(super) stage: Stage,
-    pub(super) sent: u64,
-    pub(super) received: u64,
-    pub(super) redirects: u32,
-    pub(super) opened: u32,
-    pub(super) retried: u32,
-    pub(super) phases: Phases,
     /// Of the response that is being received.
     pub(super) status: Option<u16>,
     /// Where a redirect has led, and by which method.
     pub(super) at: Option<Box<(Method, Url)>>,
-    pub(super) finished: Option<Instant>,
+    pub(super) watch: Watch,
     /// When the hop underway began.
     pub(super) hop_began: Option<Instant>,
     /// The session's, for the time of the exchange.
@@ -124,7 +104,7 @@ pub(super) enum Stage {
     Receiving,
 }
 
-impl Tally {
+impl Exchange {
     /// Hands the next bytes of a stream of events on, and notes when the first one was there.
     pub(super) fn take_events(&mut self, events: &Events, bytes: &[u8]) -> Flow {
         if bytes.is_empty() {
@@ -133,7 +113,7 @@ impl Tally {
         let (flow, first) = events.push(bytes);
         if first {
             let now = crate::clock::now();
-            self.phases.first_event = self.hop_began.map(|began| now.saturating_duration_since(began));
+            self.phases.first_event = self.course.hop_began.map(|began| now.saturating_duration_since(began));
         }
         flow
     }
@@ -157,21 +137,20 @@ impl Transport {
         }
     }
 
-    /// Sends `hop` and reads the response to its last byte. When the future is dropped, the connection is closed.
-    /// [`settle`](Self::settle) follows in any case.
-    pub(super) async fn send(&mut self, hop: &Hop<'_>, tally: &mut Tally) -> Result<Reply, Failure> {
+    /// Sends `hop` and reads the response to its last byte: head and body are then in `exchange.response`, the body as it came
+    /// and if it was wanted, and `exchange.finished` is when the last byte had come. When the future is dropped, the connection
+    /// is closed. [`settle`](Self::settle) follows in any case.
+    pub(super) async fn send(&mut self, hop: &Hop<'_>, exchange: &mut Exchange) -> Result<(), Failure> {
         match self {
             Self::Wire(wire, other) => {
-                if !wire.leaves(hop.url)
-                    && let Some(reply) = wire.send(hop, tally).await?
-                {
-                    return Ok(reply);
+                if !wire.leaves(hop.url) && wire.send(hop, exchange).await? {
+                    return Ok(());
                 }
                 let other = other.get_or_insert_with(|| Box::new(Reqwest::new(Arc::clone(wire.shared()))));
                 // Boxed, so that users who never come here need no room for it.
-                Box::pin(other.send(hop, tally)).await
+                Box::pin(other.send(hop, exchange)).await
             }
-            Self::Reqwest(transport) => Box::pin(transport.send(hop, tally)).await,
+            Self::Reqwest(transport) => Box::pin(transport.send(hop, exchange)).await,
             #[cfg(test)]
             Self::Fake(delay, frozen) => {
                 let answer = crate::clock::now() + *delay;
@@ -180,27 +159,43 @@ impl Transport {
                     _ => answer,
                 };
                 tokio::time::sleep_until(answer.into()).await;
-                let (version, mut headers) = (http::Version::HTTP_11, HeaderMap::new());
+                let mut headers = HeaderMap::new();
                 let status = hop.url.query_pairs().find(|(name, _)| name == "status").and_then(|(_, status)| status.parse().ok());
                 if hop.wants.always {
                     let url = &hop.url[url::Position::BeforePath..];
                     headers.extend(HeaderValue::from_str(url).ok().map(|url| (HeaderName::from_static("x-url"), url)));
                 }
-                let body = if hop.keep_body { hop.body.clone() } else { Bytes::new() };
-                let finished = crate::clock::now();
-                Ok(Reply { status: status.unwrap_or(200), version, headers, body, peer: None, finished })
+                let body = hop.keep_body.then(|| hop.body.clone());
+                exchange.response = Response { status: status.unwrap_or(200), headers, body, ..Response::default() };
+                exchange.finished = crate::clock::now();
+                Ok(())
             }
         }
     }
 
-    /// Accounts for the hop that ended, or was cut off, at `end`: its phases, connections and bytes sent.
-    pub(super) fn settle(&mut self, end: Instant, tally: &mut Tally) {
+    /// A connection to the host of `url` that is open and idle, if there is one whose use needs no more than an [`Attempt`].
+    pub(super) fn idle_connection(&mut self, url: &Url) -> Option<Box<Conn>> {
         match self {
-            Self::Wire(wire, other) => {
-                wire.settle(end, tally);
-                other.iter_mut().for_each(|other| other.settle(end, tally));
+            Self::Wire(wire, _) => wire.idle_connection(url),
+            _ => None,
+        }
+    }
+
+    /// Takes a connection back that may serve another request.
+    pub(super) fn keep(&mut self, conn: Box<Conn>) {
+        if let Self::Wire(wire, _) = self {
+            wire.keep(conn);
+        }
+    }
+
+    /// Accounts for the hop that ended, or was cut off, at `end`: its phases, connections and bytes sent.
+    pub(super) fn settle(&mut self, end: Instant, exchange: &mut Exchange) {
+        match self {
+            Self::Wire(_, other) => {
+                exchange.leave(end);
+                other.iter_mut().for_each(|other| other.settle(end, exchange));
             }
-            Self::Reqwest(transport) => transport.settle(end, tally),
+            Self::Reqwest(transport) => transport.settle(end, exchange),
             #[cfg(test)]
             Self::Fake(..) => {}
         }
@@ -233,7 +228,7 @@ impl<'a> Hop<'a> {
     #[cfg(test)]
     pub(super) fn plain(url: &'a Url, headers: &'a HeaderMap, own: &'a [(HeaderName, HeaderValue)]) -> Self {
         static EMPTY: Bytes = Bytes::new();
-        let (without, wants, began) = (Without::default(), Wants::default(), crate::clock::now());
+        let (without, wants) = (Without::default(), Wants::default());
         Self {
             method: &Method::GET,
             url,
@@ -246,7 +241,6 @@ impl<'a> Hop<'a> {
             wants,
             prepared: None,
             events: None,
-            began,
         }
     }
 

@@ -113,7 +113,7 @@ fn describe_request(out: &mut String, request: &Request<'_>) {
 
 fn describe_exchange(out: &mut String, exchange: &Exchange) {
     let took = format_duration(exchange.finished.saturating_duration_since(exchange.started));
-    match &exchange.result {
+    match exchange.result() {
         Ok(response) => {
             let reason =
                 http::StatusCode::from_u16(response.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");

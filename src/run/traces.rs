@@ -167,7 +167,7 @@ async fn ask(session: &mut Session, url: &Url) -> Found {
         prepared: None,
         trace: None,
     };
-    let response = match session.exchange(&request).await.result {
+    let response = match session.exchange(&request).await.into_result() {
         Ok(response) => response,
         Err(failure) => return Found::Failed(failure.message),
     };

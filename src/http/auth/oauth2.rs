@@ -169,8 +169,8 @@ impl TokenSource {
         let no_token = |failure: Failure| Failure { message: format!("no token from {server}: {}", failure.message), ..failure };
         let asked = clock::now();
         // Boxed, because it is rare: each user's future would have to have room for it.
-        let exchange = Box::pin(client.session().exchange_from(&request, asked)).await;
-        let response = exchange.result.map_err(no_token)?;
+        let exchange = Box::pin(client.session().exchange(&request)).await;
+        let response = exchange.into_result().map_err(no_token)?;
         let held = read(response.status, &response.text(), asked)
             .map_err(|(reason, message)| no_token(Failure { status: Some(response.status), ..Failure::new(reason, message) }))?;
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);

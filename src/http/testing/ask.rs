@@ -107,12 +107,12 @@ pub(in crate::http) fn session(kind: TransportKind, settings: &Settings) -> Sess
 impl Exchange {
     /// The failure that the test expects.
     pub(in crate::http) fn failure(&self) -> &Failure {
-        self.result.as_ref().expect_err("the exchange fails")
+        self.result().expect_err("the exchange fails")
     }
 
     /// The status and text of the response that the test expects.
     pub(in crate::http) fn answer(&self) -> (u16, String) {
-        let response = self.result.as_ref().unwrap_or_else(|failure| panic!("{failure:?}"));
+        let response = self.result().unwrap_or_else(|failure| panic!("{failure:?}"));
         (response.status, response.text().into_owned())
     }
 }

@@ -303,12 +303,12 @@ async fn run(case: &Case, kind: TransportKind, client: &Client) {
     let mut session = client.session();
     let exchange = ask(case.method.clone(), server.url("/")).timeout(millis).send(&mut session).await;
     let open = session.open_connections();
-    let outcome = match &exchange.result {
+    let outcome = match &exchange.result() {
         Ok(response) => Outcome::Good(response.status, response.body.as_ref().map_or(0, bytes::Bytes::len), open == 1),
         Err(failure) => Outcome::Bad(failure.reason, failure.status),
     };
     let name = case.name;
-    assert_eq!(&outcome, expected, "`{name}` over {kind:?}: {:?}", exchange.result);
+    assert_eq!(&outcome, expected, "`{name}` over {kind:?}: {:?}", exchange.result());
     assert_eq!(
         (exchange.sent_bytes, exchange.retried, exchange.connections_opened),
         (server.read(), 0, 1),

@@ -123,7 +123,7 @@ async fn bytes_and_phases() {
         let again = post.send(&mut session).await;
         assert_eq!((again.phases.connect, again.connections_opened), (None, 0));
         assert_eq!((again.sent_bytes, again.received_bytes), (exchange.sent_bytes, exchange.received_bytes));
-        assert_eq!(again.result.unwrap().peer, Some(server.address));
+        assert_eq!(again.into_result().unwrap().peer, Some(server.address));
     }
 }
 

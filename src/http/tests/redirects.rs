@@ -24,7 +24,7 @@ async fn a_chain_collects_cookies() {
         assert_eq!(exchange.answer(), (200, "there".into()));
         assert_eq!((exchange.redirects, exchange.connections_opened), (2, 1));
         assert_eq!((exchange.sent_bytes, exchange.received_bytes), (server.read(), server.written()));
-        assert_eq!(exchange.result.unwrap().url, Some(Box::new(server.url("/end"))));
+        assert_eq!(exchange.into_result().unwrap().url, Some(Box::new(server.url("/end"))));
         let sorted = |seen: &Seen| {
             let mut pairs: Vec<_> = seen.header("cookie").unwrap_or_default().split("; ").map(str::to_owned).collect();
             pairs.sort();
@@ -93,7 +93,7 @@ async fn circles_end_at_the_limit() {
         // None allowed: the redirect is the response.
         let exchange = get(server.url("/")).redirects(0).send(&mut session).await;
         assert_eq!((exchange.answer(), exchange.redirects), ((302, "elsewhere".into()), 0));
-        assert_eq!(exchange.result.unwrap().url, None);
+        assert_eq!(exchange.into_result().unwrap().url, None);
     }
 }
 

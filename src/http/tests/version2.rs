@@ -59,7 +59,7 @@ async fn with_prior_knowledge() {
         for opened in [1, 0, 0] {
             let exchange = ask(Method::POST, url("/a")).body("four").send(&mut session).await;
             assert_eq!((exchange.answer(), exchange.connections_opened), ((200, "hello".into()), opened));
-            assert_eq!(exchange.result.unwrap().version, http::Version::HTTP_2);
+            assert_eq!(exchange.into_result().unwrap().version, http::Version::HTTP_2);
         }
         assert_eq!((connections.load(Ordering::SeqCst), session.open_connections()), (1, 1));
         for (path, reason, part) in
@@ -102,7 +102,7 @@ async fn as_the_server_offers() {
             for opened in [if finds_out { 2 } else { 1 }, 0] {
                 let exchange = get(url.clone()).send(&mut session).await;
                 assert_eq!((exchange.answer().1, exchange.connections_opened), ("hello".into(), opened), "{version:?}");
-                assert_eq!(exchange.result.unwrap().version, spoken);
+                assert_eq!(exchange.into_result().unwrap().version, spoken);
                 assert_eq!(session.open_connections(), 1);
             }
         }

@@ -13,10 +13,10 @@ use url::{Host, Url};
 
 use super::super::client::Shared;
 use super::super::connections::Connections;
-use super::super::transport::{Tally, peer};
-use super::super::{Failure, Version};
+use super::super::transport::peer;
+use super::super::{Exchange, Failure, Version};
 use super::stream::Stream;
-use super::watch::{Phase, Watch};
+use super::watch::Phase;
 use super::{Conn, Origin};
 use crate::clock;
 use crate::reason::Reason;
@@ -54,14 +54,13 @@ impl Dial {
         &mut self,
         url: &Url,
         shared: &Shared,
-        watch: &mut Watch,
-        tally: &mut Tally,
+        exchange: &mut Exchange,
     ) -> Result<Opened, Failure> {
         let limit = shared.settings.connect_timeout;
-        match tokio::time::timeout(limit, self.try_open(url, shared, watch, tally)).await {
+        match tokio::time::timeout(limit, self.try_open(url, shared, exchange)).await {
             Ok(result) => result,
             Err(_) => {
-                let during = match watch.phase() {
+                let during = match exchange.course.watch.phase() {
                     Some(Phase::Dns) => "while looking up the name",
                     Some(Phase::Tls) => "in the TLS handshake",
                     _ => "while connecting",
@@ -73,24 +72,24 @@ impl Dial {
         }
     }
 
-    async fn try_open(&mut self, url: &Url, shared: &Shared, watch: &mut Watch, tally: &mut Tally) -> Result<Opened, Failure> {
+    async fn try_open(&mut self, url: &Url, shared: &Shared, exchange: &mut Exchange) -> Result<Opened, Failure> {
         let is_tls = url.scheme() == "https";
         let addresses = match url.host() {
             Some(Host::Ipv4(ip)) => vec![SocketAddr::new(ip.into(), 0)],
             Some(Host::Ipv6(ip)) => vec![SocketAddr::new(ip.into(), 0)],
             Some(Host::Domain(name)) => {
-                watch.enter(Phase::Dns, clock::now(), tally);
+                exchange.enter(Phase::Dns, clock::now());
                 let found = shared.names.lookup(name).await;
                 found.map_err(|error| error.failure())?
             }
             None => return Err(Failure::new(Reason::Protocol, format!("`{url}` names no host"))),
         };
-        watch.enter(Phase::Connect, clock::now(), tally);
+        exchange.enter(Phase::Connect, clock::now());
         let (stream, address) = self.connect(url, addresses, shared.settings.connect_timeout).await?;
-        tally.opened += 1;
+        exchange.connections_opened += 1;
         let open = Connections::open(&shared.connections);
         let stream = if is_tls {
-            watch.enter(Phase::Tls, clock::now(), tally);
+            exchange.enter(Phase::Tls, clock::now());
             let stream = self.handshake(url, stream, shared).await?;
             if shared.settings.version == Version::Auto && stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 return Ok(Opened::Http2);
@@ -99,7 +98,7 @@ impl Dial {
         } else {
             Stream::Tcp(stream)
         };
-        watch.enter(Phase::Send, clock::now(), tally);
+        exchange.enter(Phase::Send, clock::now());
         Ok(Opened::Connection(Box::new(Conn { origin: Origin::of(url), stream, peer: address, _open: open })))
     }
 

@@ -16,8 +16,8 @@ use super::response::{Asked, LONGEST_HEAD, Wrong, malformed};
 pub(in crate::http) struct Head {
     pub(in crate::http) status: u16,
     pub(in crate::http) version: Version,
-    /// Empty unless they are wanted.
-    pub(in crate::http) headers: HeaderMap,
+    /// `None` unless they are wanted. Boxed: they rarely are, and a head is moved about.
+    pub(in crate::http) headers: Option<Box<HeaderMap>>,
     pub(super) framing: Framing,
     /// Another response may follow on this connection.
     pub(super) stays_open: bool,
@@ -71,7 +71,7 @@ pub(super) fn parse(bytes: &[u8], asked: &Asked) -> Result<Option<(usize, Option
     let wants = asked.wants;
     let is_wanted =
         wants.always || asked.keep_body || (wants.cookies && found.cookie) || (wants.redirects && (300..400).contains(&status));
-    let headers = if is_wanted { collect(response.headers)? } else { HeaderMap::new() };
+    let headers = if is_wanted { Some(Box::new(collect(response.headers)?)) } else { None };
     Ok(Some((size, Some(Head { status, version, headers, framing, stays_open }))))
 }
 

@@ -4,7 +4,8 @@
 //!  Wire   a user's connections: which one, retry, phases    mod.rs, watch.rs
 //!    ├ Dial   name, TCP, TLS                                connect.rs, stream.rs
 //!    ├ Out    the bytes of the request                      request.rs, buffers.rs
-//!    └ Turn   write, wait, read                             turn.rs
+//!    └ Attempt   what is underway, and what follows           attempt.rs
+//!        ├ Turn   write, wait, read                         turn.rs
 //!        └ Parser   bytes to a response, without I/O        response.rs, head.rs, chunked.rs
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! have seen the request twice. A connection that is known to be closed before anything is written to it is replaced without
 //! a word: the target has seen nothing.
 
+mod attempt;
 mod buffers;
 mod chunked;
 mod connect;
@@ -36,23 +38,21 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::Method;
 use url::Url;
 
 use super::client::Shared;
 use super::connections::Open;
-use super::trail::{HopEnd, Trail};
-use super::transport::{Hop, Reply, Tally, peer};
-use super::{Failure, Version};
-use crate::clock::{self, Instant};
-use crate::reason::Reason;
+use super::transport::Hop;
+use super::{Exchange, Failure, Version};
+use crate::clock;
 use connect::{Dial, Opened};
-use request::Out;
-use response::{Asked, Parser};
+use response::Asked;
 use stream::Stream;
-use turn::{Ended, Step, Turn};
-use watch::{Phase, Watch};
+
+pub(super) use attempt::{After, Attempt};
+pub(super) use request::Out;
+pub(super) use turn::Ended;
+pub(super) use watch::Watch;
 
 pub use request::Prepared;
 
@@ -68,11 +68,10 @@ pub(super) struct Wire {
     idle: Vec<Box<Conn>>,
     /// Made by the first connection.
     dial: Option<Box<Dial>>,
-    watch: Watch,
 }
 
 #[derive(Debug)]
-struct Conn {
+pub(super) struct Conn {
     origin: Origin,
     stream: Stream,
     peer: SocketAddr,
@@ -91,101 +90,35 @@ pub(super) struct Origin {
 
 impl Wire {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, idle: Vec::new(), dial: None, watch: Watch::default() }
+        Self { shared, idle: Vec::new(), dial: None }
     }
 
-    /// Sends `hop` and reads the response. `None`: the server chose HTTP/2, and nothing was sent.
-    pub(super) async fn send(&mut self, hop: &Hop<'_>, tally: &mut Tally) -> Result<Option<Reply>, Failure> {
-        let settings = &self.shared.settings;
-        let asked = Asked {
-            is_head: *hop.method == Method::HEAD,
-            is_connect: *hop.method == Method::CONNECT,
-            wants: hop.wants,
-            keep_body: hop.keep_body || hop.events.is_some(),
-            max_body: if hop.events.is_some() { u64::MAX } else { settings.max_body },
-        };
-        let mut out = Out::new(hop, tally.trail.as_deref());
-        let mut idle = self.idle.iter().position(|conn| conn.origin.is_of(hop.url)).map(|at| self.idle.swap_remove(at));
-        if idle.is_some() {
-            self.watch.enter(Phase::Send, hop.began, tally);
-        }
+    /// Sends `hop` and reads the response. `false`: the server chose HTTP/2, and nothing was sent.
+    pub(super) async fn send(&mut self, hop: &Hop<'_>, exchange: &mut Exchange) -> Result<bool, Failure> {
+        let asked = Asked::of(hop, self.shared.settings.max_body);
+        let mut out = Out::new(hop, hop.prepared, hop.body, exchange.course.trail.as_deref());
+        let mut idle = self.idle_connection(hop.url);
         loop {
-            let reused = idle.is_some();
-            let mut conn = match idle.take() {
-                Some(conn) => conn,
-                None => match self.open(hop.url, tally).await? {
-                    Some(conn) => conn,
-                    None => return Ok(None),
+            let mut attempt = match idle.take() {
+                Some(conn) => Attempt::reusing(conn, out, asked, exchange),
+                None => match self.open(hop.url, exchange).await? {
+                    Some(conn) => Attempt::opening(conn, out, asked, exchange),
+                    None => return Ok(false),
                 },
             };
-            if let Some(trail) = &mut tally.trail {
-                trail.set_peer(conn.peer);
+            let ended = poll_fn(|context| attempt.poll(context, hop.events, exchange)).await;
+            let after = attempt.finish(ended, (hop.method, hop.url), &self.shared.identity, exchange);
+            attempt.take_connection().into_iter().for_each(|conn| self.keep(conn));
+            match after {
+                After::Over(result) => return result.map(|()| true),
+                After::Again => out = attempt.into_request(),
             }
-            let mut parser = Parser::new(asked);
-            let mut turn = Turn {
-                stream: &mut conn.stream,
-                out: &mut out,
-                parser: &mut parser,
-                watch: &mut self.watch,
-                tally,
-                events: hop.events,
-                step: if reused { Step::Check } else { Step::Write { registered: false } },
-                broken: None,
-            };
-            match poll_fn(|context| turn.poll(context)).await {
-                Ended::Whole { reusable } => {
-                    let peer = Some(conn.peer);
-                    if reusable && !out.closes && self.shared.settings.keep_alive {
-                        self.keep(conn);
-                    }
-                    let finished = tally.finished.unwrap_or(hop.began);
-                    return match parser.finish() {
-                        Some((status, version, headers, body)) => {
-                            Ok(Some(Reply { status, version, headers, body: Bytes::from(body), peer, finished }))
-                        }
-                        None => Err(Failure::closed(&super::transport::peer(hop.url))),
-                    };
-                }
-                Ended::Stale if reused => {}
-                ended => {
-                    let unanswered = reused && parser.received() == 0;
-                    let failure = ended.failure(&peer(hop.url), asked.max_body, &self.shared.identity);
-                    let is_gone = matches!(failure.reason, Reason::Closed | Reason::Reset);
-                    match unanswered && is_gone {
-                        true if hop.method.is_idempotent() => {
-                            tally.retried += 1;
-                            self.again(hop, &mut out, failure, tally);
-                        }
-                        true => {
-                            let message = failure.message
-                                + "; the connection had been kept alive, maybe for longer than the server keeps it, and a "
-                                + hop.method.as_str()
-                                + " is not repeated";
-                            return Err(Failure { message, ..failure });
-                        }
-                        false => return Err(Failure { status: parser.head().map(|head| head.status), ..failure }),
-                    }
-                }
-            }
-            out.rewind();
         }
     }
 
-    /// What was sent is sent once more: in a trace, as a span of its own.
-    fn again(&mut self, hop: &Hop<'_>, out: &mut Out<'_>, failure: Failure, tally: &mut Tally) {
-        if tally.trail.is_none() {
-            return;
-        }
-        let now = clock::now();
-        self.watch.stop(now, tally);
-        let (started, url) = (tally.hop_began.unwrap_or(hop.began), (tally.redirects > 0).then_some(hop.url));
-        let failure = Some((failure.reason, failure.message.into()));
-        tally.end_hop(HopEnd { started, finished: now, method: hop.method, url, status: None, version: None, failure });
-        tally.next_hop();
-        tally.hop_began = Some(now);
-        if let Some(head) = tally.trail.as_deref().and_then(Trail::head) {
-            out.set_span(head.span);
-        }
+    /// A connection to the host of `url` with nothing underway.
+    pub(super) fn idle_connection(&mut self, url: &Url) -> Option<Box<Conn>> {
+        self.idle.iter().position(|conn| conn.origin.is_of(url)).map(|at| self.idle.swap_remove(at))
     }
 
     /// Whether HTTP/2 may turn out to be spoken with the host of `url`.
@@ -202,31 +135,29 @@ impl Wire {
         &self.shared
     }
 
-    /// Ends the phase underway.
-    pub(super) fn settle(&mut self, end: Instant, tally: &mut Tally) {
-        self.watch.stop(end, tally);
-    }
-
     pub(super) fn open_connections(&self) -> u32 {
         u32::try_from(self.idle.len()).unwrap_or(u32::MAX)
     }
 
     /// A new connection; `None` if the server wants to speak HTTP/2 on it.
-    async fn open(&mut self, url: &Url, tally: &mut Tally) -> Result<Option<Box<Conn>>, Failure> {
-        let Self { shared, dial, watch, .. } = self;
+    async fn open(&mut self, url: &Url, exchange: &mut Exchange) -> Result<Option<Box<Conn>>, Failure> {
+        let Self { shared, dial, .. } = self;
         let dial = dial.get_or_insert_with(|| Box::new(Dial::new(shared)));
         // Boxed, because it is large and rare: each user's future would have to have room for it.
-        match Box::pin(dial.open(url, shared, watch, tally)).await? {
+        match Box::pin(dial.open(url, shared, exchange)).await? {
             Opened::Connection(conn) => Ok(Some(conn)),
             Opened::Http2 => {
-                watch.stop(clock::now(), tally);
+                exchange.leave(clock::now());
                 shared.note_http2(url);
                 Ok(None)
             }
         }
     }
 
-    fn keep(&mut self, conn: Box<Conn>) {
+    pub(super) fn keep(&mut self, conn: Box<Conn>) {
+        if !self.shared.settings.keep_alive {
+            return;
+        }
         if self.idle.len() == MOST_IDLE {
             self.idle.remove(0);
         }

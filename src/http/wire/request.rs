@@ -32,7 +32,7 @@ pub struct Prepared {
 
 /// What is left to be written of a request.
 #[derive(Debug)]
-pub(super) struct Out<'a> {
+pub(in crate::http) struct Out<'a> {
     head: Head<'a>,
     /// A body that is too large to be copied.
     body: &'a [u8],
@@ -77,14 +77,15 @@ impl Prepared {
 // === Out ===
 
 impl<'a> Out<'a> {
-    pub(super) fn new(hop: &Hop<'a>, trail: Option<&Trail>) -> Self {
-        let whole = hop.prepared.filter(|prepared| prepared.origin.is_none());
-        if let (Some(prepared), [], true, None) = (whole, hop.own, hop.body.is_empty(), trail) {
+    /// The request of `hop`, whose prepared head and body last longer than the rest of it.
+    pub(in crate::http) fn new(hop: &Hop<'_>, prepared: Option<&'a Prepared>, body: &'a [u8], trail: Option<&Trail>) -> Self {
+        let whole = prepared.filter(|prepared| prepared.origin.is_none());
+        if let (Some(prepared), [], true, None) = (whole, hop.own, body.is_empty(), trail) {
             return Self { head: Head::Prepared(&prepared.head), body: &[], at: 0, span_at: None, closes: prepared.closes };
         }
         let mut scratch = Scratch::take();
         let out = scratch.vec();
-        let closes = match hop.prepared {
+        let closes = match prepared {
             Some(prepared) => {
                 let mut from = 0;
                 if prepared.origin.is_some() {
@@ -102,7 +103,7 @@ impl<'a> Out<'a> {
         };
         let span_at = trail.and_then(|trail| trail.write(out));
         out.extend_from_slice(b"\r\n");
-        let mut body: &'a [u8] = hop.body;
+        let mut body = body;
         if body.len() <= SMALL_BODY {
             out.extend_from_slice(body);
             body = &[];
@@ -230,11 +231,11 @@ mod tests {
             let all: Vec<_> = constant.iter().chain(&varying).cloned().collect();
             let plain = Hop { body: &body, ..Hop::plain(&url, &headers, &all) };
             let quick = Hop { body: &body, own: &varying, prepared: Some(&prepared), ..Hop::plain(&url, &headers, &all) };
-            assert_eq!(text(&Out::new(&quick, None)), text(&Out::new(&plain, None)));
-            assert_eq!(text(&Out::new(&Hop { prepared: Some(&any_path), ..quick }, None)), text(&Out::new(&plain, None)));
+            assert_eq!(text(&Out::new(&quick, quick.prepared, quick.body, None)), text(&Out::new(&plain, None, plain.body, None)));
+            assert_eq!(text(&Out::new(&Hop { prepared: Some(&any_path), ..quick }, Some(&any_path), quick.body, None)), text(&Out::new(&plain, None, plain.body, None)));
             let lines: String = varying.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
             let expected = format!("GET /a?b=c HTTP/1.1\r\nhost: cars.test:81\r\nx-a: 1\r\nx-a: 2\r\naccept: */*\r\n{lines}\r\n");
-            assert_eq!(text(&Out::new(&plain, None)), expected + std::str::from_utf8(&body).unwrap());
+            assert_eq!(text(&Out::new(&plain, None, plain.body, None)), expected + std::str::from_utf8(&body).unwrap());
         }
     }
 
@@ -261,7 +262,7 @@ mod tests {
         let headers = [pair("host", "mine"), pair("connection", "x, Close")].into_iter().collect();
         let body = Bytes::from(vec![b'x'; SMALL_BODY + 1]);
         let hop = Hop { body: &body, without: Without::default(), ..Hop::plain(&url, &headers, &[]) };
-        let mut out = Out::new(&hop, None);
+        let mut out = Out::new(&hop, None, hop.body, None);
         assert!(out.closes);
         let whole = text(&out);
         assert!(whole.starts_with("GET / HTTP/1.1\r\nhost: mine\r\nconnection: x, Close\r\n\r\nxxx"), "{whole}");

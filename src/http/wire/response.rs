@@ -10,8 +10,11 @@
 //! What it is fed is never kept, but for a head that comes in pieces and a body that is wanted. So its memory is bounded by
 //! [`LONGEST_HEAD`] and `max_body`, whatever is sent.
 
-use http::{HeaderMap, Version};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
 
+use super::super::Response;
+use super::super::transport::Hop;
 use super::chunked::Chunked;
 use super::head::{self, Framing, Head};
 
@@ -90,6 +93,20 @@ pub(in crate::http) enum Wrong {
     EventTooLarge,
     /// It ended before it was whole.
     Cut,
+}
+
+// === Asked ===
+
+impl Asked {
+    pub(in crate::http) fn of(hop: &Hop<'_>, max_body: u64) -> Self {
+        Self {
+            is_head: *hop.method == Method::HEAD,
+            is_connect: *hop.method == Method::CONNECT,
+            wants: hop.wants,
+            keep_body: hop.keep_body || hop.events.is_some(),
+            max_body: if hop.events.is_some() { u64::MAX } else { max_body },
+        }
+    }
 }
 
 // === Parser ===
@@ -184,9 +201,18 @@ impl Parser {
         self.length
     }
 
-    /// The status, version, headers and body; `None` before the head is there.
-    pub(in crate::http) fn finish(self) -> Option<(u16, Version, HeaderMap, Vec<u8>)> {
-        self.head.map(|head| (head.status, head.version, head.headers, self.body))
+    /// Hands out what came. Says whether there was a head, without which there is nothing.
+    pub(in crate::http) fn finish(&mut self, response: &mut Response) -> bool {
+        let Some(head) = self.head.take() else { return false };
+        (response.status, response.version) = (head.status, head.version);
+        response.headers = head.headers.map_or_else(HeaderMap::new, |headers| *headers);
+        response.body = self.asked.keep_body.then(|| Bytes::from(std::mem::take(&mut self.body)));
+        true
+    }
+
+    /// The bound of the body.
+    pub(super) fn max_body(&self) -> u64 {
+        self.asked.max_body
     }
 
     /// Looks for a head at the start of what is held and `rest`. Says how much of `rest` it took.

@@ -11,28 +11,26 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::super::Failure;
 use super::super::events::{Events, Flow};
 use super::super::identity::Identity;
-use super::super::transport::Tally;
+use super::super::{Exchange, Failure};
 use super::buffers::with_reading;
 use super::request::Out;
 use super::response::{Parser, Progress, Wrong};
 use super::stream::Stream;
-use super::watch::{Phase, Watch};
+use super::watch::Phase;
 use crate::clock;
 
 pub(super) struct Turn<'t, 'a> {
     pub(super) stream: &'t mut Stream,
     pub(super) out: &'t mut Out<'a>,
     pub(super) parser: &'t mut Parser,
-    pub(super) watch: &'t mut Watch,
-    pub(super) tally: &'t mut Tally,
-    pub(super) step: Step,
+    pub(super) exchange: &'t mut Exchange,
+    pub(super) step: &'t mut Step,
     /// What takes the body, as far as it has come.
     pub(super) events: Option<&'t Events>,
     /// The write side broke. What the server said before may still be read.
-    pub(super) broken: Option<io::Error>,
+    pub(super) broken: &'t mut Option<io::Error>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +45,7 @@ pub(super) enum Step {
 }
 
 /// How it went.
-pub(super) enum Ended {
+pub(in crate::http) enum Ended {
     /// The response is whole; whether the connection may serve another.
     Whole {
         reusable: bool,
@@ -62,21 +60,21 @@ pub(super) enum Ended {
 
 impl Turn<'_, '_> {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        if self.step == Step::Check {
+        if *self.step == Step::Check {
             match with_reading(|buffer| self.stream.poll_read(context, buffer)) {
-                Poll::Pending => self.step = Step::Write { registered: true },
+                Poll::Pending => *self.step = Step::Write { registered: true },
                 // The end, or something that nobody asked for.
                 Poll::Ready(_) => return Poll::Ready(Ended::Stale),
             }
         }
-        if let Step::Write { registered } = self.step {
+        if let Step::Write { registered } = *self.step {
             match self.poll_write(context) {
-                Poll::Ready(Ok(())) => self.step = Step::Read,
+                Poll::Ready(Ok(())) => *self.step = Step::Read,
                 // Reused and refused at the first byte: it was closed a moment ago, and the server has seen nothing.
                 Poll::Ready(Err(())) if registered && self.out.is_untouched() => return Poll::Ready(Ended::Stale),
                 // Broken: there may be an answer to read.
-                Poll::Ready(Err(())) => self.step = Step::Read,
-                Poll::Pending => self.step = Step::Write { registered: false },
+                Poll::Ready(Err(())) => *self.step = Step::Read,
+                Poll::Pending => *self.step = Step::Write { registered: false },
             }
             if registered {
                 return Poll::Pending;
@@ -91,7 +89,7 @@ impl Turn<'_, '_> {
             match ready!(self.stream.poll_write(context, first, second)) {
                 Ok(count) => {
                     self.out.advance(count);
-                    self.tally.sent += count as u64;
+                    self.exchange.sent_bytes += count as u64;
                 }
                 Err(error) => {
                     self.write_broke(error);
@@ -109,13 +107,13 @@ impl Turn<'_, '_> {
 
     fn write_broke(&mut self, error: io::Error) {
         self.written();
-        self.broken = Some(error);
+        *self.broken = Some(error);
     }
 
     /// From now on the response is waited for, unless it has begun already.
     fn written(&mut self) {
         if self.parser.head().is_none() {
-            self.watch.enter(Phase::Wait, clock::now(), self.tally);
+            self.exchange.enter(Phase::Wait, clock::now());
         }
     }
 
@@ -129,16 +127,16 @@ impl Turn<'_, '_> {
             let arrived = self.parser.head().is_none().then(clock::now);
             let before = self.parser.received();
             let fed = self.parser.feed(&buffer[..count]);
-            self.tally.received += self.parser.received() - before;
+            self.exchange.received_bytes += self.parser.received() - before;
             if let (Some(arrived), Some(head)) = (arrived, self.parser.head()) {
-                self.tally.status = Some(head.status);
-                self.watch.enter(Phase::Receive, arrived, self.tally);
+                self.exchange.course.status = Some(head.status);
+                self.exchange.enter(Phase::Receive, arrived);
             }
             if let Some(events) = self.events {
-                match self.tally.take_events(events, &self.parser.take_body()) {
+                match self.exchange.take_events(events, &self.parser.take_body()) {
                     Flow::More => {}
                     Flow::Enough => {
-                        self.tally.finished = Some(clock::now());
+                        self.exchange.finished = clock::now();
                         return Poll::Ready(Ended::Whole { reusable: false });
                     }
                     Flow::TooLarge => return Poll::Ready(Ended::Wrong(Wrong::EventTooLarge)),
@@ -147,7 +145,7 @@ impl Turn<'_, '_> {
             match fed {
                 Ok(Progress::More) => {}
                 Ok(Progress::Done { unused }) => {
-                    self.tally.finished = Some(arrived.unwrap_or_else(clock::now));
+                    self.exchange.finished = arrived.unwrap_or_else(clock::now);
                     let stays_open = self.parser.head().is_some_and(|head| head.stays_open);
                     return Poll::Ready(Ended::Whole { reusable: stays_open && unused == 0 && self.is_sent() });
                 }
@@ -160,7 +158,7 @@ impl Turn<'_, '_> {
     fn end(&mut self) -> Ended {
         match (self.parser.end(), self.broken.take()) {
             (Ok(()), _) => {
-                self.tally.finished = Some(clock::now());
+                self.exchange.finished = clock::now();
                 Ended::Whole { reusable: false }
             }
             (Err(Wrong::Cut), Some(error)) if self.parser.received() == 0 => Ended::Io(error),

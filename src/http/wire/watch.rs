@@ -1,11 +1,12 @@
 //! Where an exchange is and since when, so that each phase gets its time even when it is cut off.
 
+use super::super::Exchange;
 use super::super::request::add;
-use super::super::transport::{Stage, Tally};
+use super::super::transport::Stage;
 use crate::clock::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(in crate::http) enum Phase {
     Dns,
     Connect,
     Tls,
@@ -16,27 +17,35 @@ pub(super) enum Phase {
 
 /// The phase underway.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Option<(Phase, Instant)>);
+pub(in crate::http) struct Watch(Option<(Phase, Instant)>);
 
 // === Watch ===
 
 impl Watch {
+    pub(super) fn phase(&self) -> Option<Phase> {
+        self.0.map(|(phase, _)| phase)
+    }
+}
+
+// === Exchange ===
+
+impl Exchange {
     /// Ends the phase underway at `now`, and begins `phase`.
-    pub(super) fn enter(&mut self, phase: Phase, now: Instant, tally: &mut Tally) {
-        self.stop(now, tally);
-        tally.stage = match phase {
+    pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
+        self.leave(now);
+        self.course.stage = match phase {
             Phase::Dns | Phase::Connect | Phase::Tls => Stage::Connecting,
             Phase::Send => Stage::Sending,
             Phase::Wait => Stage::Waiting,
             Phase::Receive => Stage::Receiving,
         };
-        self.0 = Some((phase, now));
+        self.course.watch.0 = Some((phase, now));
     }
 
     /// Ends the phase underway.
-    pub(super) fn stop(&mut self, now: Instant, tally: &mut Tally) {
-        let Some((phase, since)) = self.0.take() else { return };
-        let phases = &mut tally.phases;
+    pub(in crate::http) fn leave(&mut self, now: Instant) {
+        let Some((phase, since)) = self.course.watch.0.take() else { return };
+        let phases = &mut self.phases;
         let sum = match phase {
             Phase::Dns => &mut phases.dns,
             Phase::Connect => &mut phases.connect,
@@ -46,9 +55,5 @@ impl Watch {
             Phase::Receive => &mut phases.receive,
         };
         add(sum, now.saturating_duration_since(since));
-    }
-
-    pub(super) fn phase(&self) -> Option<Phase> {
-        self.0.map(|(phase, _)| phase)
     }
 }
