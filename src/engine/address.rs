@@ -3,15 +3,15 @@
 //! A URL has a text of its own, is parsed, and its parts are looked at and encoded one by one. Made anew for each request, that is
 //! a twentieth of what a request costs; so it is made only where something depends on it: a cookie, a redirect, a span.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 
 use url::Url;
 
+use super::lent::Lent;
 use crate::http::with_path;
 
 /// Where a request goes: a URL, and what is asked for in place of its path and query, if that is to be sent as it is.
-pub(super) type Target<'a> = (Cow<'a, Url>, Option<String>);
+pub(super) type Target<'a> = (Lent<'a, Url>, Option<String>);
 
 /// As many texts are kept for each thread, about as many as there are requests underway when all that has arrived was read.
 const MOST_KEPT: usize = 256;
@@ -46,7 +46,7 @@ pub(super) fn join(base: Option<&Url>, text: String) -> Result<Target<'_>, Strin
     let absolute = text.starts_with("http://") || text.starts_with("https://");
     let url = match base {
         Some(base) if is_path(&text) && !base.cannot_be_a_base() => match is_sent_as_it_is(&text) {
-            true => return Ok((Cow::Borrowed(base), Some(text))),
+            true => return Ok((Lent::Borrowed(base), Some(text))),
             false => Ok(with_path(base, &text)),
         },
         Some(base) if !absolute => base.join(&text),
@@ -54,7 +54,7 @@ pub(super) fn join(base: Option<&Url>, text: String) -> Result<Target<'_>, Strin
     };
     let url = url.map_err(|error| format!("`{text}` is not a URL: {error}"))?;
     spare(text);
-    Ok((Cow::Owned(url), None))
+    Ok((Lent::Owned(Box::new(url)), None))
 }
 
 /// A path from the root, with a query or without, in which nothing has a meaning that differs between a part of a URL and a whole.
@@ -84,7 +84,7 @@ mod tests {
 
     fn url(base: &Url, text: &str) -> Result<Url, String> {
         let (url, path) = join(Some(base), text.to_owned())?;
-        Ok(path.map_or_else(|| url.into_owned(), |path| with_path(base, &path)))
+        Ok(path.map_or_else(|| (*url).clone(), |path| with_path(base, &path)))
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn source(oauth2: &OAuth2, shared: &Arc<Shared>) -> Result<TokenSource, String> 
         Address::Fixed(url) => url.clone(),
         Address::Rendered { base, template } => {
             let (url, path) = address::join(base.as_ref(), text(template)?)?;
-            path.map_or_else(|| url.clone().into_owned(), |path| with_path(&url, &path))
+            path.map_or_else(|| (*url).clone(), |path| with_path(&url, &path))
         }
     };
     let mut optional = |template: &Option<Template>| template.as_ref().map(&mut text).transpose();

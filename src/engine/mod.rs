@@ -27,6 +27,7 @@ mod capture;
 mod checks;
 mod feed;
 mod flow;
+mod lent;
 mod lifecycle;
 mod meeting;
 mod mishaps;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 use super::checks::{self, CheckResult};
+use super::lent::Lent;
 use super::seen::Response;
 use super::supervisor::RunFacts;
 use super::tracing::{self, RequestTrace};
@@ -24,10 +25,10 @@ use crate::template::{Random, Response as Seen, Scope, Template};
 
 /// What a step becomes when its templates are rendered.
 pub(super) struct Rendered<'a> {
-    pub url: Cow<'a, Url>,
+    pub url: Lent<'a, Url>,
     /// In place of the path and query of `url`.
     pub path: Option<String>,
-    pub headers: Cow<'a, HeaderMap>,
+    pub headers: Lent<'a, HeaderMap>,
     pub body: Bytes,
 }
 
@@ -213,7 +214,7 @@ pub(super) fn render<'a>(
     run: &RunFacts,
 ) -> Result<Rendered<'a>, String> {
     let (mut url, mut path) = match &step.address {
-        Address::Fixed(url) => (Cow::Borrowed(url), None),
+        Address::Fixed(url) => (Lent::Borrowed(url), None),
         Address::Rendered { base, template } => {
             let mut text = address::text();
             template.render(scope, random, &mut text)?;
@@ -223,11 +224,11 @@ pub(super) fn render<'a>(
     if !step.query.is_empty() {
         let pairs = render_pairs(&step.query, scope, random)?;
         if let Some(path) = path.take() {
-            url = Cow::Owned(with_path(&url, &path));
+            url = Lent::Owned(Box::new(with_path(&url, &path)));
         }
         url.to_mut().query_pairs_mut().extend_pairs(pairs);
     }
-    let mut headers = Cow::Borrowed(&step.headers);
+    let mut headers = Lent::Borrowed(&step.headers);
     for (name, template) in &step.rendered_headers {
         let mut text = String::new();
         template.render(scope, random, &mut text)?;

