@@ -31,7 +31,7 @@ impl Alarm {
     pub(super) fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         match &mut self.sleep {
             Some(sleep) => {
-                let rings = sleep.deadline().into_std();
+                let rings = Instant::from(sleep.deadline());
                 let is_mine = self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
                 if !sleep.is_elapsed() {
                     if rings <= deadline && is_mine {

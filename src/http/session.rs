@@ -21,7 +21,7 @@ use super::credentials::without_credentials;
 use super::trail::{HopEnd, Trail};
 use super::transport::{Hop, Stage, Transport, TransportKind, Without, peer};
 use super::wire::response::{Asked, Wants};
-use super::wire::{After, Attempt, Ended, Out, Prepared};
+use super::wire::{After, Attempt, Conn, Ended, Out, Prepared};
 use super::{Cookies, Exchange, Failure, Request, Response, SeenHop, decode, redirect};
 use crate::clock::{self, Instant};
 use crate::reason::Reason;
@@ -87,7 +87,8 @@ impl Session {
         }
         let rest = match self.begin(request, exchange) {
             None => Some(Way::of(request, started)),
-            Some(mut attempt) => {
+            Some((conn, out, asked)) => {
+                let mut attempt = Attempt::reusing(conn, out, asked, exchange);
                 let ended = poll_fn(|context| match attempt.poll(context, request.events, exchange) {
                     Poll::Pending => self.alarm.poll(context, deadline).map(|()| None),
                     ready => ready.map(Some),
@@ -143,9 +144,9 @@ impl Session {
         self.cookies.clear();
     }
 
-    /// Sends the first hop over a connection that is open. `None`: there is none, or something out of the ordinary, and nothing
-    /// was done yet.
-    fn begin<'a>(&mut self, request: &'a Request<'a>, exchange: &mut Exchange) -> Option<Attempt<'a>> {
+    /// An open connection for the first hop, and what is to be sent over it. `None`: there is no such connection, and nothing was
+    /// done yet.
+    fn begin<'a>(&mut self, request: &'a Request<'a>, exchange: &mut Exchange) -> Option<(Box<Conn>, Out<'a>, Asked)> {
         // None has a URL with a user and password, which takes the long way.
         let conn = self.transport.idle_connection(request.url)?;
         let (mut url, mut path, mut without) = (Cow::Borrowed(request.url), request.path, Without::default());
@@ -166,7 +167,7 @@ impl Session {
         exchange.course.hop_began = Some(exchange.started);
         let asked = Asked::of(&hop, self.shared.settings.max_body);
         let out = Out::new(&hop, prepared, &request.body, exchange.course.trail.as_deref());
-        Some(Attempt::reusing(conn, out, asked, exchange))
+        Some((conn, out, asked))
     }
 
     /// What is left to do after the first hop, if anything is.
