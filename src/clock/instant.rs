@@ -17,6 +17,7 @@ struct Origin {
     nanos: u64,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a part of the one place")]
 fn origin() -> &'static Origin {
     static ORIGIN: OnceLock<Origin> = OnceLock::new();
     ORIGIN.get_or_init(|| {
@@ -45,6 +46,7 @@ fn nanos(duration: Duration) -> u64 {
 // === Instant ===
 
 impl Instant {
+    #[expect(clippy::disallowed_methods, reason = "a part of the one place")]
     pub(super) fn now() -> Self {
         match read() {
             Some(nanos) => Self(nanos),

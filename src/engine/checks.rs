@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::diagnostic::Source;
-    use crate::http::{Exchange, Phases, Response as Answer};
+    use crate::http::{Exchange, Response as Answer};
     use crate::scenario::plan::{Plan, Step};
     use crate::scenario::{self, Overrides};
     use crate::template::{Response as Seen, Shared};
@@ -239,18 +239,9 @@ mod tests {
         let body = bytes::Bytes::from_static(BODY.as_bytes());
         let mut scope = Scope::new(Arc::new(Shared::new("r")), 1);
         scope.set_response(Seen::new(201, headers.clone(), body.clone()));
-        let (started, version) = (clock::now(), http::Version::HTTP_11);
-        let exchange = Exchange {
-            result: Ok(Answer { status: 201, version, headers, body: Some(body), url: None, peer: None }),
-            started,
-            finished: started + Duration::from_millis(40),
-            sent_bytes: 0,
-            received_bytes: 0,
-            redirects: 0,
-            retried: 0,
-            connections_opened: 0,
-            phases: Phases::default(),
-        };
+        let mut exchange = Exchange::begun(clock::now());
+        exchange.finished = exchange.started + Duration::from_millis(40);
+        exchange.response = Answer { status: 201, headers, body: Some(body), ..Answer::default() };
         evaluate(&step.expect, &mut Response::new(&exchange), &scope, &mut Random::new(1, 1))
             .into_iter()
             .try_for_each(|check| check.outcome)

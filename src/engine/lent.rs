@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+#[derive(Debug)]
 pub(super) enum Lent<'a, T> {
     Borrowed(&'a T),
     Owned(Box<T>),

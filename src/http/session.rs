@@ -423,7 +423,8 @@ impl<'a> Way<'a> {
     /// Goes on to where a response redirects to.
     fn follow(&mut self, request: &Request<'_>, step: redirect::Step, exchange: &mut Exchange) -> Result<(), Failure> {
         if exchange.redirects == request.redirects {
-            let message = format!("more than {} redirects, the last one to {}", request.redirects, without_credentials(&step.url).0);
+            let message =
+                format!("more than {} redirects, the last one to {}", request.redirects, without_credentials(&step.url).0);
             return Err(Failure { status: Some(exchange.response.status), ..Failure::new(Reason::RedirectLimit, message) });
         }
         exchange.redirects += 1;

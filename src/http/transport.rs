@@ -11,6 +11,8 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, PROXY_AUTHORIZATION, T
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
+#[cfg(test)]
+use super::Response;
 use super::client::Shared;
 use super::events::{Events, Flow};
 use super::reqwest::Reqwest;
@@ -18,8 +20,6 @@ use super::trail::Trail;
 use super::wire::response::Wants;
 use super::wire::{Conn, Prepared, Watch, Wire};
 use super::{Exchange, Failure, Settings, Version};
-#[cfg(test)]
-use super::Response;
 use crate::clock::Instant;
 
 /// The transports there are.

@@ -273,7 +273,7 @@ async fn bodies_that_are_too_large() {
             // A body that came whole leaves its connection usable; one that was cut does not.
             assert_eq!(session.open_connections(), u32::from(what == "the decoded body"));
         }
-        assert!(get(bomb.url("/")).drop_body().send(&mut session(kind, &settings)).await.result.is_ok());
+        assert!(get(bomb.url("/")).drop_body().send(&mut session(kind, &settings)).await.result().is_ok());
         let exact = Server::answering(|_| response("200 OK", &[], vec![b'x'; 1000])).await;
         assert_eq!(get(exact.url("/")).send(&mut session(kind, &settings)).await.answer().1.len(), 1000);
         // The length that the answer to HEAD announces is not sent.

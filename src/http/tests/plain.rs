@@ -275,7 +275,7 @@ async fn compressed_bodies() {
             assert_eq!(exchange.answer(), (200, text.into()), "{coding}");
             assert_eq!(exchange.received_bytes, server.written(), "{coding}");
             let counted = get(server.url("/")).drop_body().send(&mut session).await;
-            assert_eq!((counted.received_bytes * 2, counted.result.unwrap().body), (server.written(), None), "{coding}");
+            assert_eq!((counted.received_bytes * 2, counted.into_result().unwrap().body), (server.written(), None), "{coding}");
         }
         let server = Server::answering(|_| response("200 OK", &["content-encoding: gzip"], "not gzip")).await;
         let mut plain = session(kind, &Settings { compression: false, ..Settings::default() });

@@ -11,11 +11,11 @@ use super::super::identity::Identity;
 use super::super::trail::{HopEnd, Trail};
 use super::super::transport::peer;
 use super::super::{Exchange, Failure};
+use super::Conn;
 use super::request::Out;
 use super::response::{Asked, Parser};
 use super::turn::{Ended, Step, Turn};
 use super::watch::Phase;
-use super::Conn;
 use crate::clock;
 use crate::reason::Reason;
 

@@ -50,12 +50,7 @@ impl Dial {
     }
 
     /// Opens a connection to the host of `url` within `connect_timeout`.
-    pub(super) async fn open(
-        &mut self,
-        url: &Url,
-        shared: &Shared,
-        exchange: &mut Exchange,
-    ) -> Result<Opened, Failure> {
+    pub(super) async fn open(&mut self, url: &Url, shared: &Shared, exchange: &mut Exchange) -> Result<Opened, Failure> {
         let limit = shared.settings.connect_timeout;
         match tokio::time::timeout(limit, self.try_open(url, shared, exchange)).await {
             Ok(result) => result,

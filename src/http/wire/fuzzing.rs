@@ -1,5 +1,6 @@
 //! The door for the fuzz target in `fuzz/`, which also a test goes through.
 
+use super::super::Response;
 use super::response::{Asked, LONGEST_HEAD, Parser, Progress, Wants, Wrong};
 
 /// A body limit that inputs can reach.
@@ -45,7 +46,9 @@ fn parse<'b>(asked: Asked, pieces: impl Iterator<Item = &'b [u8]>) -> Outcome {
     }
     let ended = ended.unwrap_or_else(|| parser.end());
     let status = parser.head().map(|head| head.status);
-    let mut body = parser.finish().map(|(_, _, _, body)| body).unwrap_or_default();
+    let mut response = Response::default();
+    parser.finish(&mut response);
+    let mut body = response.body.unwrap_or_default().to_vec();
     assert!(body.len() as u64 <= MAX_BODY);
     if ended == Err(Wrong::TooLarge) {
         // How much of it was taken depends on the piece that was too much.

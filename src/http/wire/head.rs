@@ -132,14 +132,8 @@ fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
 // === Known ===
 
 impl Known {
-    const NONE: Self = Self {
-        bytes: Vec::new(),
-        asked: None,
-        status: 0,
-        version: Version::HTTP_11,
-        framing: Framing::None,
-        stays_open: false,
-    };
+    const NONE: Self =
+        Self { bytes: Vec::new(), asked: None, status: 0, version: Version::HTTP_11, framing: Framing::None, stays_open: false };
 
     /// What a head is that begins with the very bytes and was asked for alike: nothing else goes into it.
     fn recall(&self, bytes: &[u8], asked: &Asked) -> Option<Head> {
@@ -223,4 +217,44 @@ fn digits(text: &[u8]) -> Option<u64> {
         b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::response::Wants;
+    use super::*;
+
+    #[test]
+    fn a_head_that_is_known_is_what_it_was_and_nothing_else() {
+        let wants = Wants { cookies: true, ..Wants::default() };
+        let asked = Asked { is_head: false, is_connect: false, wants, keep_body: false, max_body: 100 };
+        let summary = |bytes: &str, asked: &Asked| {
+            let (size, head) = parse(bytes.as_bytes(), asked).unwrap().unwrap();
+            let head = head.unwrap();
+            (size, head.status, head.framing, head.stays_open, head.headers.is_some())
+        };
+        let one = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        for asked in [asked, asked] {
+            assert_eq!(summary(one, &asked), (38, 200, Framing::Length(5), true, false));
+        }
+        let known = |bytes: &str, asked: &Asked| {
+            MEMO.with_borrow(|memo| memo[bytes.len() % PLACES].recall(bytes.as_bytes(), asked).is_some())
+        };
+        assert!(known(one, &asked));
+        // Asked for by HEAD, it has no body; kept, it has headers.
+        let (by_head, kept) = (Asked { is_head: true, ..asked }, Asked { keep_body: true, ..asked });
+        assert!(!known(one, &by_head) && !known(one, &kept));
+        assert_eq!(summary(one, &by_head), (38, 200, Framing::None, true, false));
+        assert_eq!(summary(one, &kept), (38, 200, Framing::Length(5), true, true));
+        // One that is wanted is in no place, and gives way to the next of its length.
+        assert!(!known(one, &kept));
+        let other = "HTTP/1.1 404 No\r\ncontent-length: 5\r\n\r\nhello";
+        assert_eq!((other.len(), summary(other, &asked)), (one.len(), (38, 404, Framing::Length(5), true, false)));
+        assert!(known(other, &asked) && !known(one, &asked));
+        // A head that begins alike and goes on is another one.
+        let longer = "HTTP/1.1 404 No\r\ncontent-length: 5\r\nconnection: close\r\n\r\n";
+        let longer = format!("{longer:x<width$}", width = other.len() + PLACES);
+        assert_eq!(longer.len() % PLACES, other.len() % PLACES);
+        assert_eq!(summary(&longer, &asked), (57, 404, Framing::Length(5), false, false));
+    }
 }

@@ -231,8 +231,14 @@ mod tests {
             let all: Vec<_> = constant.iter().chain(&varying).cloned().collect();
             let plain = Hop { body: &body, ..Hop::plain(&url, &headers, &all) };
             let quick = Hop { body: &body, own: &varying, prepared: Some(&prepared), ..Hop::plain(&url, &headers, &all) };
-            assert_eq!(text(&Out::new(&quick, quick.prepared, quick.body, None)), text(&Out::new(&plain, None, plain.body, None)));
-            assert_eq!(text(&Out::new(&Hop { prepared: Some(&any_path), ..quick }, Some(&any_path), quick.body, None)), text(&Out::new(&plain, None, plain.body, None)));
+            assert_eq!(
+                text(&Out::new(&quick, quick.prepared, quick.body, None)),
+                text(&Out::new(&plain, None, plain.body, None))
+            );
+            assert_eq!(
+                text(&Out::new(&Hop { prepared: Some(&any_path), ..quick }, Some(&any_path), quick.body, None)),
+                text(&Out::new(&plain, None, plain.body, None))
+            );
             let lines: String = varying.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
             let expected = format!("GET /a?b=c HTTP/1.1\r\nhost: cars.test:81\r\nx-a: 1\r\nx-a: 2\r\naccept: */*\r\n{lines}\r\n");
             assert_eq!(text(&Out::new(&plain, None, plain.body, None)), expected + std::str::from_utf8(&body).unwrap());

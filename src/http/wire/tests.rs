@@ -3,6 +3,7 @@
 use http::Version;
 use proptest::prelude::*;
 
+use super::super::Response;
 use super::response::{Asked, LONGEST_HEAD, Parser, Progress, Wants, Wrong};
 
 /// What a response comes to.
@@ -46,7 +47,9 @@ fn parse(asked: Asked, bytes: &[u8], cuts: &[usize]) -> Outcome {
     // What is cut for its size is cut where a piece ends.
     let length = if result == Err(Wrong::TooLarge) { 0 } else { parser.body_length() };
     assert!(parser.body_length() >= length && parser.received() <= bytes.len() as u64);
-    let (_, _, headers, mut body) = parser.finish().unwrap_or((0, Version::HTTP_11, http::HeaderMap::new(), Vec::new()));
+    let mut response = Response::default();
+    parser.finish(&mut response);
+    let (headers, mut body) = (response.headers, response.body.unwrap_or_default().to_vec());
     assert!(body.len() as u64 <= asked.max_body);
     body.truncate(length as usize);
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
@@ -157,7 +160,7 @@ fn what_is_announced_is_not_reserved() {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", u64::MAX - 1);
     assert_eq!(parser.feed(head.as_bytes()), Ok(Progress::More));
     assert_eq!(parser.feed(&[b'x'; 100]), Ok(Progress::More));
-    let (_, _, _, body) = parser.finish().unwrap();
+    let body = parser.take_body();
     assert!(body.capacity() <= 1 << 20, "{}", body.capacity());
 }
 

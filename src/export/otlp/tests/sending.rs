@@ -1,6 +1,6 @@
 //! One message, and what became of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tonic::Code;
 
@@ -9,7 +9,7 @@ use super::super::sender::{Accepted, Failed, Policy, Sender};
 use super::super::settings::{Compression, Protocol};
 use super::collector::{Act, Collector, rpc_status, tls_in_front};
 use super::{BOTH, exporter, message, names, policy, sender};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::trace::queue::Dropped;
 
 fn since(started: Instant) -> Duration {
