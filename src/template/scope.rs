@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use minijinja::value::{Enumerator, Object};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Constants of a run, one copy for all users.
@@ -29,13 +30,14 @@ pub struct Scope {
     layers: Arc<Layers>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Layers {
     shared: Arc<Shared>,
     // A user has a handful; a scan over them beats a tree and is smaller.
     variables: Vec<(Box<str>, Value)>,
     user_id: u64,
-    iteration: u64,
+    /// Changes with every task, so without a look at who else holds these layers.
+    iteration: AtomicU64,
     response: Option<Arc<Response>>,
 }
 
@@ -73,7 +75,7 @@ impl Shared {
 impl Scope {
     /// Of a user before its first iteration.
     pub fn new(shared: Arc<Shared>, user_id: u64) -> Self {
-        Self { layers: Arc::new(Layers { shared, variables: Vec::new(), user_id, iteration: 0, response: None }) }
+        Self { layers: Arc::new(Layers { shared, variables: Vec::new(), user_id, iteration: AtomicU64::new(0), response: None }) }
     }
 
     fn change(&mut self) -> &mut Layers {
@@ -116,7 +118,7 @@ impl Scope {
 
     /// Which iteration of the user this is.
     pub fn set_iteration(&mut self, iteration: u64) {
-        self.change().iteration = iteration;
+        self.layers.iteration.store(iteration, Ordering::Relaxed);
     }
 
     /// After a request: what `response` is from now on.
@@ -158,6 +160,14 @@ impl Scope {
     }
 }
 
+impl Clone for Layers {
+    fn clone(&self) -> Self {
+        let Self { shared, variables, user_id, iteration, response } = self;
+        let iteration = AtomicU64::new(iteration.load(Ordering::Relaxed));
+        Self { shared: shared.clone(), variables: variables.clone(), user_id: *user_id, iteration, response: response.clone() }
+    }
+}
+
 impl Layers {
     fn get(&self, name: &str) -> Option<Value> {
         if let Some((_, value)) = self.variables.iter().find(|(known, _)| **known == *name) {
@@ -165,7 +175,7 @@ impl Layers {
         }
         match name {
             "user_id" => Some(Value::from(self.user_id)),
-            "iteration" => Some(Value::from(self.iteration)),
+            "iteration" => Some(Value::from(self.iteration.load(Ordering::Relaxed))),
             "response" => self.response.as_ref().map(|response| Value::from_dyn_object(Arc::clone(response))),
             _ => self.shared.constants.get(name).cloned(),
         }
