@@ -160,3 +160,31 @@ fn certificates(folder: &Path) {
     std::fs::write(folder.join("client.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("client.key"), made.signing_key.serialize_pem()).unwrap();
 }
+
+/// tests/README.md names tests that there are.
+#[test]
+fn the_tests_of_the_language_exist() {
+    let mut functions = std::collections::BTreeSet::new();
+    let mut folders = vec![root().join("src"), root().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(path).unwrap();
+                let names = text.lines().filter_map(|line| line.trim().trim_start_matches("async ").strip_prefix("fn "));
+                functions.extend(names.filter_map(|name| name.split('(').next()).map(str::to_owned));
+            }
+        }
+    }
+    let table = std::fs::read_to_string(root().join("tests/README.md")).unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| of the")).collect();
+    assert!(rows.len() > 30, "{}", rows.len());
+    for row in rows {
+        let names = row.split(" | ").nth(1).unwrap_or_default().trim_end_matches(" |");
+        assert!(!names.is_empty(), "{row}");
+        for name in names.split_whitespace() {
+            assert!(functions.contains(name.trim_matches('`')), "there is no test {name}");
+        }
+    }
+}
