@@ -130,7 +130,7 @@ pub enum Failed {
 }
 
 /// A run with more time series than this is refused: it would be a burden to Prometheus.
-pub const SERIES_LIMIT: u64 = 50_000;
+pub const SERIES_LIMIT: u64 = 100_000;
 
 const TICK: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(5);
