@@ -88,6 +88,11 @@ pub(super) fn tunnel(error: &reqwest::Error, peer: &str, proxy: &str) -> Option<
     Some(Failure::new(Reason::ConnectError, message))
 }
 
+/// Whether the peer ended TLS with an alert, where only its text is left: `h2` does not keep the type.
+pub(super) fn is_alert(error: &reqwest::Error) -> bool {
+    chain(error).any(|error| error.to_string().starts_with("received fatal alert"))
+}
+
 /// An HTTP/2 stream or connection ended.
 fn stream(error: &h2::Error, peer: &str) -> Failure {
     if let Some(error) = error.get_io() {

@@ -55,6 +55,8 @@ pub(super) struct Attempt {
     pub(super) tls_started: Option<Instant>,
     pub(super) finished: Option<Instant>,
     pub(super) connected: bool,
+    /// The server has given a ticket, which in TLS 1.3 it does once it has accepted the client.
+    pub(super) accepted: bool,
     /// Connections opened, whether or not TLS then failed.
     pub(super) opened: u32,
 }
@@ -237,6 +239,7 @@ impl ClientSessionStore for Tickets {
     }
 
     fn insert_tls13_ticket(&self, name: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.0.state().attempt.accepted = true;
         self.0.tickets().insert_tls13_ticket(name, value);
     }
 

@@ -27,6 +27,22 @@ pub(super) fn explain(error: &Error, peer: &str, asked: Asked) -> String {
     }
 }
 
+/// What it means that `peer` went away right after the handshake, if it had asked who we are. hyper does not hand on, or not
+/// always, the alert that it sent when HTTP/2 is spoken.
+pub(super) fn unexplained(peer: &str, asked: Asked) -> Option<String> {
+    match asked {
+        Asked::Never => None,
+        Asked::InVain => Some(wants_certificate(peer)),
+        Asked::Answered => Some(format!(
+            "{peer} does not accept the certificate of `http.tls.cert`: it closed the connection right after the TLS handshake"
+        )),
+    }
+}
+
+fn wants_certificate(peer: &str) -> String {
+    format!("{peer} wants a client certificate: set `http.tls.cert` and `http.tls.key`")
+}
+
 /// What is wrong with the server's certificate.
 fn certificate(invalid: &Invalid) -> String {
     match invalid {
@@ -91,7 +107,7 @@ fn refused(alert: Alert, peer: &str, asked: Asked) -> String {
             | Alert::UnknownCA
             | Alert::AccessDenied,
             Asked::InVain,
-        ) => format!("{peer} wants a client certificate: set `http.tls.cert` and `http.tls.key`"),
+        ) => wants_certificate(peer),
         (Alert::UnknownCA, _) => {
             format!("{peer} does not accept the certificate of `http.tls.cert`: it does not trust the authority that signed it")
         }

@@ -25,7 +25,7 @@ use reqwest::{Proxy, retry};
 use rustls::client::Resumption;
 use url::{Position, Url};
 
-use super::classify::{classify, tunnel};
+use super::classify::{classify, is_alert, tunnel};
 use super::client::Shared;
 use super::connections::Open;
 use super::dial::{Dial, DialLayer, Resolver, Tickets};
@@ -34,7 +34,7 @@ use super::gather::Gather;
 use super::request::add;
 use super::trail::Trail;
 use super::transport::{Hop, Stage, peer};
-use super::{Exchange, Failure, Response, Settings, Version};
+use super::{Exchange, Failure, Response, Settings, Version, refusal};
 use crate::clock::{self, Instant};
 use crate::reason::Reason;
 
@@ -83,7 +83,15 @@ impl Reqwest {
                 return refused;
             }
             let mut failure = classify(&error, &connected_to(&shared.settings, hop.url), &attempt, shared.identity.asked());
-            if attempt.started.is_none() && matches!(failure.reason, Reason::Closed | Reason::Reset) && status.is_none() {
+            let gone = matches!(failure.reason, Reason::Closed | Reason::Reset) && status.is_none();
+            if (gone || (is_alert(&error) && failure.reason != Reason::Tls))
+                && attempt.tls_started.is_some()
+                && !attempt.accepted
+                && let Some(why) = refusal::unexplained(&connected_to(&shared.settings, hop.url), shared.identity.asked())
+            {
+                return Failure::new(Reason::Tls, why);
+            }
+            if gone && attempt.started.is_none() {
                 failure.message += "; the connection had been kept alive, maybe for longer than the server keeps it";
             }
             Failure { status, ..failure }

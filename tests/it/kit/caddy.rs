@@ -37,7 +37,7 @@ impl Caddy {
         let (address, folder) = (free_address(), folder.display());
         let port = address.port();
         let clients = format!("client_auth {{\n\t\t\tmode require_and_verify\n\t\t\ttrust_pool file {folder}/ca.pem\n\t\t}}");
-        let tls = format!("tls {folder}/good.pem {folder}/good.key {{\n\t\tprotocols {version}\n\t\t{clients}\n\t}}");
+        let tls = format!("tls {folder}/good.pem {folder}/good.key {{\n\t\tprotocols {version} {version}\n\t\t{clients}\n\t}}");
         Self::serve(address, &format!("https://cars.test:{port} {{\n\tbind 127.0.0.1\n\t{tls}\n\trespond hello\n}}\n"), |_| {})
     }
 
