@@ -124,6 +124,21 @@ impl Histogram {
         }
     }
 
+    /// Counts so many of the same buckets; how long they took, [`took`](Self::took) tells.
+    pub(super) fn record_many(&mut self, point: &Point, count: u64) {
+        self.count += count;
+        let bucket = self.bucket(point);
+        self.classic[bucket] += count;
+        match point.native {
+            None => self.native.zero += count,
+            Some(index) => *self.native.at(i32::from(index)) += count,
+        }
+    }
+
+    pub(super) fn took(&mut self, nanos: u64) {
+        self.sum.0 += u128::from(nanos);
+    }
+
     /// Tells whose the point was, which was recorded before.
     pub(super) fn exemplify(&mut self, point: &Point, traced: Traced) {
         let (bucket, exemplar) = (self.bucket(point), Exemplar::new(traced, point.nanos));

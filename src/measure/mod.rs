@@ -10,6 +10,7 @@
 //! A shard belongs to one worker and is never reset by a reader, so all readers agree with each other.
 
 mod bins;
+mod brief;
 pub mod catalog;
 pub mod daemon;
 pub mod delta;

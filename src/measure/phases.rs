@@ -20,6 +20,15 @@ impl PhaseTotals {
         self.0[part as usize].get_or_insert_with(|| Box::new(Histogram::new(boundaries))).record(point);
     }
 
+    /// So many at once, whose time [`took`](Self::took) tells.
+    pub(super) fn record_many(&mut self, part: Part, point: &Point, count: u64, boundaries: usize) {
+        self.0[part as usize].get_or_insert_with(|| Box::new(Histogram::new(boundaries))).record_many(point, count);
+    }
+
+    pub(super) fn took(&mut self, part: Part, nanos: u64) {
+        self.0[part as usize].iter_mut().for_each(|histogram| histogram.took(nanos));
+    }
+
     pub fn of(&self, part: Part) -> Option<&Histogram> {
         self.0[part as usize].as_deref()
     }

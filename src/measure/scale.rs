@@ -65,12 +65,23 @@ impl Scale {
     /// Where so many nanoseconds belong.
     #[inline]
     pub(super) fn point(&self, nanos: u64) -> Point {
+        self.points[usize::from(self.bin(nanos))].like(nanos)
+    }
+
+    /// The buckets of all durations of a bin.
+    pub(super) fn of_bin(&self, bin: usize) -> Point {
+        self.points[bin].like(0)
+    }
+
+    /// In which bin so many nanoseconds are.
+    #[inline]
+    pub(super) fn bin(&self, nanos: u64) -> u16 {
         let mut bin = usize::from(self.first[cell(nanos)]);
         // No end when it is found: the processor would have to guess it.
         for _ in 0..self.steps {
             bin += usize::from(nanos > self.bounds[bin]);
         }
-        self.points[bin].like(nanos)
+        bin as u16
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::phases::{Part, Phases};
 use crate::reason::{Reason, Shortage};
 
+use super::brief::Briefs;
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use super::exemplar::Traced;
 use super::histogram::{Point, nanos};
@@ -22,6 +23,10 @@ pub struct Shard {
     catalog: Arc<Catalog>,
     scale: Scale,
     pending: Pending,
+    /// By request; told to the totals when somebody reads.
+    briefs: Vec<Briefs>,
+    /// How many requests may be in those: no count of 32 bits may be full before they are told.
+    untold: usize,
     totals: Totals,
     /// Only the summary reads these; they begin anew after the warm-up.
     summary: Summary,
@@ -90,6 +95,9 @@ pub struct Load {
     pub turns: u64,
 }
 
+/// Then what phases took is told, if nobody has read.
+const MOST_UNTOLD: usize = 1 << 30;
+
 /// Messages kept as examples are cut to so many characters.
 pub const LONGEST_EXAMPLE: usize = 300;
 
@@ -101,6 +109,8 @@ impl Shard {
             catalog: Arc::clone(catalog),
             scale: Scale::new(&catalog.buckets),
             pending: Pending::default(),
+            briefs: vec![Briefs::default(); catalog.requests.len()],
+            untold: 0,
             totals: Totals::new(catalog),
             summary: Summary::new(catalog),
             baseline: None,
@@ -127,12 +137,29 @@ impl Shard {
 
     fn settle_if_full(&mut self) {
         if self.pending.is_full() {
-            self.settle();
+            self.sort_in();
+            if self.untold > MOST_UNTOLD {
+                self.tell();
+            }
         }
     }
 
-    /// Sorts in what was noted.
+    /// From here on the totals have all of it.
     fn settle(&mut self) {
+        self.sort_in();
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let boundaries = self.catalog.buckets.len();
+        for (briefs, request) in self.briefs.iter_mut().zip(&mut self.totals.requests) {
+            briefs.tell(&mut request.phases, &self.scale, boundaries);
+        }
+        self.untold = 0;
+    }
+
+    /// Sorts in what was noted.
+    fn sort_in(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
         self.settle_requests(&pending.requests, &mut pending.points);
         pending.requests.clear();
@@ -152,7 +179,7 @@ impl Shard {
     /// One place after the other, rather than one request after the other: what has to be fetched for one note does not depend
     /// on what is fetched for the next, and a short loop lets the processor wait for many at once.
     fn settle_requests(&mut self, notes: &[Note], points: &mut Vec<(usize, [Point; 2])>) {
-        let Self { scale, totals, summary, .. } = self;
+        let Self { scale, totals, summary, briefs, untold, .. } = self;
         points.clear();
         points.extend(
             notes
@@ -172,11 +199,11 @@ impl Shard {
         points.iter().for_each(|(at, [response, _])| clamped += u64::from(summary.requests[*at].response.record(response)));
         points.iter().for_each(|(at, [_, service])| clamped += u64::from(summary.requests[*at].service.record(service)));
         totals.clamped += clamped;
-        let boundaries = self.catalog.buckets.len();
-        for (usual, part) in USUAL.into_iter().enumerate() {
+        *untold += notes.len();
+        for usual in 0..USUAL.len() {
             for note in notes {
-                if let (Some(nanos), Some(request)) = (note.phase(usual), totals.requests.get_mut(note.request.index())) {
-                    request.phases.record(part, &scale.point(nanos), boundaries);
+                if let (Some(nanos), Some(briefs)) = (note.phase(usual), briefs.get_mut(note.request.index())) {
+                    briefs.record(usual, nanos, scale);
                 }
             }
         }
