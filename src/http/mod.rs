@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Client   what all users share: settings, TLS configuration           client.rs, tls.rs
-//!   └ Session   one user: cookies, redirects, credentials, the clock   session.rs, alarm.rs, cookies.rs, redirect.rs, credentials.rs
+//!   └ Session   one user: cookies, redirects, credentials, the clock   session.rs, way.rs, alarm.rs, cookies.rs, redirect.rs,
+//!       │                                                              credentials.rs
 //!       └ Transport   one request out, one response in                 transport.rs
 //!           ├ wire      HTTP/1.1, written for this                     wire/
 //!           └ reqwest   HTTP/2, proxies, the reference                 reqwest.rs, dial.rs, classify.rs
@@ -42,6 +43,7 @@ pub mod settings;
 pub(crate) mod tls;
 mod trail;
 mod transport;
+mod way;
 mod wire;
 
 #[cfg(test)]

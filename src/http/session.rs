@@ -17,12 +17,12 @@ use url::Url;
 use super::alarm::Alarm;
 use super::classify::PROXY_CREDENTIALS;
 use super::client::Shared;
-use super::credentials::without_credentials;
 use super::trail::{HopEnd, Trail};
 use super::transport::{Hop, Stage, Transport, TransportKind, Without, peer};
+use super::way::{Way, address_of};
 use super::wire::response::{Asked, Wants};
 use super::wire::{After, Attempt, Conn, Ended, Out, Prepared};
-use super::{Cookies, Exchange, Failure, Request, Response, SeenHop, decode, redirect};
+use super::{Cookies, Exchange, Failure, Request, SeenHop, decode, redirect};
 use crate::clock::{self, Instant};
 use crate::reason::Reason;
 use crate::trace::Ids;
@@ -38,18 +38,6 @@ pub struct Session {
     trail: Option<Box<Trail>>,
     /// The headers of the hop underway; kept for its allocation.
     own: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// Where an exchange goes next, and with what.
-struct Way<'a> {
-    method: Cow<'a, Method>,
-    /// Without user and password.
-    url: Cow<'a, Url>,
-    path: Option<&'a str>,
-    credentials: Option<HeaderValue>,
-    body: Bytes,
-    without: Without,
-    began: Instant,
 }
 
 // === Session ===
@@ -401,59 +389,6 @@ impl Session {
         if !body.is_empty() || matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
             own.push((CONTENT_LENGTH, HeaderValue::from(body.len())));
         }
-    }
-}
-
-// === Way ===
-
-impl<'a> Way<'a> {
-    fn of(request: &Request<'a>, began: Instant) -> Self {
-        let (url, credentials) = without_credentials(request.url);
-        Self {
-            method: Cow::Borrowed(request.method),
-            url,
-            path: request.path,
-            credentials,
-            body: request.body.clone(),
-            without: Without::default(),
-            began,
-        }
-    }
-
-    /// Goes on to where a response redirects to.
-    fn follow(&mut self, request: &Request<'_>, step: redirect::Step, exchange: &mut Exchange) -> Result<(), Failure> {
-        if exchange.redirects == request.redirects {
-            let message =
-                format!("more than {} redirects, the last one to {}", request.redirects, without_credentials(&step.url).0);
-            return Err(Failure { status: Some(exchange.response.status), ..Failure::new(Reason::RedirectLimit, message) });
-        }
-        exchange.redirects += 1;
-        exchange.next_hop();
-        exchange.response = Response::default();
-        let (next, credentials) = without_credentials(&step.url);
-        if step.other_origin {
-            // They were meant for the first origin, and are not taken up again on the way back.
-            self.without.credentials = true;
-            self.credentials = None;
-        }
-        self.credentials = credentials.or(self.credentials.take());
-        if step.drop_body {
-            self.without.content = true;
-            self.body = Bytes::new();
-        }
-        (self.url, self.path) = (Cow::Owned(next.into_owned()), None);
-        exchange.course.at = Some(Box::new((step.method.clone(), self.url.clone().into_owned())));
-        self.method = Cow::Owned(step.method);
-        self.began = exchange.finished;
-        Ok(())
-    }
-}
-
-/// Without user and password.
-fn address_of<'a>(request: &Request<'a>) -> Cow<'a, Url> {
-    match request.address() {
-        Cow::Borrowed(url) => without_credentials(url).0,
-        Cow::Owned(url) => Cow::Owned(without_credentials(&url).0.into_owned()),
     }
 }
 
