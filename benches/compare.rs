@@ -1,6 +1,8 @@
 //! How well a change between two runs is told from chance: `cargo bench --bench compare` prints the table of docs/compare.md. With
 //! a number behind `--` it simulates so many pairs for each line instead of 400.
 
+#![expect(clippy::print_stdout, reason = "its table is what it is run for")]
+
 use otload::clock;
 use otload::measure::catalog::RequestName;
 use otload::measure::histogram::Point;

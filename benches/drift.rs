@@ -1,6 +1,8 @@
 //! How well drift is told from chance: `cargo bench --bench drift` prints the table of docs/soak.md. With a number behind `--`
 //! it simulates so many runs for each line instead of 1,000.
 
+#![expect(clippy::print_stdout, reason = "its table is what it is run for")]
+
 use otload::clock;
 use otload::judge::drift::findings::judge;
 use otload::judge::drift::series::{Cell, Windows};

@@ -1,6 +1,8 @@
 //! What a million rows cost: `cargo bench --bench feeder` prints how long each form takes to load, how much memory the process has
 //! taken at most by then, and what giving out a row costs. With a number behind `--` so many rows.
 
+#![expect(clippy::print_stdout, reason = "its table is what it is run for")]
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;

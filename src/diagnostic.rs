@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::printable;
+
 /// A text that problems can point into: the scenario file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
@@ -75,7 +77,7 @@ impl Diagnostic {
         let place = self.place.as_ref().map(|place| (place, place.line_column()));
         let place = place.map_or_else(String::new, |(place, (line, _))| format!(" ({}:{line})", place.source.name));
         let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
-        format!("{}{place}{hint}", self.message)
+        printable::one_line(&format!("{}{place}{hint}", self.message))
     }
 
     /// The whole message; with ANSI colours if `colour`.
@@ -85,12 +87,12 @@ impl Diagnostic {
             Severity::Error => paint("1;31", "error:"),
             Severity::Warning => paint("1;33", "warning:"),
         };
-        let mut out = format!("{head} {}\n", printable(&self.message));
+        let mut out = format!("{head} {}\n", printable::one_line(&self.message));
         if let Some(place) = &self.place {
             let at = place.position();
             let number = at.line.to_string();
             let gutter = " ".repeat(number.len());
-            let _ = writeln!(out, "{gutter}{} {}:{}:{}", paint("1;34", "-->"), place.source.name, at.line, at.column);
+            let _ = writeln!(out, "{gutter}{} {}:{}:{}", paint("1;34", "-->"), printable::one_line(&place.source.name), at.line, at.column);
             if !at.text.trim().is_empty() {
                 let bar = paint("1;34", "|");
                 let _ = writeln!(out, "{gutter} {bar}");
@@ -99,7 +101,7 @@ impl Diagnostic {
             }
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "{} {}", paint("1;36", "hint:"), printable(hint));
+            let _ = writeln!(out, "{} {}", paint("1;36", "hint:"), printable::one_line(hint));
         }
         out
     }
@@ -170,7 +172,7 @@ impl Place {
         let before = text[line_start..start].chars().count();
         // A very long line is shown from a little before the place.
         let skip = if whole.chars().count() > WIDEST { before.saturating_sub(40) } else { 0 };
-        let shown: String = whole.chars().skip(skip).take(WIDEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let shown: String = whole.chars().skip(skip).take(WIDEST).map(one_column).collect();
         let width = text[start..end].trim_end().chars().count().clamp(1, WIDEST.saturating_sub(before - skip).max(1));
         Position { line: text[..start].matches('\n').count() + 1, column: before + 1, text: shown, indent: before - skip, width }
     }
@@ -186,9 +188,13 @@ fn floor_char_boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// Control characters of foreign texts must not reach a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+/// As it stands above the marks, each character in a column of its own.
+fn one_column(c: char) -> char {
+    match c {
+        c if c.is_control() => ' ',
+        c if printable::is_unsafe(c) => '\u{fffd}',
+        c => c,
+    }
 }
 
 /// The candidate nearest to `word`, if any is near enough to be what was meant.

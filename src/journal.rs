@@ -22,6 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
+use crate::printable;
 
 /// A handle on the log of one run. What is said before the file is opened is kept for it, as far as the queue goes.
 #[derive(Clone)]
@@ -236,12 +237,7 @@ fn one_line(text: &str) -> String {
             out.push('…');
             break;
         }
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
+        printable::push(&mut out, c);
     }
     out
 }
@@ -268,7 +264,7 @@ mod tests {
         let lines = written(&journal, &path);
         journal.say(Topic::Info, "too late");
         let said: Vec<&str> = lines.iter().map(|line| &line[26..]).collect();
-        assert_eq!(said[..2], ["warning   before the file; hint: none", "log       token=***\\nand \u{fffd}[31mmore"]);
+        assert_eq!(said[..2], ["warning   before the file; hint: none", "log       token=***\\nand \\u{1b}[31mmore"]);
         assert_eq!((said[2].len(), &said[2][..12]), (10 + LONGEST + '…'.len_utf8(), "event     ü"));
         let time = &lines[0][..24];
         assert!(time.starts_with("20") && &time[10..11] == "T" && time.ends_with('Z'), "{time}");

@@ -27,6 +27,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod console;
 pub mod control;
 pub mod dashboards;
 pub mod demo;
@@ -40,6 +41,7 @@ pub mod judge;
 pub mod load;
 pub mod measure;
 pub mod phases;
+pub mod printable;
 pub mod random;
 pub mod reason;
 pub mod report;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::args::{CompareArgs, CompareFormat};
-use super::{Exit, colour, print, refuse};
+use super::{Exit, colour, document, print, refuse};
+use crate::console;
 use crate::diagnostic::Diagnostic;
 use crate::report::compare::{self, Run, Verdict, html, markdown, text};
 use crate::run::{Failed, Results};
@@ -24,7 +25,8 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
     };
     let written = match &args.out {
         Some(file) => write(file, &report),
-        None => print(&report),
+        None if args.format == CompareFormat::Text => print(&report),
+        None => document(&report),
     };
     match comparison.verdict {
         Verdict::Worse if written == Exit::Passed => Exit::ThresholdFailed,
@@ -35,7 +37,7 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
 fn read(folder: &Path) -> Result<Run, Diagnostic> {
     let results = Results::read(folder)?;
     if let Some(torn) = &results.recorded.torn {
-        eprint!("{}", Diagnostic::warning(format!("{}: {torn}", folder.display())).render(colour()));
+        console::problem(&Diagnostic::warning(format!("{}: {torn}", folder.display())), colour());
     }
     Ok(Run::of(&results.recorded, results.valid()))
 }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::args::{AnnotateArgs, ScaleArgs, StatusArgs, ToArgs};
 use super::{Exit, colour, print, refuse, token};
+use crate::console;
 use crate::control::client::{Client, Failure};
+use crate::printable;
 use crate::run::Failed;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
@@ -14,10 +16,10 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
         }
         let status = client.status()?;
         if !args.requests {
-            return Ok(if args.json { format!("{status}\n") } else { state(&status) });
+            return Ok(if args.json { json(&status) } else { state(&status) });
         }
         let requests = client.ask("/api/v1/requests", None)?;
-        Ok(if args.json { format!("{requests}\n") } else { format!("{}\n{}", state(&status), table(&requests)) })
+        Ok(if args.json { json(&requests) } else { format!("{}\n{}", state(&status), table(&requests)) })
     };
     with(&args.to, told)
 }
@@ -38,7 +40,7 @@ pub(super) fn scale(args: &ScaleArgs) -> Exit {
             0.0 => "at once".to_owned(),
             seconds => format!("within {seconds:.1} s"),
         };
-        let note = effect["note"].as_str().map_or_else(String::new, |note| format!("note: {note}\n"));
+        let note = effect["note"].as_str().map_or_else(String::new, |note| format!("note: {}\n", printable::one_line(note)));
         format!("{what}: {} → {} {when}\n{note}", number("from"), number("to"))
     })
 }
@@ -60,7 +62,7 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Exit {
         format!(
             "noted at {}
 ",
-            effect["at"].as_str().unwrap_or_default()
+            printable::one_line(effect["at"].as_str().unwrap_or_default())
         )
     })
 }
@@ -89,19 +91,23 @@ fn with(to: &ToArgs, talk: impl FnOnce(&Client) -> Result<String, Failure>) -> E
         Ok(text) => print(&text),
         Err(Failure::Unreachable(problem)) => refuse(&Failed::Broken(problem)),
         Err(Failure::Refused(status, problem)) => {
-            eprint!("{}", problem.render(colour()));
+            console::problem(&problem, colour());
             if status.as_u16() == 400 { Exit::Wrong } else { Exit::Failed }
         }
     }
 }
 
+fn json(answer: &Value) -> String {
+    printable::json(&format!("{answer}\n"))
+}
+
 /// In two lines.
 fn state(status: &Value) -> String {
-    let phase = status["phase"].as_str().unwrap_or("unknown");
+    let phase = printable::one_line(status["phase"].as_str().unwrap_or("unknown"));
     if phase == "idle" {
         return "idle: there has been no run yet\n".to_owned();
     }
-    let text = |key: &str| printable(status[key].as_str().unwrap_or_default());
+    let text = |key: &str| printable::one_line(status[key].as_str().unwrap_or_default());
     let count = |key: &str| status[key].as_u64().unwrap_or_default();
     let number = |key: &str| status[key].as_f64().unwrap_or_default();
     let seconds = number("elapsed_seconds") as u64;
@@ -131,16 +137,11 @@ fn table(requests: &Value) -> String {
                 .as_f64()
                 .map_or_else(|| "-".to_owned(), |seconds| format!("{:.1}", seconds * 1e3))
         };
-        let name = row["request"].as_str().map_or_else(|| "Aggregated".to_owned(), printable);
+        let name = row["request"].as_str().map_or_else(|| "Aggregated".to_owned(), printable::one_line);
         let (requests, failures) = (row["requests"].as_u64().unwrap_or_default(), row["failures"].as_u64().unwrap_or_default());
         let rps = row["rps"].as_f64().unwrap_or_default();
         let [p50, p95, p99] = ["p50", "p95", "p99"].map(time);
         out.push_str(&format!("{requests:>10} {failures:>9} {rps:>10.2} {p50:>9} {p95:>9} {p99:>9}  {name}\n"));
     }
     out
-}
-
-/// Foreign text must not change a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -10,14 +10,16 @@ mod run;
 mod serve;
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
+use tokio::signal::unix::{SignalKind, signal};
 
+use crate::console::{self, Stream};
 use crate::control::guard::{TOKEN_VARIABLE, Token};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::run::Failed;
@@ -42,13 +44,43 @@ pub enum Exit {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let command = args::Cli::parse().command;
+    console::begin();
+    make_file_size_limits_errors();
+    let command = match args::Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(answer) => return ExitCode::from(explain(&answer) as u8),
+    };
     // Its message has been printed. A panic would be exit code 101, which no table has.
     let exit = catch_unwind(AssertUnwindSafe(|| perform(command))).unwrap_or_else(|_| {
         let defect = Diagnostic::error("otload itself broke down; its message is above");
         refuse(&Failed::Broken(defect.hint("this is a defect of otload: please report it with the scenario")))
     });
     ExitCode::from(exit as u8)
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments.
+fn explain(answer: &clap::Error) -> Exit {
+    let stream = if answer.use_stderr() { Stream::Error } else { Stream::Output };
+    let text = answer.render();
+    let styled = console::is_terminal(stream) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = if styled { text.ansi().to_string() } else { text.to_string() };
+    match stream {
+        Stream::Error => {
+            console::error(&text);
+            Exit::Wrong
+        }
+        Stream::Output => printed(console::document(&text)),
+    }
+}
+
+/// The signal that a limit of file sizes (`RLIMIT_FSIZE`) sends would end the process. With a handler, the write fails as it does on
+/// a full disk.
+fn make_file_size_limits_errors() {
+    // tokio keeps the handler when the runtime that registered it has gone. Without a runtime nothing could be run anyway.
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let _context = runtime.enter();
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    }
 }
 
 fn perform(command: args::Command) -> Exit {
@@ -65,23 +97,33 @@ fn perform(command: args::Command) -> Exit {
         args::Command::Stop(to) => control::stop(&to),
         args::Command::Annotate(args) => control::annotate(&args),
         args::Command::Dashboards(args) => dashboards::dashboards(&args),
-        args::Command::Schema { markdown: true } => print(&scenario::reference()),
-        args::Command::Schema { markdown: false } => print(&format!("{:#}\n", scenario::schema())),
+        args::Command::Schema { markdown: true } => document(&scenario::reference()),
+        args::Command::Schema { markdown: false } => document(&format!("{:#}\n", scenario::schema())),
         args::Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut args::Cli::command(), "otload", &mut script);
-            print(&String::from_utf8_lossy(&script))
+            document(&String::from_utf8_lossy(&script))
         }
         args::Command::Version => print(&format!("otload {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
 
-/// Prints to standard output. A reader that has gone (`otload schema | head`) is no failure.
+/// Prints text for people to standard output.
 fn print(text: &str) -> Exit {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("error: cannot write to standard output: {error}");
+    printed(console::out(text))
+}
+
+/// Prints a document to standard output, which has made foreign text harmless in its own way.
+fn document(text: &str) -> Exit {
+    printed(console::document(text))
+}
+
+/// What printing came to. A reader that has gone (`otload schema | head`) is no failure.
+fn printed(result: io::Result<()>) -> Exit {
+    match result {
+        Err(error) if !console::is_gone(&error) => {
+            let problem = Diagnostic::error(format!("cannot write to standard output: {error}"));
+            console::problem(&problem.hint("look at where it goes to: a full disk, or a program that does not read"), colour());
             Exit::Failed
         }
         _ => Exit::Passed,
@@ -90,13 +132,13 @@ fn print(text: &str) -> Exit {
 
 /// Whether messages are coloured: on a terminal, unless `NO_COLOR` is set.
 fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    console::is_terminal(Stream::Error) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Prints problems to standard error.
 fn complain(problems: &Problems) {
     if !problems.is_empty() {
-        eprint!("{}", problems.render(colour()));
+        console::error(&problems.render(colour()));
     }
 }
 
@@ -136,7 +178,7 @@ fn refuse(failed: &Failed) -> Exit {
         Failed::Refused(problem) => (problem, Exit::Wrong),
         Failed::Broken(problem) => (problem, Exit::Failed),
     };
-    eprint!("{}", problem.render(colour()));
+    console::problem(problem, colour());
     exit
 }
 

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use super::args::{ReportArgs, ReportFormat};
-use super::{Exit, colour, print, refuse};
+use super::{Exit, colour, print, printed, refuse};
+use crate::console;
 use crate::diagnostic::Diagnostic;
 use crate::report::where_time_goes::{html, text};
 use crate::run::{self, Failed, Format, Reports};
@@ -35,10 +36,11 @@ fn rebuild(args: &ReportArgs) -> Result<Exit, Failed> {
         return Err(Failed::Refused(problem));
     }
     let mut reports = Reports::read(&args.folder).map_err(Failed::Refused)?;
-    reports.warnings.iter().for_each(|warning| eprint!("{}", warning.render(colour())));
+    reports.warnings.iter().for_each(|warning| console::problem(warning, colour()));
     match one {
         Some(format) if out == Path::new("-") => {
-            Ok(reports.render(format).iter().map(|(_, text)| print(text)).next().unwrap_or(Exit::Passed))
+            let write = if format == Format::Json { console::json } else { console::document };
+            Ok(reports.render(format).iter().map(|(_, text)| printed(write(text))).next().unwrap_or(Exit::Passed))
         }
         _ => {
             let written = reports.write(&formats, out).map_err(Failed::Broken)?;
@@ -72,13 +74,13 @@ fn where_time_goes(args: &ReportArgs, store: &str) -> Exit {
 fn write(file: &Path, page: &str) -> Exit {
     match std::fs::write(file, page) {
         Ok(()) => {
-            eprintln!("page: {}", file.display());
+            console::line(&format!("page: {}", file.display()));
             Exit::Passed
         }
         Err(error) => {
             let problem =
                 Diagnostic::error(format!("cannot write {}: {error}", file.display())).hint("choose another file with --html");
-            eprint!("{}", problem.render(colour()));
+            console::problem(&problem, colour());
             Exit::Failed
         }
     }

@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 use super::args::RunArgs;
 use super::{Exit, colour, plan, print, refuse, token};
 use crate::clock;
+use crate::console::{self, Stream};
 use crate::journal::{Journal, Topic};
 use crate::run::{self, Baseline, Ended, Failed, Job};
 
@@ -38,11 +39,12 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         quiet: args.quiet,
         linger: args.linger,
         colour: colour(),
-        terminal: std::io::stdout().is_terminal(),
+        terminal: console::is_terminal(Stream::Output),
         view: view(args.quiet),
         journal,
         plan,
     };
+    console::lose_patience();
     let mut unprinted = None;
     let ended = run::execute(&job, &mut |text| {
         // Said once; the run goes on, its summary is in the results.
@@ -62,7 +64,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 
 /// Whether there is a live view, and whether it is coloured. It needs a terminal that can place a cursor, and its keys.
 fn view(quiet: bool) -> Option<bool> {
-    let terminals = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let terminals = console::is_terminal(Stream::Output) && std::io::stdin().is_terminal();
     let able = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
     (terminals && able && !quiet).then(|| std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
 }

@@ -4,6 +4,7 @@ use std::thread::available_parallelism;
 
 use super::args::ServeArgs;
 use super::{Exit, colour, environment, refuse, token};
+use crate::console;
 use crate::run::{self, Failed, Serve};
 
 pub(super) fn serve(args: ServeArgs) -> Exit {
@@ -22,6 +23,7 @@ pub(super) fn serve(args: ServeArgs) -> Exit {
         env: environment(),
         colour: colour(),
     };
+    console::lose_patience();
     match run::serve(serve) {
         Ok(false) => Exit::Passed,
         Ok(true) => Exit::Interrupted,

@@ -25,6 +25,7 @@ pub mod where_time_goes;
 
 use crate::measure::catalog::RequestName;
 use crate::measure::snapshot::Snapshot;
+pub(crate) use crate::printable::one_line as printable;
 
 /// How the run is judged, by those who judge it.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,11 +131,6 @@ pub(crate) fn grouped(number: u64) -> String {
         out.push(digit);
     }
     out
-}
-
-/// Foreign text on a line of its own: control characters must reach neither terminal nor layout.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

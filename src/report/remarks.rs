@@ -101,7 +101,7 @@ mod tests {
             kind: Kind::Annotation,
             text: "deployed\u{1b}v2".into(),
         };
-        assert_eq!(lines(std::slice::from_ref(&remark)), "at 01:02:05 annotation: deployed\u{fffd}v2\n");
+        assert_eq!(lines(std::slice::from_ref(&remark)), "at 01:02:05 annotation: deployed\\u{1b}v2\n");
         let written = serde_json::to_string(&remark.written()).unwrap();
         assert_eq!(
             written,

@@ -10,6 +10,7 @@ use super::stage::start_demo;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Seen};
 use crate::http::{Client, Exchange, Request};
+use crate::printable::{self, one_line};
 use crate::scenario::plan::Plan;
 use crate::units::{format_duration, format_size};
 
@@ -53,37 +54,38 @@ fn describe(seen: &Seen<'_>) -> String {
     let mut out = String::new();
     match seen {
         Seen::Task { user, task } => {
-            let _ = writeln!(out, "\n── {user} · {task} ──");
+            let _ = writeln!(out, "\n── {} · {} ──", one_line(user), one_line(task));
         }
         Seen::Flow(way) => {
             let _ = writeln!(out, "· {}", shortened(way));
         }
         Seen::Failed { line, why } => {
-            let _ = writeln!(out, "✗ line {line}: {why}");
+            let _ = writeln!(out, "✗ line {line}: {}", one_line(why));
         }
         Seen::Skipped(step) => {
-            let _ = writeln!(out, "{}: skipped, its `when` is not true", step.name);
+            let _ = writeln!(out, "{}: skipped, its `when` is not true", one_line(&step.name));
         }
         Seen::Unsent { step, error } => {
-            let _ = writeln!(out, "{}: not sent\n✗ template: {error}", step.name);
+            let _ = writeln!(out, "{}: not sent\n✗ template: {}", one_line(&step.name), one_line(error));
         }
         Seen::Request { step, request, exchange, checks, captured, failure } => {
-            let _ = writeln!(out, "{}", step.name);
+            let _ = writeln!(out, "{}", one_line(&step.name));
             describe_request(&mut out, request);
             describe_exchange(&mut out, exchange);
             for (name, value) in captured {
-                let _ = writeln!(out, "= {name}: {}", shortened(value));
+                let _ = writeln!(out, "= {}: {}", one_line(name), shortened(value));
             }
             for (name, found) in checks {
+                let name = one_line(name);
                 let _ = match found {
                     Ok(None) => writeln!(out, "✓ {name}"),
-                    Ok(Some(found)) => writeln!(out, "✓ {name}: {found}"),
-                    Err(found) => writeln!(out, "✗ {name}: {found}"),
+                    Ok(Some(found)) => writeln!(out, "✓ {name}: {}", one_line(found)),
+                    Err(found) => writeln!(out, "✗ {name}: {}", one_line(found)),
                 };
             }
             // What a check says is said above.
             if let Some(failure) = failure.as_ref().filter(|_| checks.iter().all(|(_, found)| found.is_ok())) {
-                let _ = writeln!(out, "✗ {failure}");
+                let _ = writeln!(out, "✗ {}", one_line(&failure.to_string()));
             }
         }
     }
@@ -92,8 +94,9 @@ fn describe(seen: &Seen<'_>) -> String {
 
 /// A value on one line.
 fn shortened(value: &str) -> String {
-    let shown: String = value.chars().take(SHOWN_OF_A_VALUE).collect();
-    if shown.len() < value.len() { format!("{shown}… ({} in all)", format_size(value.len() as u64)) } else { shown }
+    let start: String = value.chars().take(SHOWN_OF_A_VALUE).collect();
+    let shown = one_line(&start);
+    if start.len() < value.len() { format!("{shown}… ({} in all)", format_size(value.len() as u64)) } else { shown }
 }
 
 fn describe_request(out: &mut String, request: &Request<'_>) {
@@ -141,7 +144,7 @@ fn describe_exchange(out: &mut String, exchange: &Exchange) {
 
 fn describe_headers(out: &mut String, sign: char, headers: &HeaderMap) {
     for (name, value) in headers {
-        let _ = writeln!(out, "{sign} {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        let _ = writeln!(out, "{sign} {name}: {}", one_line(&String::from_utf8_lossy(value.as_bytes())));
     }
 }
 
@@ -149,10 +152,9 @@ fn describe_body(out: &mut String, sign: char, text: &str) {
     if text.is_empty() {
         return;
     }
-    let shown: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
+    let shown: String = text.chars().take(SHOWN).collect();
     for line in shown.lines() {
-        let _ = writeln!(out, "{sign} {line}");
+        let _ = writeln!(out, "{sign} {}", printable::lines(line));
     }
     if shown.len() < text.len() {
         let _ = writeln!(out, "{sign} … ({} in all)", format_size(text.len() as u64));

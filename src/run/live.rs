@@ -192,6 +192,11 @@ impl Live {
         say::tell(&self.journal, line);
     }
 
+    /// Writes a line into the log.
+    pub(super) fn note(&self, topic: Topic, line: &str) {
+        self.journal.say(topic, line);
+    }
+
     /// What was said and done, without the first so many.
     pub(super) fn remarks_after(&self, first: usize) -> Vec<Remark> {
         self.remarks.after(first)

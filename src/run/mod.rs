@@ -41,6 +41,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::clock::{self, Instant, Timestamp};
+use crate::console;
 use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::diagnostic::Diagnostic;
@@ -171,6 +172,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     folder.write_scenario(&say::scenario_as_run(job)).map_err(Failed::Broken)?;
     say::open(job).map_err(Failed::Broken)?;
 
+    let lost = console::losses();
     let extra = Arc::new(Mutex::new(Shard::new(&job.plan.catalog)));
     let (orders, received) = mpsc::channel(desk::ORDERS);
     let (keys, pressed) = mpsc::unbounded_channel();
@@ -240,6 +242,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     conductor.thresholds.finish(&live.snapshot(), &live);
     conductor.recorder.finish(&live.snapshot(), &live).await;
     conductor.recorder.news(&live).iter().for_each(|news| warn(job, news));
+    conductor.notes.extend(console::losses().notes_since(lost));
     let (ended, broken, scrapes) = (conductor.ended(), conductor.broken.clone(), (live.scrapes(), stage.scrapers.scrapes()));
     let traces = job.plan.observe.traces.as_ref().filter(|_| live.is_traced());
     let traces = traces.map(|traces| report::traces::section(&tracing.notable(), &job.plan.catalog, traces.ui.as_deref()));

@@ -13,6 +13,7 @@ use super::preflight::{self, Room};
 use super::say::warn;
 use super::{Failed, Job, SERIES_LIMIT, observe, say, thresholds};
 use crate::clock::Instant;
+use crate::console;
 use crate::control::guard::TOKEN_VARIABLE;
 use crate::control::scrapers::{Scrapers, Scrapes};
 use crate::demo::Demo;
@@ -81,15 +82,16 @@ pub(super) fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {
 pub(super) fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
     let host = job.plan.host.as_ref().map_or_else(|| "the URLs of the scenario".into(), say::without_password);
     if !job.quiet {
-        eprintln!("otload {} · {} → {host} · run {}", env!("CARGO_PKG_VERSION"), job.plan.name, job.run_id);
-        eprintln!("results: {}", folder.path().display());
+        let (version, name) = (env!("CARGO_PKG_VERSION"), &job.plan.name);
+        console::line(&format!("otload {version} · {name} → {host} · run {}", job.run_id));
+        console::line(&format!("results: {}", folder.path().display()));
     }
     // Also when quiet, if the system chose the port: nobody could know it otherwise.
     if !job.quiet || job.listen.port() == 0 {
-        eprintln!("metrics: http://{address}/metrics");
+        console::line(&format!("metrics: http://{address}/metrics"));
     }
     if !job.quiet && job.token.is_none() && !address.ip().is_loopback() {
-        eprintln!("control is off: others can reach this address; {TOKEN_VARIABLE} or --control-token-file turns it on");
+        console::line(&format!("control is off: others can reach this address; {TOKEN_VARIABLE} or --control-token-file turns it on"));
     }
 }
 
@@ -111,7 +113,7 @@ pub(super) async fn linger(job: &Job, live: &Live, scrapers: &Scrapers, before: 
     }
     if !job.quiet {
         let whom = if by.len() > 1 { format!(" of each of {} servers", by.len()) } else { String::new() };
-        eprintln!("waiting for one more scrape{whom}, at most {}; Ctrl-C ends at once", format_duration(limit));
+        console::line(&format!("waiting for one more scrape{whom}, at most {}; Ctrl-C ends at once", format_duration(limit)));
     }
     let scraped = async {
         live.scraped_after(scrapes).await;

@@ -1,16 +1,19 @@
 //! The live view beside a run: a thread of its own looks, draws and reads keys, so that a slow terminal holds nothing up.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
 use super::live::Live;
 use crate::clock;
 use crate::fault;
+use crate::journal::Topic;
+use crate::printable;
+use crate::view::keys::{self, Input, Keyboard};
 use crate::view::screen::{self, Screen};
 use crate::view::{Turn, View};
 
@@ -31,13 +34,16 @@ pub(super) type Keys = mpsc::UnboundedReceiver<Key>;
 /// A view that is on, until it is dropped.
 pub(super) struct Watch {
     over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Closes when the thread has ended.
+    ended: Receiver<()>,
 }
 
 const LOOK_EACH: Duration = Duration::from_secs(1);
 const DRAW_EACH: Duration = Duration::from_millis(250);
 /// How soon a key is heard, and the end.
 const WAIT: Duration = Duration::from_millis(50);
+/// A terminal that takes nothing does not hold up the end of the run; a frame gives it five seconds.
+const END_WITHIN: Duration = Duration::from_secs(7);
 
 impl Watch {
     /// `None` when the terminal cannot be taken; then there are plain lines, as without one.
@@ -45,18 +51,22 @@ impl Watch {
         let screen = Screen::take().ok()?;
         let over = Arc::new(AtomicBool::new(false));
         let (live, ends) = (live.clone(), over.clone());
-        let work = move || serve(screen, &live, colour, &keys, &ends);
+        let (ending, ended) = sync_channel::<()>(0);
+        let work = move || {
+            let _ending = ending;
+            serve(screen, &live, colour, &keys, &ends);
+        };
         // Without a thread the screen is dropped with the work, and the terminal given back.
-        let thread = thread::Builder::new().name("view".to_owned()).spawn(work).ok()?;
-        Some(Self { over, thread: Some(thread) })
+        thread::Builder::new().name("view".to_owned()).spawn(work).ok()?;
+        Some(Self { over, ended })
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        // If it panicked, that has been told.
-        let _ = self.thread.take().map(JoinHandle::join);
+        // If it panicked, that has been told, and it has ended.
+        let _ = self.ended.recv_timeout(END_WITHIN);
     }
 }
 
@@ -64,7 +74,7 @@ fn serve(mut screen: Screen, live: &Live, colour: bool, keys: &mpsc::UnboundedSe
     let mut view = View::new(live.snapshot(), colour);
     let mut looked = clock::now();
     let mut drawn: Option<clock::Instant> = None;
-    let (mut stale, mut lines) = (true, 0);
+    let (mut stale, mut lines, mut keyboard) = (true, 0, Keyboard::default());
     while !over.load(Ordering::Relaxed) {
         fault::may_break("view");
         if looked.elapsed() >= LOOK_EACH {
@@ -79,44 +89,39 @@ fn serve(mut screen: Screen, live: &Live, colour: bool, keys: &mpsc::UnboundedSe
             }
             (stale, drawn) = (false, Some(clock::now()));
         }
-        match event::poll(WAIT) {
-            Ok(false) => {}
-            Ok(true) => match event::read() {
-                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => {
-                    stale = true;
-                    pressed(key, &mut view, keys);
-                }
-                Ok(_) => stale = true,
-                Err(_) => thread::sleep(WAIT),
-            },
-            // A terminal that is gone has no keys.
-            Err(_) => thread::sleep(WAIT),
+        stale |= screen.is_resized();
+        match keyboard.read(WAIT) {
+            Input::Keys(pressed) => {
+                stale |= !pressed.is_empty();
+                pressed.into_iter().for_each(|key| press(key, &mut view, keys));
+            }
+            Input::Gone => {
+                live.note(Topic::Event, "the terminal is gone: the live view ends, and the run goes on");
+                return;
+            }
         }
     }
 }
 
-fn pressed(key: KeyEvent, view: &mut View, keys: &mpsc::UnboundedSender<Key>) {
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    if view.helps() && !control {
+fn press(key: keys::Key, view: &mut View, keys: &mpsc::UnboundedSender<Key>) {
+    if view.helps() && key != keys::Key::CtrlC {
         return view.turn(Turn::Help);
     }
-    let asked = match key.code {
-        KeyCode::Char('c') if control => Key::Stop,
-        _ if control => return,
-        KeyCode::Char('q') => Key::Stop,
-        KeyCode::Char('p') => Key::Pause,
-        KeyCode::Char('w') => Key::Users(1),
-        KeyCode::Char('s') => Key::Users(-1),
-        KeyCode::Char('W') => Key::Users(10),
-        KeyCode::Char('S') => Key::Users(-10),
-        KeyCode::Char('?') => return view.turn(Turn::Help),
-        KeyCode::Up => return view.turn(Turn::Rows(-1)),
-        KeyCode::Down => return view.turn(Turn::Rows(1)),
-        KeyCode::PageUp => return view.turn(Turn::Rows(-5)),
-        KeyCode::PageDown => return view.turn(Turn::Rows(5)),
-        KeyCode::Home => return view.turn(Turn::Top),
-        KeyCode::End => return view.turn(Turn::Bottom),
-        _ => return,
+    let asked = match key {
+        keys::Key::CtrlC | keys::Key::Char('q') => Key::Stop,
+        keys::Key::Char('p') => Key::Pause,
+        keys::Key::Char('w') => Key::Users(1),
+        keys::Key::Char('s') => Key::Users(-1),
+        keys::Key::Char('W') => Key::Users(10),
+        keys::Key::Char('S') => Key::Users(-10),
+        keys::Key::Char('?') => return view.turn(Turn::Help),
+        keys::Key::Up => return view.turn(Turn::Rows(-1)),
+        keys::Key::Down => return view.turn(Turn::Rows(1)),
+        keys::Key::PageUp => return view.turn(Turn::Rows(-5)),
+        keys::Key::PageDown => return view.turn(Turn::Rows(5)),
+        keys::Key::Home => return view.turn(Turn::Top),
+        keys::Key::End => return view.turn(Turn::Bottom),
+        keys::Key::Char(_) | keys::Key::Other => return,
     };
     // The run may be over.
     let _ = keys.send(asked);
@@ -124,6 +129,6 @@ fn pressed(key: KeyEvent, view: &mut View, keys: &mpsc::UnboundedSender<Key>) {
 
 /// A line on standard error, or in the live view.
 pub(super) fn show(line: &str) {
-    let line = format!("{line}\n");
+    let line = format!("{}\n", printable::one_line(line));
     screen::say(&line, &line);
 }

@@ -9,6 +9,7 @@
 
 mod draw;
 mod figures;
+pub mod keys;
 pub mod screen;
 
 use std::collections::VecDeque;

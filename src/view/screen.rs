@@ -3,22 +3,26 @@
 //! There is one terminal, so that what is known of it is static: a panic in any thread gives it back before its message is
 //! printed, and what is said meanwhile is kept and printed afterwards.
 
-use std::io::{self, IsTerminal as _, Stdout, Write};
+use std::io::{self, BufWriter, Write};
 use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::Duration;
 
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
+use ratatui::layout::Size;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 
 use super::{View, draw};
+use crate::console::{self, Frames, Stream};
 
 /// Has the terminal until it is dropped.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<BufWriter<Frames>>>,
+    /// The size of the last frame.
+    size: Option<Size>,
 }
 
 /// Messages, while there is a view and after it.
@@ -42,9 +46,9 @@ const MOST_MESSAGES: usize = 1000;
 /// without a view. `rendered` is `plain` as it is printed, with colours perhaps.
 pub fn say(plain: &str, rendered: &str) {
     let mut said = said();
-    let elsewhere = !io::stderr().is_terminal();
+    let elsewhere = !console::is_terminal(Stream::Error);
     if !said.on || elsewhere {
-        eprint!("{rendered}");
+        console::error(rendered);
     }
     if said.on {
         if said.lines.len() >= MOST_MESSAGES {
@@ -65,9 +69,11 @@ impl Screen {
     pub fn take() -> io::Result<Self> {
         HOOK.call_once(give_back_before_a_panic_is_told);
         said().on = true;
-        let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen));
-        match taken.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout()))) {
-            Ok(terminal) => Ok(Self { terminal }),
+        let taken = enable_raw_mode().and_then(|()| execute!(Frames, EnterAlternateScreen));
+        // A frame is written in few pieces.
+        let frames = BufWriter::with_capacity(1 << 16, Frames);
+        match taken.and_then(|()| Terminal::new(CrosstermBackend::new(frames))) {
+            Ok(terminal) => Ok(Self { terminal, size: None }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -85,7 +91,13 @@ impl Screen {
             }
             view.tell(said.lines.clone());
         }
+        self.size = self.terminal.backend().size().ok();
         self.terminal.draw(|frame| draw(view, frame)).is_ok()
+    }
+
+    /// Whether the terminal has another size than the last frame.
+    pub fn is_resized(&self) -> bool {
+        self.terminal.backend().size().ok() != self.size
     }
 }
 
@@ -124,20 +136,20 @@ fn give_back() {
             None
         }
     });
-    said().end(&mut io::stdout(), &mut io::stderr(), || {
+    said().end(&mut BufWriter::new(Frames), &mut console::error, || {
         let _ = disable_raw_mode();
     });
 }
 
 impl Said {
     /// Shows the screen that was there before, and then what was said. There is nothing left to do if this fails.
-    fn end(&mut self, screen: &mut impl Write, errors: &mut impl Write, cook: impl FnOnce()) {
+    fn end(&mut self, screen: &mut impl Write, print: &mut impl FnMut(&str), cook: impl FnOnce()) {
         if !std::mem::take(&mut self.on) {
             return;
         }
         let _ = execute!(screen, LeaveAlternateScreen, Show);
         cook();
-        std::mem::take(&mut self.later).iter().for_each(|text| _ = errors.write_all(text.as_bytes()));
+        std::mem::take(&mut self.later).iter().for_each(|text| print(text));
     }
 }
 
@@ -171,7 +183,8 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         let mut said = Said { on: true, later: vec!["warning: one\n".into(), "hint: two\n".into()], lines: Vec::new() };
         for _ in 0..2 {
-            said.end(&mut Note(&seen), &mut Note(&seen), || seen.borrow_mut().extend(b"<cooked>"));
+            let mut print = |text: &str| seen.borrow_mut().extend(text.as_bytes());
+            said.end(&mut Note(&seen), &mut print, || seen.borrow_mut().extend(b"<cooked>"));
         }
         // DEC's private modes: 1049 is the alternate screen, 25 the cursor.
         assert_eq!(String::from_utf8_lossy(&seen.borrow()), "\x1b[?1049l\x1b[?25h<cooked>warning: one\nhint: two\n");

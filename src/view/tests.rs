@@ -112,7 +112,7 @@ fn figures_are_those_of_the_run() {
     has(&["failures/s", "1.0"]);
     has(&["GET", "/r0", "50", "5", "20.0", "20.0", "20.0", "10.0"]);
     has(&["Aggregated", "150", "5", "20.0", "20.0", "20.0", "30.0"]);
-    has(&["5", "check", "no", "\u{fffd}[31mTesla"]);
+    has(&["5", "check", "no", "\\u{1b}[31mTesla"]);
     has(&["threshold", "broken:", "p95", "<", "10ms,", "now", "20ms"]);
     has(&["steady", "00:00:05", "users", "0/0", "failures", "5", "(3.33%)", "failed"]);
     assert!(!shown.contains("warning: the generator"), "there is room for the last two\n{shown}");

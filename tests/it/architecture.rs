@@ -43,9 +43,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trace", &[]),
     ("demo", &[]),
     ("clock", &[]),
+    ("console", &[]),
     ("diagnostic", &[]),
     ("journal", &[]),
     ("phases", &[]),
+    ("printable", &[]),
     ("fault", &[]),
     ("random", &[]),
     ("reason", &[]),
@@ -54,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault"];
+const GROUND: &[&str] = &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console"];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -22,6 +22,7 @@ mod intervals;
 mod kit;
 mod kubernetes;
 mod language;
+mod lost_output;
 mod nginx;
 mod open;
 mod otlp;

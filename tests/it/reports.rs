@@ -187,7 +187,7 @@ fn a_killed_run_is_reported_up_to_its_last_interval() {
 fn a_disk_that_fills_in_mid_run_stops_the_writing_and_not_the_run() {
     let target = CountingTarget::start(Delays::cycle(&[Duration::from_millis(2)]));
     let scenario = "users: [{name: U, wait_time: 20ms, tasks: [{get: /cars}]}]\nload: {users: 3, run_time: 24s, warm_up: 1s}\n";
-    let run = Otload::run_with_small_files(scenario, &["--host", &target.url(), "--out", "results", "--linger", "0s"]);
+    let run = Otload::run(scenario, &["--host", &target.url(), "--out", "results", "--linger", "0s"]);
     let metrics = run.metrics();
     let file = run.dir().join("results/intervals.jsonl");
     wait_for("the first interval", LIMIT, || {

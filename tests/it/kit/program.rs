@@ -55,14 +55,6 @@ impl Otload {
         Self::spawn(command, with_scenario(scenario), &[])
     }
 
-    /// As a process that is told when a file may not grow, as by a full disk, and not killed for it.
-    pub(crate) fn run_with_small_files(scenario: &str, args: &[&str]) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_otload")]);
-        command.args(["run", "scenario.yaml", "--listen", "127.0.0.1:0"]).args(args);
-        Self::spawn(command, with_scenario(scenario), &[])
-    }
-
     /// Without an address for its metrics.
     pub(crate) fn run_bare(scenario: &str, args: &[&str]) -> Self {
         Self::run_bare_with_env(scenario, args, &[])
