@@ -46,9 +46,8 @@ pub struct Losses {
     error: u64,
 }
 
-static STATE: [Mutex<Loss>; 2] = [const {
-    Mutex::new(Loss { texts: 0, first: String::new(), is_stuck: false, was_terminal: false })
-}; 2];
+static STATE: [Mutex<Loss>; 2] =
+    [const { Mutex::new(Loss { texts: 0, first: String::new(), is_stuck: false, was_terminal: false }) }; 2];
 static IMPATIENT: AtomicBool = AtomicBool::new(false);
 
 /// As long as a reader that takes nothing is waited for, where somebody else would have to wait too.
@@ -205,8 +204,7 @@ fn patience(state: &Loss) -> Option<Duration> {
 
 /// Returns when something can be written, or an error can be learnt from it.
 fn wait_for_room(fd: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<()> {
-    let limit =
-        patience.map(|limit| Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) });
+    let limit = patience.map(|limit| Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) });
     loop {
         match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], limit.as_ref()) {
             Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "its reader takes nothing")),

@@ -92,7 +92,14 @@ impl Diagnostic {
             let at = place.position();
             let number = at.line.to_string();
             let gutter = " ".repeat(number.len());
-            let _ = writeln!(out, "{gutter}{} {}:{}:{}", paint("1;34", "-->"), printable::one_line(&place.source.name), at.line, at.column);
+            let _ = writeln!(
+                out,
+                "{gutter}{} {}:{}:{}",
+                paint("1;34", "-->"),
+                printable::one_line(&place.source.name),
+                at.line,
+                at.column
+            );
             if !at.text.trim().is_empty() {
                 let bar = paint("1;34", "|");
                 let _ = writeln!(out, "{gutter} {bar}");

@@ -1,7 +1,7 @@
 //! Defects on request, so that a test of the program can see what becomes of a run that has one. Only debug builds know them.
 //!
 //! With `OTLOAD_FAULT=user:FILE` the next user that begins a task panics when FILE is there, once for each time that it is made:
-//! whoever removes the file breaks down. So may a `worker`, the `view` and the `conductor`.
+//! whoever removes the file breaks down. So may a `worker`, the `view`, the `conductor` and the `schedule` of a daemon.
 
 /// Panics if a fault was ordered for this place.
 #[cfg(debug_assertions)]

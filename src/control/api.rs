@@ -19,6 +19,13 @@ use super::command::{Scale, Start};
 
 /// What there is to read of a run, and where it can be told something.
 pub trait Answers: Send + Sync + 'static {
+    /// Whether it does what it is there for.
+    ///
+    /// # Errors
+    /// What has broken down, so that it does not.
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// The metrics as `accept` asks for them: (content type, body).
     fn metrics(&self, accept: &str) -> (String, Vec<u8>);
     /// The state of the run, as JSON.
@@ -126,7 +133,10 @@ async fn answer(route: Route, answers: &dyn Answers, id: &str, headers: &HeaderM
     Ok(match route {
         Route::Index => page(),
         Route::Metrics => metrics(answers, headers),
-        Route::Health => "ok\n".into_response(),
+        Route::Health => match answers.health() {
+            Ok(()) => "ok\n".into_response(),
+            Err(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")).into_response(),
+        },
         Route::Status => json_text(answers.status()),
         Route::Requests => json_text(answers.requests()?),
         Route::OpenApi => json_text(OPENAPI.to_owned()),

@@ -25,6 +25,8 @@ pub struct Client {
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 
 const WITHIN: Duration = Duration::from_secs(10);
+/// In characters, of why it is not well.
+const LONGEST_CAUSE: usize = 500;
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Why there is no answer.
@@ -89,7 +91,14 @@ impl Client {
     /// See [`Failure`]; also when what answers is no otload.
     pub fn health(&self) -> Result<(), Failure> {
         let (status, body) = self.send("/healthz", None)?;
-        if status.is_success() && body.trim_ascii() == b"ok" { Ok(()) } else { Err(self.stranger(status)) }
+        match status {
+            _ if status.is_success() && body.trim_ascii() == b"ok" => Ok(()),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let cause: String = String::from_utf8_lossy(body.trim_ascii()).chars().take(LONGEST_CAUSE).collect();
+                Err(Failure::Refused(status, Diagnostic::error(format!("otload on {} is not well: {cause}", self.address))))
+            }
+            _ => Err(self.stranger(status)),
+        }
     }
 
     fn send(&self, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {

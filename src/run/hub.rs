@@ -46,6 +46,10 @@ impl Hub {
 }
 
 impl Answers for Hub {
+    fn health(&self) -> Result<(), String> {
+        self.runner().map_or(Ok(()), |runner| runner.health())
+    }
+
     fn metrics(&self, accept: &str) -> (String, Vec<u8>) {
         let format = Format::negotiate(Some(accept));
         let run = self.live().map(|live| live.metrics(format)).unwrap_or_default();

@@ -91,7 +91,9 @@ pub(super) fn announce(job: &Job, address: SocketAddr, folder: &ResultFolder) {
         console::line(&format!("metrics: http://{address}/metrics"));
     }
     if !job.quiet && job.token.is_none() && !address.ip().is_loopback() {
-        console::line(&format!("control is off: others can reach this address; {TOKEN_VARIABLE} or --control-token-file turns it on"));
+        console::line(&format!(
+            "control is off: others can reach this address; {TOKEN_VARIABLE} or --control-token-file turns it on"
+        ));
     }
 }
 

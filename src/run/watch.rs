@@ -1,8 +1,8 @@
 //! The live view beside a run: a thread of its own looks, draws and reads keys, so that a slow terminal holds nothing up.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 

@@ -56,7 +56,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What all may name.
-const GROUND: &[&str] = &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console"];
+const GROUND: &[&str] =
+    &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console"];
 
 #[test]
 fn imports_follow_the_arrows() {

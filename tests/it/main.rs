@@ -1,5 +1,6 @@
 //! The tests that run the real binary, alone and beside other real programs. One binary, so that it is linked once.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends by failing, helpers included")]
+#![expect(clippy::print_stderr, reason = "what a test prints is for whoever runs it")]
 
 mod action;
 mod alerts;

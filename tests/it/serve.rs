@@ -203,3 +203,21 @@ fn a_schedule_that_is_wrong_is_said_at_the_start() {
     let finished = Otload::command(&["serve", "no-such-folder"]).expect_code(2);
     assert!(finished.stderr.contains("no-such-folder"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_daemon_whose_schedule_broke_down_is_not_healthy_and_says_why() {
+    let target = CountingTarget::start(Delays::none());
+    let files =
+        [("good.yaml", &*scenario(&target)), ("serve.yaml", "schedule: [{cron: '@reboot', scenario: good}]\n"), ("fault", "")];
+    let daemon = Otload::serve_with_env(&files, &[("OTLOAD_FAULT", "schedule:fault")]);
+    let address = daemon.metrics();
+    let cause = "the schedule of good broke down; restart the daemon";
+    let answer =
+        wait_for("the cause", 10 * SECOND, || Some(get(address, "/healthz", &[]).unwrap()).filter(|answer| answer.status != 200));
+    assert_eq!((answer.status, answer.text()), (503, format!("{cause}\n")));
+    let asked = Otload::command(&["status", "--health", "--to", &address.to_string()]).expect_code(4);
+    assert_eq!(asked.stderr, format!("error: otload on {address} is not well: {cause}\n"));
+    // Whoever asks for a run still gets one.
+    let started = post(address, "/api/v1/runs", &[("content-type", "application/json")], br#"{"scenario": "good"}"#).unwrap();
+    assert_eq!(started.status, 201, "{}", started.text());
+}

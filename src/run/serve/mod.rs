@@ -30,10 +30,12 @@ use super::hub::Hub;
 use super::stage::{Ready, Stage, event_loop};
 use super::{Ended, Failed, Job, conduct, default_run_id, random_seed};
 use crate::clock::{self, Timestamp};
+use crate::console;
 use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::control::{Daemon, Refusal, Start};
 use crate::diagnostic::Diagnostic;
+use crate::fault;
 use crate::journal::Journal;
 use crate::measure::daemon::{DaemonCounts, Verdict};
 use config::Due;
@@ -79,6 +81,8 @@ struct State {
     /// When each line of the schedule is due next, and how often it was skipped.
     next: Vec<(Option<Timestamp>, u64)>,
     closing: bool,
+    /// What has broken down in the daemon itself, first.
+    broken: Option<String>,
 }
 
 /// The calendar's clock may be set: it is looked at so often.
@@ -100,9 +104,9 @@ pub fn serve(serve: Serve) -> Result<bool, Failed> {
         let (folder, lines) = (serve.folder.display().to_string(), schedule.len());
         let runner = Runner::new(serve, library, schedule, Box::new(perform));
         let server = Server::start(listener, guard, runner.hub.clone());
-        eprintln!("otload {} serves the scenarios of {folder}, {lines} scheduled", env!("CARGO_PKG_VERSION"));
-        eprintln!("metrics: http://{address}/metrics");
-        let keepers: Vec<_> = (0..lines).map(|line| tokio::spawn(runner.clone().keep(line))).collect();
+        console::line(&format!("otload {} serves the scenarios of {folder}, {lines} scheduled", env!("CARGO_PKG_VERSION")));
+        console::line(&format!("metrics: http://{address}/metrics"));
+        let keepers: Vec<_> = (0..lines).map(|line| tokio::spawn(runner.clone().watch_schedule(line))).collect();
         let cut = runner.until_the_end(&mut interrupts).await;
         keepers.iter().for_each(tokio::task::JoinHandle::abort);
         server.close().await;
@@ -128,6 +132,22 @@ impl Runner {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it starts the runs that are asked for or due.
+    ///
+    /// # Errors
+    /// What has broken down.
+    pub(super) fn health(&self) -> Result<(), String> {
+        self.state().broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// A part of the daemon has broken down. It goes on with what is left, and is not healthy any more.
+    fn broke_down(&self, what: &str) {
+        let problem =
+            Diagnostic::error(format!("{what} broke down")).hint("restart the daemon; its message is above, and is a defect");
+        console::problem(&problem, self.serve.colour);
+        self.state().broken.get_or_insert_with(|| format!("{what} broke down; restart the daemon"));
     }
 
     pub(super) fn counts(&self) -> DaemonCounts {
@@ -179,10 +199,10 @@ impl Runner {
         let mut state = self.room()?;
         thread::Builder::new()
             .name("conductor".to_owned())
-            .spawn(move || me.whole(&job, interrupts))
+            .spawn(move || me.watch_run(&job, interrupts))
             .map_err(|error| broken(&format!("the system gives no thread: {error}")))?;
         let value = run.json();
-        eprintln!("run {} of {} begins", run.id, run.scenario);
+        console::line(&format!("run {} of {} begins", run.id, run.scenario));
         state.interrupts = Some(rings);
         state.history.begin(run);
         Ok(value)
@@ -201,6 +221,20 @@ impl Runner {
         }
     }
 
+    /// A run, and its end in the history whatever breaks down: as long as it counts as running, no other one begins.
+    fn watch_run(&self, job: &Job, interrupts: desk::Interrupts) {
+        if catch_unwind(AssertUnwindSafe(|| self.whole(job, interrupts))).is_err() {
+            self.broke_down("what notes the end of a run");
+            let mut state = self.state();
+            if state.history.running().is_some() {
+                state.interrupts = None;
+                state.history.end(clock::timestamp(), Verdict::Crashed, Some("the daemon broke down at its end".to_owned()));
+            }
+            drop(state);
+            self.ended.notify_one();
+        }
+    }
+
     /// A run from beginning to end, whatever that is.
     fn whole(&self, job: &Job, interrupts: desk::Interrupts) {
         let stage = Stage { hub: self.hub.clone(), interrupts, address: None, scrapers: Arc::default() };
@@ -210,7 +244,7 @@ impl Runner {
         let (verdict, reason) = history::verdict(outcome, job.out.join(SUMMARY).is_file());
         let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         let mut state = self.state();
-        eprintln!("run {} has ended: {}{why}", job.run_id, verdict.name());
+        console::line(&format!("run {} has ended: {}{why}", job.run_id, verdict.name()));
         state.interrupts = None;
         state.history.end(clock::timestamp(), verdict, reason);
         drop(state);
@@ -239,6 +273,17 @@ impl Runner {
 
     // === the schedule ===
 
+    /// Keeps a line of the schedule, and notes if that breaks down: nothing would start its runs any more.
+    async fn watch_schedule(self: Arc<Self>, line: usize) {
+        // Aborted with its keeper at the end of the daemon.
+        let mut keeper = tokio::task::JoinSet::new();
+        keeper.spawn(self.clone().keep(line));
+        if keeper.join_next().await.is_some_and(|ended| ended.is_err_and(|error| error.is_panic())) {
+            let of = self.schedule.get(line).map_or_else(String::new, |due| format!(" of {}", due.start.scenario));
+            self.broke_down(&format!("the schedule{of}"));
+        }
+    }
+
     /// Starts what a line of the schedule says, each time it is due.
     async fn keep(self: Arc<Self>, line: usize) {
         let Some(due) = self.schedule.get(line) else { return };
@@ -260,6 +305,7 @@ impl Runner {
 
     fn due(&self, line: usize) {
         let Some(due) = self.schedule.get(line) else { return };
+        fault::may_break("schedule");
         let Err(refusal) = self.begin(&due.start, true) else { return };
         let mut state = self.state();
         if refusal.status == http::StatusCode::CONFLICT {
@@ -269,7 +315,7 @@ impl Runner {
         }
         let problem =
             Diagnostic::warning(format!("the scheduled run of {} did not begin: {}", due.start.scenario, refusal.error));
-        eprint!("{}", problem.render(self.serve.colour));
+        console::problem(&problem, self.serve.colour);
         if state.history.running().is_none() {
             let now = clock::timestamp();
             state.history.begin(Run {
