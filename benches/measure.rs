@@ -73,6 +73,8 @@ fn sample(number: u64) -> Sample<'static> {
         received_bytes: 2048,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &PHASES,
         exemplar: None,
     }

@@ -77,10 +77,10 @@ impl User {
         let Some(Auth::OAuth2(at)) = step.auth.as_deref() else { return true };
         let began = clock::now();
         let Err((reason, message)) = self.token(*at).await else {
-            self.due += clock::now().saturating_duration_since(began);
+            self.due_at(self.due + clock::now().saturating_duration_since(began));
             return true;
         };
-        self.due = self.due.max(clock::now());
+        self.due_at(self.due.max(clock::now()));
         let message = self.context.run.mask(&message);
         self.context.tracing.failed(step, reason, &message, None, None);
         lock(&self.context.shard).unsent(step.id, reason, &message);

@@ -274,8 +274,8 @@ impl User {
         };
         // It is a pause, and what comes after it is due when it is over.
         let now = clock::now();
-        self.thought += now.saturating_duration_since(self.due);
-        self.due = now;
+        self.excluded += now.saturating_duration_since(self.due);
+        self.due_at(now);
         met
     }
 }

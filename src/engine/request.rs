@@ -1,6 +1,8 @@
 //! One request step: rendered, sent, checked, recorded.
 
 use std::borrow::Cow;
+use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -10,7 +12,7 @@ use super::checks::{self, CheckResult};
 use super::lent::Lent;
 use super::seen::Response;
 use super::supervisor::RunFacts;
-use super::tracing::{self, RequestTrace};
+use super::tracing::{self, UserTrace};
 use super::user::User;
 use super::worker::{Context, lock};
 use super::{address, auth, stream};
@@ -76,7 +78,10 @@ impl User {
     ) -> bool {
         let outcome = self.judge(step, rendered, exchange, events);
         self.record(step, rendered, exchange, &outcome);
-        self.due = exchange.finished;
+        // What a user does next begins when it has the response: due at the arrival, it would be measured with our own late read.
+        // Pauses and schedules count from the arrival (see `think` and `wait`), and the late read is no part of the task.
+        (self.due, self.arrived) = (exchange.read_at, exchange.finished);
+        self.excluded += exchange.read_lag();
         let went_well = outcome.failure.is_none();
         checks::spare(outcome.checks);
         if !went_well {
@@ -167,6 +172,8 @@ impl User {
             received_bytes: exchange.received_bytes,
             redirects: exchange.redirects,
             retried: exchange.retried,
+            read_lag: exchange.read_lag(),
+            unresolved_read_lag: exchange.unresolved_read_lag,
             phases: &exchange.phases,
             exemplar: exported.map(|span| span.exemplar(exchange.finished)),
         };
@@ -313,46 +320,69 @@ fn render_pairs(pairs: &[(Template, Template)], scope: &Scope, random: &mut Rand
 /// What is said of one that was cut off.
 pub(super) const CANCELLED: &str = "the run ended before the response came";
 
-/// A request that is on its way. Dropped before the response is there, it counts as cancelled.
+/// A request that is on its way. Dropped before the response is there, it counts as cancelled, with the bytes that went either
+/// way until then: the target has counted them too.
+///
+/// It owns what its user lends it, so that the user can go on while the exchange still lies here.
 pub(super) struct InFlight<'a> {
-    pub context: &'a Context,
-    pub step: &'a RequestStep,
-    pub rendered: &'a Rendered<'a>,
-    pub due: Instant,
+    /// `None` once the exchange has ended.
+    context: Option<Rc<Context>>,
+    step: &'a RequestStep,
+    rendered: &'a Rendered<'a>,
+    due: Instant,
     /// When its user could start it.
-    pub free: Instant,
-    pub started: Instant,
-    pub traced: Option<&'a RequestTrace>,
+    free: Instant,
+    /// The user's, until the exchange has ended.
+    pub trace: Option<Box<UserTrace>>,
+    pub exchange: Exchange,
 }
 
-impl InFlight<'_> {
-    /// The response is there, or what kept it away is known.
-    pub(super) fn arrived(self) {
-        std::mem::forget(self);
+impl<'a> InFlight<'a> {
+    /// One that starts now.
+    pub(super) fn new(user: &mut User, step: &'a RequestStep, rendered: &'a Rendered<'a>) -> Self {
+        let started = clock::now();
+        let mut trace = user.trace.take();
+        if let Some(trace) = &mut trace {
+            trace.begin_request(step);
+        }
+        let (context, exchange) = (Some(user.context.clone()), Exchange::begun(started));
+        Self { context, step, rendered, due: user.due, free: user.free, trace, exchange }
+    }
+
+    /// The response is there, or what kept it away is known. Gives the user back what is its own.
+    pub(super) fn ended(&mut self, user: &mut User) {
+        self.context = None;
+        user.trace = self.trace.take();
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let exported = self.traced.and_then(|traced| {
-            tracing::export_cancelled(self.context, self.step, &self.rendered.address(), traced, self.started)
-        });
-        self.context.tracing.failed(self.step, Reason::Cancelled, CANCELLED, None, exported);
+        let Some(context) = self.context.take() else { return };
+        let exchange = &self.exchange;
+        let exported = self
+            .trace
+            .as_deref()
+            .and_then(UserTrace::request)
+            .and_then(|traced| tracing::export_cancelled(&context, self.step, &self.rendered.address(), traced, exchange));
+        context.tracing.failed(self.step, Reason::Cancelled, CANCELLED, None, exported);
         let now = clock::now();
         let sample = Sample {
             response: now.saturating_duration_since(self.due),
-            service: now.saturating_duration_since(self.started),
+            service: now.saturating_duration_since(exchange.started),
             status: None,
             failure: Some((Reason::Cancelled, CANCELLED)),
-            sent_bytes: 0,
-            received_bytes: 0,
-            redirects: 0,
-            retried: 0,
+            sent_bytes: exchange.sent_bytes,
+            received_bytes: exchange.received_bytes,
+            redirects: exchange.redirects,
+            retried: exchange.retried,
+            read_lag: Duration::ZERO,
+            unresolved_read_lag: Duration::ZERO,
             phases: &Phases::NONE,
             exemplar: None,
         };
-        let mut shard = lock(&self.context.shard);
+        let mut shard = lock(&context.shard);
         shard.request(self.step.id, &sample);
-        shard.lag(self.started.saturating_duration_since(self.due.max(self.free)));
+        shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
     }
 }

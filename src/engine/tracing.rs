@@ -336,7 +336,7 @@ pub(super) fn export_cancelled(
     step: &RequestStep,
     url: &Url,
     traced: &RequestTrace,
-    started: Instant,
+    exchange: &Exchange,
 ) -> Option<Exported> {
     let rules = context.tracing.rules.as_ref()?;
     if !traced.sampled && !rules.keep.errors {
@@ -351,8 +351,8 @@ pub(super) fn export_cancelled(
         status: None,
         version: None,
         failure: Some((Reason::Cancelled, super::request::CANCELLED.into())),
-        sent_bytes: 0,
-        received_bytes: 0,
+        sent_bytes: exchange.sent_bytes,
+        received_bytes: exchange.received_bytes,
         phases: Vec::new(),
     };
     let TraceHead { trace, span, sampled, .. } = traced.head;
@@ -361,8 +361,8 @@ pub(super) fn export_cancelled(
         id: span,
         parent: traced.parent,
         sampled,
-        started: clock::timestamp_of(started),
-        duration: clock::now().saturating_duration_since(started),
+        started: clock::timestamp_of(exchange.started),
+        duration: clock::now().saturating_duration_since(exchange.started),
         kind: Kind::Request(Box::new(hop)),
     });
     taken.then_some(Exported { trace, span, sampled })

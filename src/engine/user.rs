@@ -16,7 +16,7 @@ use super::tracing::UserTrace;
 use super::worker::{Context, Position, lock};
 use crate::clock::{self, Instant};
 use crate::fault;
-use crate::http::{Exchange, Request, Session};
+use crate::http::{Request, Session};
 use crate::measure::catalog::TaskId;
 use crate::measure::totals::UserState;
 use crate::scenario::plan::{Step, UserType, Wait};
@@ -34,10 +34,12 @@ pub(super) struct User {
     position: Position,
     /// When the next thing this user does should start: the end of the last one, or of the pause after it.
     pub due: Instant,
+    /// When the response before that arrived, if it was read later: what counts from a response counts from there.
+    pub arrived: Instant,
     /// Until when it was busy with the task before, if that kept it from what is due: no lag of the generator.
     pub free: Instant,
-    /// Time spent in `think` steps so far.
-    pub thought: Duration,
+    /// Time so far that is no part of its tasks' durations: pauses of the scenario, and how late responses were read.
+    pub excluded: Duration,
     iteration: u64,
     /// What comes after the step under way.
     pub then: Then,
@@ -67,8 +69,9 @@ impl User {
             random,
             position: Position::default(),
             due,
+            arrived: due,
             free: due,
-            thought: Duration::ZERO,
+            excluded: Duration::ZERO,
             iteration: 0,
             then: Then::GoOn,
             trace,
@@ -137,7 +140,7 @@ impl User {
             && let Some(due) = place.arrival().await
         {
             if !std::mem::take(&mut first) {
-                self.due = due;
+                self.due_at(due);
             }
             // Handed over before the pause, while `on_start` was under way.
             self.hold().await;
@@ -153,7 +156,7 @@ impl User {
             }
         }
         let left = std::mem::take(&mut self.then) == Then::End;
-        self.due = clock::now();
+        self.due_at(clock::now());
         if !user.on_stop.is_empty() && self.feed(&user.rows.on_stop) {
             self.task(user.on_stop_task, &user.on_stop).await;
         }
@@ -165,7 +168,7 @@ impl User {
     /// The steps of one task, measured as a whole.
     pub(super) async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
         fault::may_break("user");
-        let (began, thought) = (self.due, self.thought);
+        let (began, excluded) = (self.due, self.excluded);
         if let Some(trace) = &mut self.trace {
             trace.begin_task(id);
         }
@@ -177,13 +180,18 @@ impl User {
         if let Some(trace) = &mut self.trace {
             trace.task_ended(ok);
         }
-        self.context.task_done(id, ok, self.busy_since(began, thought));
+        self.context.task_done(id, ok, self.busy_since(began, excluded));
         ok
     }
 
-    /// Time since `began` without the pauses that the scenario asks for.
-    fn busy_since(&self, began: Instant, thought_before: Duration) -> Duration {
-        self.due.saturating_duration_since(began).saturating_sub(self.thought - thought_before)
+    /// Time since `began` without the pauses that the scenario asks for, and without late reads.
+    fn busy_since(&self, began: Instant, excluded_before: Duration) -> Duration {
+        self.due.saturating_duration_since(began).saturating_sub(self.excluded - excluded_before)
+    }
+
+    /// What comes next is due at `due`, whenever a response arrived.
+    pub(super) fn due_at(&mut self, due: Instant) {
+        (self.due, self.arrived) = (due, due);
     }
 
     /// Steps one after the other; a failed one does not keep the others from happening. Says whether all went well.
@@ -211,30 +219,24 @@ impl User {
                             continue;
                         }
                     };
-                    let started = clock::now();
-                    if let Some(trace) = &mut self.trace {
-                        trace.begin_request(step);
-                    }
-                    let traced = self.trace.as_deref().and_then(UserTrace::request);
-                    let (due, free) = (self.due, self.free);
-                    let guard = InFlight { context: &self.context, step, rendered: &rendered, due, free, started, traced };
-                    let head = traced.map(|trace| &trace.head);
+                    let mut flight = InFlight::new(self, step, &rendered);
+                    let head = flight.trace.as_deref().and_then(UserTrace::request).map(|traced| &traced.head);
                     let events = step.stream.as_deref().map(|rule| stream::events(rule, &self.scope, &self.random));
                     let (prepared, events) = (self.context.prepared(step), events.as_deref());
                     let request = Request { trace: head, events, ..request_of(step, &rendered, prepared) };
-                    let mut exchange = Exchange::begun(started);
-                    self.session.exchange_into(&request, &mut exchange).await;
-                    guard.arrived();
-                    ok &= self.conclude(step, &rendered, &mut exchange, events);
+                    self.session.exchange_into(&request, &mut flight.exchange).await;
+                    flight.ended(self);
+                    ok &= self.conclude(step, &rendered, &mut flight.exchange, events);
+                    drop(flight);
                     rendered.done();
                 }
                 Step::Think(wait) => self.think(*wait).await,
                 Step::Group { id, steps } => {
-                    let (began, thought) = (self.due, self.thought);
+                    let (began, excluded) = (self.due, self.excluded);
                     // Boxed, because a group may hold groups: a future cannot hold itself.
                     let inner: Pin<Box<dyn Future<Output = bool> + '_>> = Box::pin(self.steps(steps));
                     let good = inner.await;
-                    let duration = self.busy_since(began, thought);
+                    let duration = self.busy_since(began, excluded);
                     lock(&self.context.shard).group(*id, good, duration);
                     ok &= good;
                 }
@@ -249,38 +251,52 @@ impl User {
 
     /// A pause inside a task. It belongs to the task, so a stop does not cut it short.
     async fn think(&mut self, wait: Wait) {
-        let over = wait_until(wait, self.due, self.due, &mut self.random);
-        self.thought += over.saturating_duration_since(self.due);
-        self.due = over;
+        // It begins with the arrival of the response, so a late read shortens the sleep and not the load. What is due after it is
+        // not due before the response was read.
+        let over = wait_until(wait, self.arrived, self.arrived, &mut self.random).max(self.due);
+        self.excluded += over.saturating_duration_since(self.due);
+        self.due_at(over);
         self.context.timer.sleep_until(over).await;
     }
 
     /// The pause after a task; a stop ends it at once.
     async fn wait(&mut self, user: &UserType, began: Instant, idle: bool) {
-        let mut over = wait_until(user.wait_time, began, self.due, &mut self.random);
+        let mut over = wait_until(user.wait_time, began, self.arrived, &mut self.random);
+        // A start that a schedule sets is late if we read late: that is our lag, and `free` ends with the arrival. One that the
+        // response sets off cannot be due before it was read: nobody asked for it earlier.
+        let is_scheduled = match user.wait_time {
+            Wait::Throughput(_) => true,
+            Wait::Pacing(_) => over > self.arrived,
+            _ => false,
+        };
+        if !is_scheduled {
+            over = over.max(self.due);
+        }
         if idle {
             over = over.max(clock::now() + BREATHER);
         }
         if over <= self.due || self.handle.is_stopping() {
             // A throughput that is behind.
-            (self.free, self.due) = (self.due, over.min(self.due));
+            self.free = self.arrived;
+            self.due_at(over.min(self.due));
             after_those_awake().await;
             return;
         }
-        self.due = over;
+        self.due_at(over);
         self.handle.enter(&self.context, UserState::Waiting);
         let mut paused = self.context.paused();
         loop {
             tokio::select! {
                 () = self.context.timer.sleep_until(self.due) => {}
-                () = self.handle.stopped() => return self.due = clock::now(),
+                () = self.handle.stopped() => return self.due_at(clock::now()),
             }
             if self.context.is_paused() {
                 self.resumed().await;
             }
             // While the run stood still, so did the wait.
             let more = self.context.paused() - paused;
-            (self.due, paused) = (self.due + more, paused + more);
+            self.due_at(self.due + more);
+            paused += more;
             if more.is_zero() || self.handle.is_stopping() {
                 break;
             }
@@ -297,7 +313,8 @@ impl User {
         self.handle.enter(&self.context, UserState::Waiting);
         self.resumed().await;
         self.handle.enter(&self.context, UserState::Running);
-        self.due += self.context.paused() - paused;
+        let more = self.context.paused() - paused;
+        (self.due, self.arrived) = (self.due + more, self.arrived + more);
     }
 
     /// Returns when the run goes on, or the user is to stop. Boxed, because it is rare and a future has room for all that it may

@@ -54,8 +54,12 @@ pub struct Exchange {
     pub failure: Option<Failure>,
     pub response: Response,
     pub started: Instant,
-    /// The last byte, or the moment of the failure.
+    /// When the last byte arrived, as far as that is known; or the moment of the failure.
     pub finished: Instant,
+    /// When the last byte was read, or the failure noticed: what follows cannot have started before.
+    pub read_at: Instant,
+    /// At most so much of the time to `finished` is our own late reading: nothing tells when what was read had arrived.
+    pub unresolved_read_lag: Duration,
     /// Bytes of requests: heads and bodies, without TLS.
     pub sent_bytes: u64,
     /// Bytes of responses: heads, and bodies as they came (compressed).
@@ -118,6 +122,8 @@ impl Exchange {
             response: Response::default(),
             started,
             finished: started,
+            read_at: started,
+            unresolved_read_lag: Duration::ZERO,
             sent_bytes: 0,
             received_bytes: 0,
             redirects: 0,
@@ -126,6 +132,16 @@ impl Exchange {
             phases: Phases::default(),
             course: Course::default(),
         }
+    }
+
+    /// Ends it at `now`, which is also when the end was noticed.
+    pub(super) fn end_at(&mut self, now: Instant) {
+        (self.finished, self.read_at) = (now, now);
+    }
+
+    /// How much later than its arrival the end was read.
+    pub fn read_lag(&self) -> Duration {
+        self.read_at.saturating_duration_since(self.finished)
     }
 
     /// The response, or why there is none.

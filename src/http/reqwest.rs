@@ -154,7 +154,7 @@ impl Reqwest {
         if shared.settings.keep_alive && !enough && stays_open(version, &headers, has_body) {
             open.extend(dial.take_fresh().or(known).map(|connection| (origin, connection)));
         }
-        exchange.finished = finished;
+        exchange.end_at(finished);
         exchange.response = Response { status: status.as_u16(), version, headers, body: Some(body.finish()), url: None, peer };
         Ok(())
     }

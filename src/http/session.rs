@@ -181,7 +181,7 @@ impl Session {
         let way = step.and_then(|step| match step {
             None => Ok(None),
             Some(step) => {
-                let mut way = Way::of(request, exchange.finished);
+                let mut way = Way::of(request, exchange.read_at);
                 way.follow(request, step, exchange).map(|()| Some(way))
             }
         });
@@ -213,7 +213,7 @@ impl Session {
     /// The time of the exchange is over.
     fn cut(&mut self, request: &Request<'_>, exchange: &mut Exchange) {
         let end = clock::now();
-        exchange.finished = end;
+        exchange.end_at(end);
         self.transport.settle(end, exchange);
         let failure = timed_out(request, exchange);
         let at = exchange.course.at.take();
@@ -309,7 +309,7 @@ impl Session {
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         if result.is_err() {
-            exchange.finished = clock::now();
+            exchange.end_at(clock::now());
         }
         let end = exchange.finished;
         self.transport.settle(end, exchange);

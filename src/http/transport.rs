@@ -167,7 +167,7 @@ impl Transport {
                 }
                 let body = hop.keep_body.then(|| hop.body.clone());
                 exchange.response = Response { status: status.unwrap_or(200), headers, body, ..Response::default() };
-                exchange.finished = crate::clock::now();
+                exchange.end_at(crate::clock::now());
                 Ok(())
             }
         }

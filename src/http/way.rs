@@ -48,6 +48,8 @@ impl<'a> Way<'a> {
             return Err(Failure { status: Some(exchange.response.status), ..Failure::new(Reason::RedirectLimit, message) });
         }
         exchange.redirects += 1;
+        // The next hop begins so much later than the target allowed, within the times of the whole exchange.
+        exchange.unresolved_read_lag += exchange.read_lag();
         exchange.next_hop();
         exchange.response = Response::default();
         let (next, credentials) = without_credentials(&step.url);
@@ -64,7 +66,8 @@ impl<'a> Way<'a> {
         (self.url, self.path) = (Cow::Owned(next.into_owned()), None);
         exchange.course.at = Some(Box::new((step.method.clone(), self.url.clone().into_owned())));
         self.method = Cow::Owned(step.method);
-        self.began = exchange.finished;
+        // The response was read then; a user cannot have followed it before.
+        self.began = exchange.read_at;
         Ok(())
     }
 }

@@ -59,6 +59,10 @@ pub struct Sample<'a> {
     pub redirects: u32,
     /// Sent once more, because a kept connection turned out closed.
     pub retried: u32,
+    /// How much later than its arrival the response was read. It is not in the times above, which end with the arrival.
+    pub read_lag: Duration,
+    /// At most so much of the times above is the generator's own late reading, whose end no timestamp of the kernel gives.
+    pub unresolved_read_lag: Duration,
     /// They are counted if there is a status.
     pub phases: &'a Phases,
     /// Its span, when the exporter has taken that.

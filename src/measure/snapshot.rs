@@ -386,6 +386,8 @@ pub(crate) mod tests {
                         // Half of them are noted first, the others are counted at once.
                         redirects: (*response % 2) as u32,
                         retried: 0,
+                        read_lag: Duration::ZERO,
+                        unresolved_read_lag: Duration::ZERO,
                         phases: &Phases { wait: Some(Duration::from_nanos(*service)), ..PHASES },
                         exemplar: *span,
                     },

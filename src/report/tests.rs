@@ -131,6 +131,8 @@ fn shard() -> Shard {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &PHASES,
         exemplar: None,
     };
@@ -248,6 +250,8 @@ fn progress_is_of_the_interval() {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            read_lag: Duration::ZERO,
+            unresolved_read_lag: Duration::ZERO,
             phases: &PHASES,
             exemplar: None,
         };

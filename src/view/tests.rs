@@ -40,6 +40,8 @@ fn snapshot(requests: u32, seconds: u64) -> Snapshot {
         received_bytes: 50,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &crate::phases::Phases::NONE,
         exemplar: None,
     };

@@ -1,6 +1,9 @@
 //! How a run begins, is refused, and ends: messages and exit codes.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::kit::{CountingTarget, Delays, Otload, Signal, get, wait_for};
@@ -80,6 +83,51 @@ fn a_second_interrupt_ends_at_once_and_what_was_cut_off_is_counted() {
     let finished = run.wait(Duration::from_secs(10)).expect_code(130);
     let totals = &finished.summary()["totals"];
     assert_eq!((&totals["requests"], &totals["failure_reasons"]["cancelled"]), (&5.into(), &5.into()));
+}
+
+#[test]
+fn what_a_request_sent_and_received_before_it_was_cut_off_is_counted() {
+    const USERS: u64 = 3;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let [read, written, waiting] = [(); 3].map(|()| Arc::new(AtomicU64::new(0)));
+    let counts = [&read, &written, &waiting].map(Arc::clone);
+    // Each connection is redirected once, and then gets half of an answer.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(USERS as usize) {
+            let ([read, written, waiting], mut stream) = (counts.clone(), stream.unwrap());
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                for answer in [
+                    "HTTP/1.1 302 Found\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+                ] {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        let count = stream.read(&mut buffer).unwrap();
+                        assert!(count > 0, "closed too early");
+                        head.extend_from_slice(&buffer[..count]);
+                    }
+                    read.fetch_add(head.len() as u64, Ordering::SeqCst);
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    written.fetch_add(answer.len() as u64, Ordering::SeqCst);
+                }
+                waiting.fetch_add(1, Ordering::SeqCst);
+                while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            });
+        }
+    });
+    let scenario = format!("users: [{{name: U, tasks: [{{get: /a}}]}}]\nload: {{users: {USERS}}}\n");
+    let mut run = Otload::run(&scenario, &["--host", &host]);
+    wait_for("all to wait for the rest", Duration::from_secs(20), || (waiting.load(Ordering::SeqCst) == USERS).then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal(Signal::INT);
+    run.signal(Signal::INT);
+    let finished = run.wait(Duration::from_secs(10));
+    let totals = &finished.summary()["totals"];
+    assert_eq!((&totals["failure_reasons"]["cancelled"], &totals["redirects"]), (&USERS.into(), &USERS.into()));
+    assert_eq!(totals["bytes_sent"], read.load(Ordering::SeqCst));
+    assert_eq!(totals["bytes_received"], written.load(Ordering::SeqCst));
 }
 
 #[test]

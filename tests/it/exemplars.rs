@@ -38,6 +38,8 @@ fn snapshot(at: Duration) -> Snapshot {
         received_bytes: 1,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &otload::phases::Phases::NONE,
         exemplar: None,
     };

@@ -169,6 +169,8 @@ fn metrics_arrive_with_exponential_buckets() {
         received_bytes: 2000,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &otload::phases::Phases::NONE,
         exemplar: None,
     };

@@ -65,6 +65,8 @@ pub(in crate::export) fn snapshot() -> Snapshot {
         received_bytes: 2000,
         redirects: 1,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &PHASES,
         exemplar: None,
     };
@@ -235,6 +237,8 @@ fn the_budget_is_what_a_full_run_exports() {
             received_bytes: 1,
             redirects: 0,
             retried: 0,
+            read_lag: Duration::ZERO,
+            unresolved_read_lag: Duration::ZERO,
             phases: &all,
             exemplar: None,
         };

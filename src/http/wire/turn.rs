@@ -136,7 +136,7 @@ impl Turn<'_, '_> {
                 match self.exchange.take_events(events, &self.parser.take_body()) {
                     Flow::More => {}
                     Flow::Enough => {
-                        self.exchange.finished = clock::now();
+                        self.exchange.end_at(clock::now());
                         return Poll::Ready(Ended::Whole { reusable: false });
                     }
                     Flow::TooLarge => return Poll::Ready(Ended::Wrong(Wrong::EventTooLarge)),
@@ -145,7 +145,7 @@ impl Turn<'_, '_> {
             match fed {
                 Ok(Progress::More) => {}
                 Ok(Progress::Done { unused }) => {
-                    self.exchange.finished = arrived.unwrap_or_else(clock::now);
+                    self.exchange.end_at(arrived.unwrap_or_else(clock::now));
                     let stays_open = self.parser.head().is_some_and(|head| head.stays_open);
                     return Poll::Ready(Ended::Whole { reusable: stays_open && unused == 0 && self.is_sent() });
                 }
@@ -158,7 +158,7 @@ impl Turn<'_, '_> {
     fn end(&mut self) -> Ended {
         match (self.parser.end(), self.broken.take()) {
             (Ok(()), _) => {
-                self.exchange.finished = clock::now();
+                self.exchange.end_at(clock::now());
                 Ended::Whole { reusable: false }
             }
             (Err(Wrong::Cut), Some(error)) if self.parser.received() == 0 => Ended::Io(error),

@@ -11,6 +11,8 @@ fn sample(millis: u64) -> Sample<'static> {
         received_bytes: 100,
         redirects: 1,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &PHASES,
         exemplar: None,
     }

@@ -19,6 +19,8 @@ fn sample(millis: u64, failure: Option<(Reason, &'static str)>) -> Sample<'stati
         received_bytes: 100,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &PHASES,
         exemplar: None,
     }

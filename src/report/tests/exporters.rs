@@ -39,6 +39,8 @@ fn intervals() -> String {
         received_bytes: 1,
         redirects: 0,
         retried: 0,
+        read_lag: Duration::ZERO,
+        unresolved_read_lag: Duration::ZERO,
         phases: &crate::phases::Phases::NONE,
         exemplar: None,
     };
