@@ -107,7 +107,10 @@ impl Client {
             .build()
             .map_err(|error| self.unreachable(&error.to_string()))?;
         let asked = async { tokio::time::timeout(WITHIN, self.exchange(path, body)).await };
-        match runtime.block_on(asked) {
+        let answer = runtime.block_on(asked);
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        match answer {
             Ok(answer) => answer,
             Err(_) => Err(self.unreachable("there is no answer within 10 seconds")),
         }

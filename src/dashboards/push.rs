@@ -86,7 +86,7 @@ impl Grafana {
             .enable_all()
             .build()
             .map_err(|error| Diagnostic::error(format!("cannot start an event loop: {error}")))?;
-        runtime.block_on(async {
+        let pushed = runtime.block_on(async {
             let mut talk = Talk { grafana: self, session: client.session() };
             talk.folder().await?;
             let mut pushed = Vec::new();
@@ -94,7 +94,10 @@ impl Grafana {
                 pushed.push(talk.dashboard(dashboard).await?);
             }
             Ok(pushed)
-        })
+        });
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        pushed
     }
 
     /// As it may be shown.

@@ -5,7 +5,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
+use super::activity::Activity;
 use super::timer::after_those_awake;
 use super::user::User;
 use crate::clock;
@@ -38,6 +40,9 @@ pub(super) struct Course<'a> {
 /// So many turns without a pause or a request a loop may have before others are let go first.
 const BREATH: u64 = 64;
 
+/// A step that computes for longer than this lets others go first.
+const LONG: Duration = Duration::from_millis(5);
+
 const INDEX: &str = "loop_index";
 
 impl User {
@@ -48,27 +53,44 @@ impl User {
         Box::pin(async move {
             match &step.action {
                 Action::Loop(each) => self.repeat(step, each).await,
-                Action::If { .. } | Action::Choose(_) => match self.branch(step) {
-                    Some((_, steps)) => self.steps(steps).await,
-                    None => false,
-                },
+                Action::If { .. } | Action::Choose(_) => {
+                    let branch = self.busy(step, |user| user.branch(step)).await;
+                    match branch {
+                        Some((_, steps)) => self.steps(steps).await,
+                        None => false,
+                    }
+                }
                 Action::Rendezvous(at) => match self.meet(*at).await {
                     Ok(()) => true,
                     Err(why) => self.mishap(step, &why),
                 },
-                Action::Set(_) | Action::Log(_) | Action::Fail(_) | Action::Stop(_) => self.act(step),
+                Action::Set(_) | Action::Log(_) | Action::Fail(_) | Action::Stop(_) => {
+                    self.busy(step, |user| user.act(step)).await
+                }
             }
         })
     }
 
+    /// Does what a step does at once. If that took long, others go first before the next step, and this user can be stopped.
+    async fn busy<T>(&mut self, step: &Control, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.context.is_doing(Activity::Step(step.line));
+        let began = clock::now();
+        let done = work(self);
+        self.context.is_doing(Activity::Other);
+        if began.elapsed() > LONG {
+            after_those_awake().await;
+        }
+        done
+    }
+
     async fn repeat(&mut self, step: &Control, each: &Loop) -> bool {
-        let mut course = match self.begin(&each.turns) {
+        let mut course = match self.busy(step, |user| user.begin(&each.turns)).await {
             Ok(course) => course,
             Err(error) => return self.mishap(step, &error),
         };
         let (mut ok, mut idle) = (true, 0);
         loop {
-            match self.turn(&mut course) {
+            match self.busy(step, |user| user.turn(&mut course)).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {

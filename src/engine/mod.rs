@@ -21,6 +21,7 @@
 //! user that waits is stopped at once; one that runs ends its task first. What is still in flight when a user is cut
 //! off is counted as a failure with the reason `cancelled`, for the target may have seen it.
 
+mod activity;
 mod address;
 mod auth;
 mod capture;
@@ -37,6 +38,7 @@ mod pacing;
 mod pool;
 mod request;
 mod seen;
+mod setup;
 mod signals;
 mod stream;
 mod supervisor;
@@ -51,5 +53,6 @@ mod tests;
 pub use checks::CheckResult;
 pub use once::{Seen, run_once};
 pub use orders::{Mode, Orders, Pauses};
-pub use supervisor::{Engine, Options, Performed, mask, perform};
+pub use setup::{Around, Performed, perform};
+pub use supervisor::{BusyWorker, Engine, Options, mask};
 pub use tracing::Tracing;

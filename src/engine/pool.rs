@@ -15,15 +15,17 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::lifecycle::{Handle, Started, Stopping, start, until};
 use super::orders::{Mode, Orders};
+use super::timer::after_those_awake;
 use super::user::User;
 use super::worker::{Context, lock};
 use crate::clock::{self, Instant};
-use crate::load::{Course, Open};
+use crate::load::{Arrivals, Course, Open};
 use crate::measure::totals::UserState;
 use crate::random::Random;
 
@@ -60,6 +62,9 @@ struct Pool<'a> {
     vacated: u64,
 }
 
+/// Of so many arrivals that are dropped at once it is looked at which type of user each of them wanted.
+const MOST_BY_TYPE: u64 = 10_000;
+
 /// Streams of random numbers that belong to no user begin here: users are numbered in 32 bits.
 const STREAMS: u64 = 1 << 32;
 
@@ -82,9 +87,8 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut 
             course = told;
             if let Some((steered, at)) = context.plan.crews[crew].profile.arrivals(&course).zip(course.since()) {
                 // Up to then by the old rule, also if this comes late.
-                while let Some(arrival) = arrivals.peek().filter(|arrival| arrival.due <= at && !context.is_paused()) {
-                    pool.arrived(arrival.number, start_of_time + arrival.due, clock::now());
-                    arrivals.next();
+                if !context.is_paused() {
+                    pool.all_arrived(&mut arrivals, start_of_time, at, clock::now());
                 }
                 arrivals.steer(&steered);
             }
@@ -94,17 +98,23 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, load: &Open, mut 
         loop {
             let now = clock::now();
             let mut next = None;
+            let mut all_found_users = true;
             if !context.is_paused() {
-                // All that is due is started on this wake.
-                while let Some(arrival) = arrivals.peek().filter(|arrival| start_of_time + arrival.due <= now) {
-                    pool.arrived(arrival.number, start_of_time + arrival.due, now);
-                    arrivals.next();
+                // All that is due is started on this wake. Before the load's time has begun, nothing is.
+                if let Some(elapsed) = now.checked_duration_since(start_of_time) {
+                    all_found_users = pool.all_arrived(&mut arrivals, start_of_time, elapsed, now);
                 }
                 let due = arrivals.peek().map(|arrival| start_of_time + arrival.due);
                 if due.is_none() && end.is_some_and(|end| end <= now) {
                     break 'told;
                 }
                 next = due.or(end);
+            }
+            if !all_found_users {
+                // At a rate that nobody can keep the next one is due before this one is counted: users go first, and orders are
+                // looked at.
+                after_those_awake().await;
+                break;
             }
             let wake = [next, pool.stopping.deadline(now)].into_iter().flatten().min();
             let mut sleep = pin!(until(context, wake));
@@ -129,20 +139,61 @@ impl<'a> Pool<'a> {
         Self { context, crew, places: Vec::new(), most, free, stopping: Stopping::default(), vacated: 0 }
     }
 
-    /// A task has arrived: hands it to a free user, or makes one, or drops it.
-    fn arrived(&mut self, number: u64, due: Instant, now: Instant) {
+    /// All tasks that are due by `until` of the load's time have arrived. Those that find no user are dropped; says whether there
+    /// were none.
+    fn all_arrived(&mut self, arrivals: &mut Arrivals, start_of_time: Instant, until: Duration, now: Instant) -> bool {
+        while let Some(arrival) = arrivals.peek().filter(|arrival| arrival.due <= until) {
+            if !self.arrived(arrival.number, start_of_time + arrival.due, now) {
+                // Nobody becomes free before others run: whatever else is due finds no user either, and may be too much to be
+                // looked at one by one.
+                let count = arrivals.skip_due(until);
+                self.drop_arrivals(arrival.number, count);
+                return false;
+            }
+            arrivals.next();
+        }
+        true
+    }
+
+    /// Counts arrivals of this worker that found no user, the first of which is `number`.
+    fn drop_arrivals(&self, number: u64, count: u64) {
         if self.context.run.is_stopped() {
             return;
         }
+        let (plan, of) = (&self.context.plan, u64::from(self.context.part.of));
+        let mut shard = lock(&self.context.shard);
+        // The first of them one by one; the types of all others are in the same proportion.
+        let first = count.min(MOST_BY_TYPE);
+        let mut counts = vec![0u64; if first < count { plan.users.len() } else { 0 }];
+        for at in 0..first {
+            let Some(kind) = plan.crews[self.crew].user_of(number.saturating_add(at * of)) else { continue };
+            shard.drop_arrivals(plan.users[kind].id, 1);
+            counts.get_mut(kind).into_iter().for_each(|count| *count += 1);
+        }
+        let mut before = 0;
+        let rest = u128::from(count - first);
+        let share = |upto: u64| (rest * u128::from(upto) / u128::from(first.max(1))) as u64;
+        for (user, counted) in plan.users.iter().zip(counts) {
+            shard.drop_arrivals(user.id, share(before + counted) - share(before));
+            before += counted;
+        }
+    }
+
+    /// A task has arrived: hands it to a free user, or makes one. Says whether it found a user.
+    fn arrived(&mut self, number: u64, due: Instant, now: Instant) -> bool {
+        if self.context.run.is_stopped() {
+            return false;
+        }
         // Every crew of an open load has a type with a weight.
-        let Some(kind) = self.context.plan.crews[self.crew].user_of(number) else { return };
+        let Some(kind) = self.context.plan.crews[self.crew].user_of(number) else { return false };
         if let Some(place) = self.free.latest(kind).and_then(|at| self.places[at].as_ref()) {
             place.0.hand(self.context, due);
         } else if let Some(at) = self.room(now) {
             self.start(kind, at, due);
         } else {
-            lock(&self.context.shard).arrival_dropped(self.context.plan.users[kind].id);
+            return false;
         }
+        true
     }
 
     /// A place for a new user: one more, or that of the user of another type who has been free for longest.

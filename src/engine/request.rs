@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
+use super::activity::Activity;
 use super::checks::{self, CheckResult};
 use super::lent::Lent;
 use super::seen::Response;
@@ -17,6 +18,7 @@ use super::user::User;
 use super::worker::{Context, lock};
 use super::{address, auth, stream};
 use crate::clock::{self, Instant};
+use crate::fault;
 use crate::http::events::Events;
 use crate::http::multipart::{Part as FormPart, body as form_body, gzip};
 use crate::http::{Exchange, Failure, Phases, Prepared, Request, with_path};
@@ -58,7 +60,10 @@ impl User {
     /// What is to be sent, or whether the step went well without: its `when` is false, there is no row of data for it, or it could
     /// not be rendered.
     pub(super) fn ready<'a>(&mut self, step: &'a RequestStep) -> Result<Rendered<'a>, bool> {
-        match self.rendered(step) {
+        self.context.is_doing(Activity::Rendering(step.number));
+        let rendered = self.rendered(step);
+        self.context.is_doing(Activity::Other);
+        match rendered {
             Ok(rendered) => rendered.ok_or(true),
             Err(error) => {
                 self.record_unsent(step, &error);
@@ -76,7 +81,10 @@ impl User {
         exchange: &mut Exchange,
         events: Option<&Events>,
     ) -> bool {
+        self.context.is_doing(Activity::Evaluating(step.number));
+        fault::may_hang("evaluation");
         let outcome = self.judge(step, rendered, exchange, events);
+        self.context.is_doing(Activity::Other);
         self.record(step, rendered, exchange, &outcome);
         // What a user does next begins when it has the response: due at the arrival, it would be measured with our own late read.
         // Pauses and schedules count from the arrival (see `think` and `wait`), and the late read is no part of the task.

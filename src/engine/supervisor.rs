@@ -3,32 +3,31 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::activity::{Activity, ActivityCell};
 use super::auth::Tokens;
 use super::feed::Feeds;
-use super::lifecycle::Handle;
 use super::meeting::Meeting;
 use super::mishaps::Mishaps;
 use super::orders::{Mode, Orders};
+use super::setup::Performed;
 use super::signals::Signals;
 use super::timer::Timer;
 use super::tracing::Tracing;
-use super::user::User;
 use super::worker::{self, Context, lock};
 use crate::clock::{self, Instant};
 use crate::diagnostic::Diagnostic;
 use crate::http::Client;
 use crate::journal::{Journal, Topic};
 use crate::load::{Course, Part, Steering, Wish};
-use crate::measure::catalog::UserId;
 use crate::measure::shard::Shard;
-use crate::scenario::plan::{Plan, Step};
+use crate::scenario::plan::Plan;
 use crate::template::{Shared, Value};
 
 /// What a run is told besides its plan.
@@ -66,16 +65,18 @@ pub(super) struct RunFacts {
     peak_users: AtomicI64,
     /// A user or a worker has panicked.
     broken: AtomicBool,
+    /// By worker.
+    activities: Box<[ActivityCell]>,
 }
 
-/// What setup or teardown came to.
-#[derive(Clone, Debug)]
-pub struct Performed {
-    pub good: bool,
-    /// The variables of its one user.
-    pub variables: Value,
-    /// What went wrong in steps that are no requests.
-    pub mishaps: Vec<String>,
+/// A worker that was left behind when the run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusyWorker {
+    pub index: u32,
+    /// In words, to follow "it was busy with".
+    pub with: String,
+    /// Nothing of what it measured could be read.
+    pub unread: bool,
 }
 
 /// A running plan.
@@ -145,6 +146,8 @@ impl Engine {
                 let context = Rc::new(Context::new(plan, run, client, shard, part, Timer::new()));
                 worker::work(context, orders).await;
             });
+            // A name that is being looked up is not waited for: that thread ends when the system's resolver gives up.
+            runtime.shutdown_background();
             drop(ending);
         };
         let name = format!("worker-{}", part.index);
@@ -201,6 +204,14 @@ impl Engine {
     /// When the load's time is, or was, `at`; unknown while it stands still.
     pub fn moment(&self, at: Duration) -> Option<Instant> {
         self.orders.borrow().pauses.moment(self.run.started, at)
+    }
+
+    /// When the load ends by itself; `None` if it does not, or stands still.
+    pub fn load_end(&self) -> Option<Instant> {
+        let orders = self.orders.borrow();
+        let ends = self.plan.crews.iter().zip(&*orders.courses);
+        let end = ends.map(|(crew, course)| crew.end_of(course)).try_fold(Duration::ZERO, |longest, end| Some(longest.max(end?)));
+        orders.pauses.moment(self.run.started, end?)
     }
 
     /// Tells the workers that a crew's target broke at `at` of the crew's time: its load falls. Only the first time counts.
@@ -264,6 +275,38 @@ impl Engine {
         self.runtimes.iter().map(|runtime| runtime.metrics().worker_total_busy_duration(0)).collect()
     }
 
+    /// Leaves workers behind that have not ended: what they measured up to now counts, and nothing that they do later.
+    pub fn leave(&mut self) -> Vec<BusyWorker> {
+        self.tell(Mode::Cut);
+        let busy = self.threads.iter().map(thread::JoinHandle::is_finished).collect::<Vec<_>>();
+        let busy = (0u32..).zip(busy).filter(|(_, finished)| !finished).map(|(index, _)| index);
+        let busy: Vec<_> = busy.map(|index| self.leave_worker(index)).collect();
+        // One that has ended is still joined.
+        let mut index = 0u32;
+        self.threads.retain(|_| {
+            index += 1;
+            !busy.iter().any(|worker| worker.index == index - 1)
+        });
+        busy
+    }
+
+    fn leave_worker(&mut self, index: u32) -> BusyWorker {
+        let with = self.run.activities.get(index as usize).map_or(Activity::Other, ActivityCell::get).describe(&self.plan);
+        let measured = self.shards.get(index as usize).and_then(|shard| copy_of(shard));
+        let unread = measured.is_none();
+        let mut measured = measured.unwrap_or_else(|| Shard::new(&self.plan.catalog));
+        measured.leave_users();
+        if let Some(shard) = self.shards.get_mut(index as usize) {
+            *shard = Arc::new(Mutex::new(measured));
+        }
+        BusyWorker { index, with, unread }
+    }
+
+    /// Users whose life is not over.
+    pub fn users(&self) -> u64 {
+        self.run.users.load(Ordering::Relaxed).max(0) as u64
+    }
+
     /// Waits for the threads of workers that have ended. A worker that panicked is an error, and so is a user.
     ///
     /// # Errors
@@ -282,38 +325,6 @@ impl Engine {
         };
         let message = format!("{who} broke down; its part of the load is missing");
         Err(Diagnostic::error(message).hint("this is a defect of otload: please report it with the scenario"))
-    }
-}
-
-/// Does the steps of setup or teardown as one user and records them in `shard`.
-pub async fn perform(
-    plan: &Arc<Plan>,
-    client: &Client,
-    options: &Options,
-    shard: &Arc<Mutex<Shard>>,
-    steps: &[Step],
-) -> Performed {
-    if steps.is_empty() {
-        return Performed { variables: options.setup.clone(), ..Performed::default() };
-    }
-    let due = clock::now();
-    let run = Arc::new(RunFacts::new(plan, options, due));
-    let client = (client.clone(), options.tracing.clone());
-    let context = Rc::new(Context::new(plan.clone(), run, client, shard.clone(), Part::WHOLE, Timer::new()));
-    // A number that no slot has, so that its random stream is its own.
-    let mut user = User::new(context.clone(), Handle::detached(UserId(0)), 0, u32::MAX, due);
-    let good = tokio::select! {
-        good = user.steps(steps) => good,
-        () = context.timer.drive() => false,
-    };
-    Performed { good, variables: user.scope.variables(), mishaps: context.run.mishaps.told() }
-}
-
-// === impl Performed ===
-
-impl Default for Performed {
-    fn default() -> Self {
-        Self { good: true, variables: Value::from(std::collections::BTreeMap::<String, Value>::new()), mishaps: Vec::new() }
     }
 }
 
@@ -350,6 +361,15 @@ impl RunFacts {
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
             broken: AtomicBool::new(false),
+            activities: (0..options.workers).map(|_| ActivityCell::default()).collect(),
+        }
+    }
+
+    /// Notes what a worker is busy with, until it notes something else.
+    #[inline]
+    pub(super) fn is_doing(&self, worker: u32, activity: Activity) {
+        if let Some(cell) = self.activities.get(worker as usize) {
+            cell.set(activity);
         }
     }
 
@@ -399,6 +419,22 @@ impl RunFacts {
         }
     }
 }
+
+/// What a shard holds, unless the worker that is left behind holds its lock all the time.
+fn copy_of(shard: &Mutex<Shard>) -> Option<Shard> {
+    let give_up = clock::now() + LOCK_LIMIT;
+    loop {
+        match shard.try_lock() {
+            Ok(shard) => return Some(shard.clone()),
+            Err(TryLockError::Poisoned(shard)) => return Some(shard.into_inner().clone()),
+            Err(TryLockError::WouldBlock) if clock::now() < give_up => thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
+}
+
+/// A worker holds the lock of its shard for microseconds; this long only if it never gives it back.
+const LOCK_LIMIT: Duration = Duration::from_millis(100);
 
 /// Replaces each secret by `***`.
 pub fn mask<'a>(secrets: &[String], text: &'a str) -> Cow<'a, str> {

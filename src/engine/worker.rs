@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::activity::Activity;
 use super::orders::{Mode, Orders, Pauses};
 use super::timer::Timer;
 use super::tracing::Tracing;
@@ -185,6 +186,12 @@ impl Context {
             self.resumed.notify_waiters();
         }
         (orders.mode, orders.courses.get(crew).copied().unwrap_or_default())
+    }
+
+    /// Notes what this worker is busy with.
+    #[inline]
+    pub(super) fn is_doing(&self, activity: Activity) {
+        self.run.is_doing(self.part.index, activity);
     }
 
     pub(super) fn is_paused(&self) -> bool {

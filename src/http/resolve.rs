@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use super::failure::{Failure, shortage};
+use crate::fault;
 use crate::reason::Reason;
 
 /// The names that are not looked up.
@@ -32,13 +33,23 @@ impl Names {
             self.0.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, ip)| SocketAddr::new(*ip, 0)).collect();
         if addresses.is_empty() {
             let fail = |cause| DnsError { name: name.to_owned(), cause };
-            addresses = tokio::net::lookup_host((name, 0)).await.map_err(|error| fail(Some(error)))?.collect();
+            addresses = system_lookup(name.to_owned()).await.map_err(|error| fail(Some(error)))?;
             if addresses.is_empty() {
                 return Err(fail(None));
             }
         }
         Ok(addresses)
     }
+}
+
+/// Asks the system's resolver, which takes as long as it likes and cannot be interrupted: on a thread that nobody waits for at
+/// the end of a run.
+async fn system_lookup(name: String) -> io::Result<Vec<SocketAddr>> {
+    let lookup = move || {
+        fault::may_hang("resolve");
+        (&*name, 0).to_socket_addrs().map(Iterator::collect)
+    };
+    tokio::task::spawn_blocking(lookup).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 // === DnsError ===

@@ -96,6 +96,14 @@ impl Profile {
         }
     }
 
+    /// When the load ends by itself, given what became of it.
+    pub fn end_of(&self, course: &Course) -> Option<Duration> {
+        match self {
+            Self::Open(open) => open.end(),
+            _ => self.curve(course)?.end(),
+        }
+    }
+
     /// The number of users that should be there at `elapsed`; of an open load the most that may be.
     pub fn users_at(&self, elapsed: Duration, course: &Course) -> u32 {
         match self {

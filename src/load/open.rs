@@ -82,6 +82,9 @@ pub struct Arrivals {
     upcoming: Option<Arrival>,
 }
 
+/// So many arrivals at once are passed over one by one.
+const MOST_COUNTED: u64 = 10_000;
+
 // === impl Open ===
 
 impl Open {
@@ -249,6 +252,32 @@ impl Arrivals {
         self.look();
     }
 
+    /// Passes over all that are due by `until`; how many. In bounded time: of more than [`MOST_COUNTED`] the rest is computed
+    /// from the integral, which for Poisson arrivals gives their mean.
+    pub fn skip_due(&mut self, until: Duration) -> u64 {
+        let is_due = |arrival: &Arrival| arrival.due <= until;
+        let mut skipped = 0;
+        while skipped < MOST_COUNTED && self.upcoming.as_ref().is_some_and(is_due) {
+            self.next();
+            skipped += 1;
+        }
+        if !self.upcoming.as_ref().is_some_and(is_due) {
+            return skipped;
+        }
+        let number = self.given.saturating_mul(u64::from(self.part.of)).saturating_add(u64::from(self.part.index)) as f64;
+        let passed = match self.load.spacing {
+            Spacing::Even => number,
+            Spacing::Poisson => self.sum,
+        };
+        // Those up to the integral, of which this part has each `of`-th one; the first of them is due.
+        let rest = ((self.load.planned(until) - passed).max(0.0) / f64::from(self.part.of)) as u64 + 1;
+        self.given = self.given.saturating_add(rest);
+        self.sum += rest as f64 * f64::from(self.part.of);
+        self.last = self.last.max(until);
+        self.look();
+        skipped + rest
+    }
+
     /// What the integral has to pass for the arrival after this one.
     fn step(&mut self) {
         if self.load.spacing == Spacing::Poisson {
@@ -258,7 +287,7 @@ impl Arrivals {
 
     /// Finds the next one.
     fn look(&mut self) {
-        let number = self.given * u64::from(self.part.of) + u64::from(self.part.index);
+        let number = self.given.saturating_mul(u64::from(self.part.of)).saturating_add(u64::from(self.part.index));
         let count = match self.load.spacing {
             Spacing::Even => number as f64,
             Spacing::Poisson => self.sum,
@@ -323,6 +352,38 @@ mod tests {
 
     fn whole(load: &Open) -> Vec<Duration> {
         dues(load, Part::WHOLE, 1)
+    }
+
+    #[test]
+    fn any_number_of_arrivals_is_passed_over_at_once() {
+        for of in [1, 3] {
+            for (per_second, spacing) in [
+                (10.0, Spacing::Even),
+                (1e5, Spacing::Even),
+                (1e6, Spacing::Even),
+                (1e12, Spacing::Even),
+                (1e15, Spacing::Even),
+                (1e6, Spacing::Poisson),
+                (1e12, Spacing::Poisson),
+            ] {
+                let load = Open::constant(rate(per_second), Some(3 * SECOND), spacing, 10);
+                let (mut early, mut all) = (0, 0);
+                for index in 0..of {
+                    let mut arrivals = load.arrivals(Part { index, of }, Random::new(1, u64::from(index)));
+                    early += arrivals.skip_due(SECOND);
+                    assert!(arrivals.peek().is_some_and(|next| next.due >= SECOND), "{per_second}");
+                    all += arrivals.skip_due(3 * SECOND);
+                    assert_eq!((arrivals.peek(), arrivals.skip_due(4 * SECOND)), (None, 0), "{per_second}");
+                }
+                all += early;
+                let close = |count: u64, planned: f64| {
+                    let off = if spacing == Spacing::Poisson { 6.0 * planned.sqrt() } else { planned * 1e-9 + 1.0 };
+                    assert!((count as f64 - planned).abs() <= off + f64::from(of), "{per_second}: {count} of {planned}");
+                };
+                close(early, per_second);
+                close(all, 3.0 * per_second);
+            }
+        }
     }
 
     #[test]

@@ -286,6 +286,11 @@ impl Shard {
         }
     }
 
+    /// The worker is left behind: its users are no part of the run any more.
+    pub fn leave_users(&mut self) {
+        self.totals.users.fill([0; 3]);
+    }
+
     /// How many users this worker should have now.
     pub fn users_target(&mut self, id: UserId, users: u32) {
         if let Some(target) = self.totals.users_target.get_mut(id.index()) {
@@ -293,10 +298,10 @@ impl Shard {
         }
     }
 
-    /// An arrival of an open load found no free user.
-    pub fn arrival_dropped(&mut self, id: UserId) {
+    /// So many arrivals of an open load found no free user.
+    pub fn drop_arrivals(&mut self, id: UserId, count: u64) {
         if let Some(dropped) = self.totals.arrivals_dropped.get_mut(id.index()) {
-            *dropped += 1;
+            *dropped = dropped.saturating_add(count);
         }
     }
 

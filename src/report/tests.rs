@@ -150,7 +150,7 @@ fn shard() -> Shard {
     shard.user(UserId(0), None, Some(UserState::Running));
     shard.user(UserId(0), None, Some(UserState::Waiting));
     shard.users_target(UserId(0), 3);
-    shard.arrival_dropped(UserId(0));
+    shard.drop_arrivals(UserId(0), 1);
     shard.lag(Duration::from_micros(50));
     shard.connections(2, 2);
     shard

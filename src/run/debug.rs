@@ -31,9 +31,12 @@ pub fn once(plan: &Arc<Plan>, demo: bool, seed: u64, print: &mut dyn FnMut(&str)
         .enable_all()
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
-    Ok(runtime.block_on(engine::run_once(plan, &client, seed, |seen| {
+    let failures = runtime.block_on(engine::run_once(plan, &client, seed, |seen| {
         print(&super::without_secrets(plan, &without_credentials(&seen, describe(&seen))));
-    })))
+    }));
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    Ok(failures)
 }
 
 /// What a header such as `authorization` holds is `***`, wherever it stands: a target may say it again.

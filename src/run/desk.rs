@@ -7,7 +7,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::live::Live;
+use super::stage::until;
 use super::watch::{Key, Keys, show};
+use crate::clock;
 use crate::control::{Command, Effect, Order, Refusal};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Mode;
@@ -86,19 +88,23 @@ impl Desk {
     }
 
     /// Does `work` to its end, also when a first signal comes, which is answered with `message` and noted in `mode`. A second
-    /// one cuts it off: `None`. There are no users meanwhile, so that only few orders can be obeyed.
+    /// one cuts it off, and so does the end of `limit` after the first: `None`. There are no users meanwhile, so that only few orders can be obeyed.
     pub(super) async fn bounded<T>(
         &mut self,
         mode: &mut Mode,
         live: &Live,
-        message: &str,
+        (message, limit): (&str, Duration),
         work: impl Future<Output = T>,
     ) -> Option<T> {
         let mut work = std::pin::pin!(work);
+        let mut deadline = None;
         loop {
+            // Counted from the signal, or from the beginning after one.
+            deadline = deadline.or_else(|| (*mode != Mode::Run).then(|| clock::now() + limit));
             let event = tokio::select! {
                 done = &mut work => return Some(done),
                 event = self.next() => event,
+                () = until(deadline) => return None,
             };
             match event {
                 Event::Interrupt => {

@@ -29,7 +29,7 @@ impl Conductor<'_> {
         let invalid_reasons = self.doubts();
         let cut = self.interrupted.then(|| "interrupted: requests in flight were cut off".to_owned());
         report::Outcome {
-            ended: if self.interrupted { Ending::Interrupted } else { Ending::Finished },
+            ended: if self.interrupted || self.left_behind { Ending::Interrupted } else { Ending::Finished },
             recorded: self.recorder.is_whole(),
             valid: invalid_reasons.is_empty(),
             passed: invalid_reasons.is_empty() && self.thresholds.passed() && self.soak.passed(),

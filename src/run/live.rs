@@ -147,6 +147,11 @@ impl Live {
         state.busy = engine.busy();
     }
 
+    /// Figures of workers that were left behind are those of that moment.
+    pub(super) fn set_shards(&self, shards: &[Arc<Mutex<Shard>>]) {
+        self.state().shards = shards.to_vec();
+    }
+
     /// The last user has ended: rates are over the time until here, without teardown.
     pub(super) fn load_ended(&self) {
         self.state().load_ended = Some(clock::now());

@@ -8,6 +8,7 @@
 //! ```
 
 mod baseline;
+mod deadline;
 mod debug;
 mod desk;
 mod files;
@@ -45,7 +46,7 @@ use crate::console;
 use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::diagnostic::Diagnostic;
-use crate::engine::{self, Engine, Mode};
+use crate::engine::{self, Around, Engine, Mode};
 use crate::fault;
 use crate::journal::{Journal, Topic};
 use crate::judge::validity::Validity;
@@ -62,7 +63,7 @@ use preflight::Room;
 use record::Recorder;
 use say::warn;
 use soak::Soaking;
-use stage::{Ready, Stage, announce, event_loop, linger, setup_failed, until};
+use stage::{Ready, Stage, announce, linger, on_event_loop, setup_failed, until};
 use stress::Stresses;
 use thresholds::Thresholds;
 use watch::Watch;
@@ -149,7 +150,7 @@ pub fn default_run_id(test: &str, at: Timestamp) -> String {
 /// When nothing was run; see [`Failed`].
 pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
     let ready = Ready::try_new(job)?;
-    event_loop()?.block_on(async {
+    on_event_loop(async {
         let interrupts = desk::signals().map_err(Failed::Broken)?;
         let listener = server::bind(job.listen).await.map_err(Failed::Broken)?;
         let address = listener.local_addr().unwrap_or(job.listen);
@@ -159,7 +160,7 @@ pub fn execute(job: &Job, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> 
             conduct(job, ready, Stage { hub, interrupts, address: Some(address), scrapers: server.scrapers() }, print).await;
         server.close().await;
         ended
-    })
+    })?
 }
 
 async fn conduct(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&str)) -> Result<Ended, Failed> {
@@ -197,8 +198,9 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let observer = prepared.start(&live)?;
     let mut mode = Mode::Run;
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
-    let setup =
-        desk.bounded(&mut mode, &live, SETUP, engine::perform(&job.plan, &client, &options, &extra, &job.plan.setup)).await;
+    let limit = deadline::around(&job.plan);
+    let setup = engine::perform(&job.plan, &client, &options, &extra, Around::Setup);
+    let setup = desk.bounded(&mut mode, &live, (SETUP, limit), setup).await;
     let mut mishaps = Vec::new();
     let ready = setup.map(|setup| {
         (options.setup, mishaps) = (setup.variables, setup.mishaps);
@@ -216,16 +218,15 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         job.journal.say(Topic::Event, "the load begins");
         conductor.recorder.begin(&live);
         mode = conductor.until_the_end(&mut engine, &mut desk).await;
-        conductor.broken = engine.join().err();
+        conductor.broken = engine.join().err().or(conductor.broken.take());
         conductor.judge();
         conductor.notes.extend(engine.mishaps());
     } else if setup_failure.is_none() {
         conductor.notes.push("stopped during setup: no user was started".to_owned());
     }
     if mode != Mode::Cut {
-        let good = desk
-            .bounded(&mut mode, &live, TEARDOWN, engine::perform(&job.plan, &client, &options, &extra, &job.plan.teardown))
-            .await;
+        let teardown = engine::perform(&job.plan, &client, &options, &extra, Around::Teardown);
+        let good = desk.bounded(&mut mode, &live, (TEARDOWN, limit), teardown).await;
         if !good.is_some_and(|teardown| teardown.good) {
             conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
         }
@@ -297,6 +298,8 @@ struct Conductor<'a> {
     /// Whether arrivals have been dropped, and it has been said.
     dropped: bool,
     interrupted: bool,
+    /// Workers did not end, and what they had in flight is not counted.
+    left_behind: bool,
     /// The warm-up was over before the end.
     warm: bool,
     notes: Vec<String>,
@@ -329,6 +332,7 @@ impl<'a> Conductor<'a> {
             recorder,
             dropped: false,
             interrupted: false,
+            left_behind: false,
             warm: true,
             notes: Vec::new(),
             print,
@@ -347,11 +351,18 @@ impl<'a> Conductor<'a> {
         let mut mode = Mode::Run;
         self.entered(self.live.moment().0);
         let urgent = engine.urgent();
+        let mut told = deadline::Told::default();
         loop {
+            told.note(mode);
+            let deadline = told.deadline(engine.load_end(), self.job.plan.graceful_stop);
             let warm_at = engine.moment(warm_up);
             // Health and shards are looked at between, never inside, the other branches.
             tokio::select! {
                 () = engine.ended() => break,
+                () = until(deadline) => {
+                    self.leave(engine, mode);
+                    break;
+                }
                 _ = tick.tick() => if self.look(engine) && mode == Mode::Run {
                     mode = Mode::Stop;
                     engine.tell(mode);

@@ -62,11 +62,19 @@ impl Ready {
     }
 }
 
-pub(super) fn event_loop() -> Result<tokio::runtime::Runtime, Failed> {
-    tokio::runtime::Builder::new_current_thread()
+/// Does this on an event loop of its own.
+///
+/// # Errors
+/// The system has none to give.
+pub(super) fn on_event_loop<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))
+        .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
+    let done = runtime.block_on(work);
+    // What blocks a thread, such as a name that is being looked up, is not waited for.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 pub(super) fn start_demo(plan: &Plan) -> Result<Demo, Diagnostic> {

@@ -113,6 +113,8 @@ fn fetch(base: &Url, wanted: &[TraceId]) -> Result<HashMap<TraceId, Found>, Diag
         let asker = || errand.run(client.session());
         tokio::join!(asker(), asker(), asker(), asker());
     });
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
     let mut found = errand.found.into_inner();
     if let Some(why) = errand_failed(&found, wanted) {
         let hint = "is this the URL of the store's HTTP API (Tempo: port 3200, Jaeger: 16686), and is it up?";

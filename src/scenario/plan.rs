@@ -381,6 +381,11 @@ impl Crew {
         self.profile.end().map(|end| end.saturating_add(self.start_after))
     }
 
+    /// When it ends by itself, given what became of it, since the run's start.
+    pub fn end_of(&self, course: &Course) -> Option<Duration> {
+        self.profile.end_of(course).map(|end| end.saturating_add(self.start_after))
+    }
+
     /// The user type, by index into [`Plan::users`], of its slot or arrival `number` (from 0): fixed ones first, then weighted
     /// ones interleaved so that every prefix is as near to the weights as whole users can be.
     pub fn user_of(&self, number: u64) -> Option<usize> {

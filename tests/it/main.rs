@@ -7,6 +7,7 @@ mod alerts;
 mod architecture;
 mod bad_collectors;
 mod bad_targets;
+mod busy_workers;
 mod baseline;
 mod compose;
 mod control;

@@ -109,8 +109,8 @@ fn the_rest_is_counted_too() {
     shard.user(UserId(0), None, Some(UserState::Running));
     shard.user(UserId(0), Some(UserState::Running), Some(UserState::Waiting));
     shard.users_target(UserId(0), 5);
-    shard.arrival_dropped(UserId(0));
-    shard.arrival_dropped(UserId(7));
+    shard.drop_arrivals(UserId(0), 1);
+    shard.drop_arrivals(UserId(7), 1);
     shard.lag(Duration::from_micros(50));
     shard.lag(Duration::from_secs(5000));
     shard.shortage(Shortage::Ports);

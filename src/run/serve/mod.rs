@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc};
 use super::desk;
 use super::files::SUMMARY;
 use super::hub::Hub;
-use super::stage::{Ready, Stage, event_loop};
+use super::stage::{Ready, Stage, on_event_loop};
 use super::{Ended, Failed, Job, conduct, default_run_id, random_seed};
 use crate::clock::{self, Timestamp};
 use crate::console;
@@ -96,7 +96,7 @@ pub fn serve(serve: Serve) -> Result<bool, Failed> {
     let file = serve.config.clone().unwrap_or_else(|| serve.folder.join(config::FILE));
     let schedule = config::read(&file, serve.config.is_some()).map_err(Failed::Refused)?;
     let library = Library::open(&serve.folder, serve.env.clone()).map_err(Failed::Refused)?;
-    event_loop()?.block_on(async {
+    on_event_loop(async {
         let mut interrupts = desk::signals().map_err(Failed::Broken)?;
         let listener = server::bind(serve.listen).await.map_err(Failed::Broken)?;
         let address = listener.local_addr().unwrap_or(serve.listen);
@@ -111,13 +111,13 @@ pub fn serve(serve: Serve) -> Result<bool, Failed> {
         keepers.iter().for_each(tokio::task::JoinHandle::abort);
         server.close().await;
         Ok(cut)
-    })
+    })?
 }
 
 /// One run, on a thread of its own.
 fn perform(job: &Job, stage: Stage) -> Result<Ended, Failed> {
     let ready = Ready::try_new(job)?;
-    event_loop()?.block_on(conduct(job, ready, stage, &mut |_| {}))
+    on_event_loop(conduct(job, ready, stage, &mut |_| {}))?
 }
 
 impl Runner {
