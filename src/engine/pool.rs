@@ -63,7 +63,7 @@ struct Pool<'a> {
 }
 
 /// Of so many arrivals that are dropped at once it is looked at which type of user each of them wanted.
-const MOST_BY_TYPE: u64 = 10_000;
+const MOST_BY_TYPE: u64 = 1000;
 
 /// Streams of random numbers that belong to no user begin here: users are numbered in 32 bits.
 const STREAMS: u64 = 1 << 32;

@@ -83,7 +83,7 @@ pub struct Arrivals {
 }
 
 /// So many arrivals at once are passed over one by one.
-const MOST_COUNTED: u64 = 10_000;
+const MOST_COUNTED: u64 = 1000;
 
 // === impl Open ===
 

@@ -79,10 +79,9 @@ impl Conductor<'_> {
         let missing = format!("{message}; what its {users} users had in flight is not counted");
         let hint = match mode {
             Mode::Cut => "the results hold what was measured up to then".to_owned(),
-            Mode::Run | Mode::Stop => format!(
-                "the results hold what was measured until {} after `graceful_stop` was over",
-                format_duration(AFTER_STOP)
-            ),
+            Mode::Run | Mode::Stop => {
+                format!("the results hold what was measured until {} after `graceful_stop` was over", format_duration(AFTER_STOP))
+            }
         };
         self.warn(&Diagnostic::warning(&message).hint(&hint));
         self.notes.push(missing);

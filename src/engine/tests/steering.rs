@@ -209,3 +209,27 @@ fn a_paused_run_stops_and_is_cut() {
         }
     }
 }
+
+#[test]
+fn a_rate_that_nobody_can_keep_ends_in_time_and_all_that_was_dropped_is_counted() {
+    let plan = plan(
+        "users: [{name: a, weight: 3, tasks: [{get: /}]}, {name: b, tasks: [{get: /}]}]\nload: {arrival_rate: 10/s, max_users: 5, run_time: 4s}",
+    );
+    for (stop, seconds) in [(false, 4), (true, 2)] {
+        let bench = virtually(&plan, SECOND / 100, Part::WHOLE, |bench| async move {
+            bench.at(SECOND).await;
+            bench.steer(Wish::Arrivals(Rate::try_new(1e12).unwrap()));
+            bench.at(2 * SECOND).await;
+            if stop {
+                bench.tell(Mode::Stop);
+            }
+        });
+        assert!(bench.elapsed() <= seconds * SECOND + SECOND / 50, "{stop}: {:?}", bench.elapsed());
+        let (measured, dropped) = (bench.measured(), bench.snapshot().totals.arrivals_dropped);
+        let all = measured.all.requests + measured.arrivals_dropped;
+        let planned = 1e12 * f64::from(seconds - 1);
+        // A turn that comes after the stop counts nothing.
+        assert!(((all as f64) / planned - 1.0).abs() < 0.02, "{all} of {planned}");
+        assert!((dropped[0] as f64 / dropped[1] as f64 - 3.0).abs() < 0.01, "{dropped:?}");
+    }
+}
