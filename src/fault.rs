@@ -30,7 +30,7 @@ pub fn may_hang(place: &str) {
         return;
     }
     let seconds = seconds.trim().parse().unwrap_or_default();
-    let began = std::time::Instant::now();
+    let began = crate::clock::now();
     while began.elapsed().as_secs() < seconds {
         std::hint::spin_loop();
     }
