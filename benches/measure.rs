@@ -67,6 +67,7 @@ fn sample(number: u64) -> Sample<'static> {
     Sample {
         response,
         service: response,
+        lag: Duration::ZERO,
         status,
         failure,
         sent_bytes: 120,

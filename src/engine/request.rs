@@ -165,6 +165,8 @@ impl User {
         let message = outcome.failure.as_ref().map(|(reason, text)| (*reason, context.run.mask(text)));
         let failure = message.as_ref().map(|(reason, text)| (*reason, text.as_ref()));
         let response = exchange.finished.saturating_duration_since(self.due);
+        let lag = exchange.started.saturating_duration_since(self.due.max(self.free));
+        self.late += lag + exchange.read_lag() + exchange.unresolved_read_lag;
         let exported = self.export(step, rendered, exchange, failure, response);
         if let Some((reason, text)) = failure
             && context.tracing.tells_failures()
@@ -174,6 +176,7 @@ impl User {
         let sample = Sample {
             response,
             service: exchange.finished.saturating_duration_since(exchange.started),
+            lag,
             status,
             failure,
             sent_bytes: exchange.sent_bytes,
@@ -187,7 +190,7 @@ impl User {
         };
         let mut shard = lock(&context.shard);
         shard.request(step.id, &sample);
-        shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
+        shard.lag(lag);
         if let Some(Failure { shortage: Some(shortage), .. }) = &exchange.failure {
             shard.shortage(*shortage);
         }
@@ -375,9 +378,11 @@ impl Drop for InFlight<'_> {
             .and_then(|traced| tracing::export_cancelled(&context, self.step, &self.rendered.address(), traced, exchange));
         context.tracing.failed(self.step, Reason::Cancelled, CANCELLED, None, exported);
         let now = clock::now();
+        let lag = exchange.started.saturating_duration_since(self.due.max(self.free));
         let sample = Sample {
             response: now.saturating_duration_since(self.due),
             service: now.saturating_duration_since(exchange.started),
+            lag,
             status: None,
             failure: Some((Reason::Cancelled, CANCELLED)),
             sent_bytes: exchange.sent_bytes,
@@ -391,6 +396,6 @@ impl Drop for InFlight<'_> {
         };
         let mut shard = lock(&context.shard);
         shard.request(self.step.id, &sample);
-        shard.lag(exchange.started.saturating_duration_since(self.due.max(self.free)));
+        shard.lag(lag);
     }
 }

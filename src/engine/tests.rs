@@ -415,6 +415,24 @@ fn a_throughput_is_measured_from_its_schedule() {
     assert!((895..=905).contains(&requests) && response.p99 < 0.01, "{requests} {response:?}");
 }
 
+/// The worker does not run for a second: what it starts late, and what waits behind that, is late by its own fault.
+#[test]
+fn what_a_worker_that_stood_still_makes_late_is_its_own() {
+    let plan = plan("users: [{name: u, wait_time: {constant_throughput: 100/s}, tasks: [{get: /}]}]\nload: {users: 1, run_time: 10s}");
+    let stands_still = |bench: Rc<Bench>| async move {
+        bench.at(5 * SECOND).await;
+        tokio::time::advance(SECOND).await;
+    };
+    let bench = virtually(&plan, Duration::from_millis(5), Part::WHOLE, stands_still);
+    let all = bench.measured().all;
+    assert_eq!(all.requests, 1000, "none is skipped");
+    let (measured, without) = (all.response.unwrap(), all.response_without_generator.unwrap());
+    // A hundred were due meanwhile, and as many until the backlog is gone.
+    assert!(measured.p90 > 0.4 && measured.p99 >= 0.9, "{measured:?}");
+    assert!((without.p50 - 0.005).abs() < 0.002 && without.p99 < 0.01, "{without:?}");
+    assert!(bench.measured().lag.unwrap().p99 > 0.9);
+}
+
 #[test]
 fn arrivals_go_to_user_types_by_weight_and_make_room_for_each_other() {
     // All ten users would be of the type that arrives more often.

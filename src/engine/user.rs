@@ -36,8 +36,10 @@ pub(super) struct User {
     pub due: Instant,
     /// When the response before that arrived, if it was read later: what counts from a response counts from there.
     pub arrived: Instant,
-    /// Until when it was busy with the task before, if that kept it from what is due: no lag of the generator.
+    /// Until when the task before kept it from what is due, had the generator not been late in that: no lag of the generator.
     pub free: Instant,
+    /// By how much the generator was late in the task under way, in starting and reading.
+    pub late: Duration,
     /// Time so far that is no part of its tasks' durations: pauses of the scenario, and how late responses were read.
     pub excluded: Duration,
     iteration: u64,
@@ -71,6 +73,7 @@ impl User {
             due,
             arrived: due,
             free: due,
+            late: Duration::ZERO,
             excluded: Duration::ZERO,
             iteration: 0,
             then: Then::GoOn,
@@ -169,6 +172,7 @@ impl User {
     pub(super) async fn task(&mut self, id: TaskId, steps: &[Step]) -> bool {
         fault::may_break("user");
         let (began, excluded) = (self.due, self.excluded);
+        self.late = Duration::ZERO;
         if let Some(trace) = &mut self.trace {
             trace.begin_task(id);
         }
@@ -276,8 +280,8 @@ impl User {
             over = over.max(clock::now() + BREATHER);
         }
         if over <= self.due || self.handle.is_stopping() {
-            // A throughput that is behind.
-            self.free = self.arrived;
+            // A throughput that is behind: by the target's fault, but for what the generator was late.
+            self.free = self.due.checked_sub(self.late).unwrap_or(self.due).min(self.arrived);
             self.due_at(over.min(self.due));
             after_those_awake().await;
             return;

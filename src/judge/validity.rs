@@ -1,46 +1,66 @@
-//! Whether the generator itself was the bottleneck. Once a second it is told how the generator does, and answers with what has
-//! just gone wrong, and with the reasons for which the run as a whole is invalid.
+//! Whether the results of a run are valid, or those of its generator. Once a second it is told how the generator does, and answers
+//! with what has just gone wrong, and with the reasons for which the run as a whole is invalid.
 //!
 //! | a run is invalid when | judged over |
 //! |---|---|
-//! | the schedule lag's p99 is longer than 5 ms and longer than 10% of the median response time | the whole run; 100 starts at least |
-//! | a worker was busy for more than 90% of the time, 10 s without a break | any 10 s |
+//! | the generator's own part of a p50, p95 or p99 is more than 10% of the figure without it + 100 µs | the whole run: all requests together, and each name |
 //! | more than 0.1% of the arrivals found no user | the whole run |
 //! | descriptors or local ports ran out | any moment |
 //!
 //! The limits are those of the scenario's `validity`. The whole run is what is in the summary: at the end of a warm-up judging
-//! begins anew. Lag is also judged over the last 10 s: that is warned of at once and noted at the end, but a short hitch in
-//! a run of hours moves none of its percentiles, and does not make it invalid.
+//! begins anew. A figure of too few requests is not judged ([`fewest`]). All requests together are also judged over the last 10 s:
+//! that is warned of at once and noted at the end, but a short hitch in a run of hours moves none of its percentiles.
+//!
+//! A busy worker is a note. Whatever a busy worker adds to response times is in the generator's part, so a run whose figures are
+//! within the limit is not off, however busy its workers were.
+
+pub mod cause;
+mod finding;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::measure::generator_shift::SplitTimes;
 use crate::measure::pulse::Pulse;
-use crate::measure::quantiles::Quantiles;
 use crate::reason::Shortage;
 use crate::scenario::plan::ValidityLimits;
-use crate::units::{Ratio, format_duration};
+use cause::Strain;
+pub use finding::{Finding, Inflated};
+use finding::Kind;
 
-/// Fewer starts than this have no p99 to speak of.
-pub const FEWEST_STARTS: u64 = 100;
-
-/// How far back lag is looked at for a warning.
+/// How far back response times are looked at for a warning.
 pub const WINDOW: Duration = Duration::from_secs(10);
+
+/// Fewer requests than this have no figures to speak of: a run with fewer is not judged.
+pub const FEWEST: u64 = 20;
+
+/// The quantiles that reports show most prominently.
+const JUDGED: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")];
+
+/// So many requests are needed for a quantile to be judged: enough that one of them is above it.
+pub fn fewest(quantile: f64) -> u64 {
+    FEWEST.max((1.0 / (1.0 - quantile).max(1e-6) - 1e-9).ceil() as u64)
+}
 
 /// What was found so far.
 #[derive(Clone, Debug)]
 pub struct Validity {
     limits: ValidityLimits,
+    /// Of the requests, by their ids.
+    names: Vec<String>,
     elapsed: Duration,
     /// For how long each worker has been too busy, up to now.
     busy_for: Vec<Duration>,
     longest: Duration,
-    /// The lag as it was at earlier looks, oldest first; the first one is where the window begins.
-    earlier: VecDeque<(Duration, Quantiles)>,
-    late: Option<Finding>,
+    /// All requests together and the strain, as they were at earlier looks, oldest first; the first is where the window begins.
+    earlier: VecDeque<(Duration, SplitTimes)>,
+    recent: VecDeque<Strain>,
+    strain: Strain,
+    requests: u64,
+    inflated: Option<Finding>,
     /// The worst window.
     hitch: Option<Finding>,
-    late_now: bool,
+    inflated_now: bool,
     counts: Counts,
     said: Vec<Kind>,
 }
@@ -53,28 +73,10 @@ pub struct Look {
     /// The share of it that each worker was busy; empty if nobody knows.
     pub busy: Vec<f64>,
     pub pulse: Pulse,
-}
-
-/// Something that the generator is guilty of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Finding {
-    /// Things started late: the p99 and its limit, both in seconds, and over how long if not the whole run.
-    Late { p99: f64, limit: f64, over: Option<Duration> },
-    /// A worker was busier than the limit for so long.
-    Busy { limit: Ratio, duration: Duration },
-    /// So many of the arrivals found no user.
-    Dropped { dropped: u64, arrivals: u64, limit: Ratio },
-    /// So many connections could not be opened.
-    Short { of: Shortage, count: u64 },
-}
-
-/// What is said once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Late,
-    Busy,
-    Dropped,
-    Short(Shortage),
+    /// What kept workers from their work since the last look.
+    pub strain: Strain,
+    /// Response times of each request since the end of the warm-up; `None` in a look that does without.
+    pub times: Option<Vec<SplitTimes>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,47 +89,58 @@ struct Counts {
 // === Validity ===
 
 impl Validity {
-    pub fn new(limits: ValidityLimits) -> Self {
+    /// Nothing has been judged. `names` are those of the requests, by their ids.
+    pub fn new(limits: ValidityLimits, names: Vec<String>) -> Self {
         Self {
             limits,
+            names,
             elapsed: Duration::ZERO,
             busy_for: Vec::new(),
             longest: Duration::ZERO,
-            earlier: VecDeque::from([(Duration::ZERO, Quantiles::default())]),
-            late: None,
+            earlier: VecDeque::from([(Duration::ZERO, SplitTimes::default())]),
+            recent: VecDeque::new(),
+            strain: Strain::default(),
+            requests: 0,
+            inflated: None,
             hitch: None,
-            late_now: false,
+            inflated_now: false,
             counts: Counts::default(),
             said: Vec::new(),
         }
     }
 
-    /// Judges by a further look, and answers with what has not been said before. `median` is the median response time in
-    /// seconds; it is only asked for when it matters.
-    pub fn look(&mut self, look: Look, median: impl FnOnce() -> Option<f64>) -> Vec<Finding> {
+    /// Judges by a further look, and answers with what has not been said before.
+    pub fn look(&mut self, look: Look) -> Vec<Finding> {
         self.elapsed += look.interval;
         self.busy(look.interval, &look.busy);
-        let Pulse { lag, arrivals, dropped, shortages } = look.pulse;
+        let Pulse { arrivals, dropped, shortages } = look.pulse;
         self.counts = Counts { arrivals, dropped, shortages };
-        let window = self.window(&lag);
-        self.lag(&lag, window, median);
-        if !look.interval.is_zero() {
-            self.earlier.push_back((self.elapsed, lag));
+        self.strain = self.strain.and(look.strain);
+        self.recent.push_back(look.strain);
+        let kept = self.recent.iter().rev().scan(Duration::ZERO, |sum, strain| {
+            *sum += strain.elapsed;
+            Some(*sum)
+        });
+        let kept = kept.take_while(|sum| *sum <= WINDOW).count().max(1);
+        self.recent.drain(..self.recent.len() - kept);
+        if let Some(times) = look.times {
+            self.times(times);
         }
-        let hitch = self.hitch.filter(|_| self.late_now);
+        let hitch = self.hitch.clone().filter(|_| self.inflated_now);
         let mut news = self.found();
-        news.extend(hitch.filter(|_| self.late.is_none()));
+        news.extend(self.saturation());
+        news.extend(hitch.filter(|_| self.inflated.is_none()));
         news.retain(|finding| !self.said.contains(&finding.kind()));
-        self.said.extend(news.iter().map(|finding| finding.kind()));
+        self.said.extend(news.iter().map(Finding::kind));
         news
     }
 
     /// What was found up to here was the warm-up's, and is not in the summary.
     pub fn end_warm_up(&mut self) {
-        *self = Self::new(self.limits);
+        *self = Self::new(self.limits, std::mem::take(&mut self.names));
     }
 
-    /// Why the run is invalid; nothing for one that can be believed, or that is not to be judged.
+    /// Why the run is invalid; nothing for one that is valid, or that is not to be judged.
     pub fn reasons(&self) -> Vec<Finding> {
         if self.limits.enabled { self.found() } else { Vec::new() }
     }
@@ -135,13 +148,25 @@ impl Validity {
     /// What else a reader should know.
     pub fn notes(&self) -> Vec<Finding> {
         let mut notes = if self.limits.enabled { Vec::new() } else { self.found() };
-        notes.extend(self.hitch.filter(|_| self.late.is_none()));
+        notes.extend(self.saturation());
+        notes.extend(self.hitch.clone().filter(|_| self.inflated.is_none()));
         notes
     }
 
-    /// Whether it is the bottleneck now: in the last look's interval a worker was too busy, or things start late.
+    /// Why the results were not judged; `None` if they were.
+    pub fn unjudged(&self) -> Option<String> {
+        let few = self.limits.enabled && self.requests < FEWEST;
+        few.then(|| format!("whether the results are valid was not judged: fewer than {FEWEST} requests"))
+    }
+
+    /// Of figures that thresholds judge: what is wrong with the worst of them.
+    pub fn of_threshold(&self, worst: Inflated) -> Finding {
+        Finding::Inflated { worst, cause: self.strain.cause() }
+    }
+
+    /// Whether it is the bottleneck now: in the last look's interval a worker was too busy, or figures are off.
     pub fn is_saturated(&self) -> bool {
-        self.late_now || self.busy_for.iter().any(|duration| !duration.is_zero())
+        self.inflated_now || self.busy_for.iter().any(|duration| !duration.is_zero())
     }
 
     fn busy(&mut self, interval: Duration, busy: &[f64]) {
@@ -158,44 +183,56 @@ impl Validity {
         }
     }
 
-    /// The lag of the window, and how long that is; `None` while it is all there is.
-    fn window(&mut self, lag: &Quantiles) -> Option<(Duration, Quantiles)> {
+    fn times(&mut self, times: Vec<SplitTimes>) {
+        let mut all = SplitTimes::default();
+        times.iter().for_each(|times| all.add(times));
+        self.requests = all.measured.count();
+        let each = self.names.iter().map(String::as_str).zip(&times);
+        let worst = std::iter::once(("all requests", &all)).chain(each).flat_map(|(scope, times)| self.inflated(scope, times));
+        let worst = worst.reduce(Inflated::worse);
+        self.inflated = worst.map(|worst| Finding::Inflated { worst, cause: self.strain.cause() });
+
         while self.earlier.get(1).is_some_and(|(at, _)| self.elapsed.saturating_sub(*at) >= WINDOW) {
             self.earlier.pop_front();
         }
-        let (at, earlier) = self.earlier.front()?;
-        (!at.is_zero()).then(|| (self.elapsed.saturating_sub(*at), lag.since(earlier)))
+        if let Some((at, earlier)) = self.earlier.front() {
+            let over = self.elapsed.saturating_sub(*at);
+            let part = all.since(earlier);
+            let now = self.inflated("all requests", &part).into_iter().reduce(Inflated::worse);
+            self.inflated_now = now.is_some();
+            if let Some(now) = now {
+                let cause = self.recent.iter().copied().fold(Strain::default(), Strain::and).cause();
+                let now = Finding::Inflated { worst: Inflated { over: Some(over), ..now }, cause };
+                self.hitch = Some(match self.hitch.take() {
+                    Some(known) if known.excess() >= now.excess() => known,
+                    _ => now,
+                });
+            }
+        }
+        if self.earlier.back().is_none_or(|(at, _)| *at < self.elapsed) {
+            self.earlier.push_back((self.elapsed, all));
+        }
     }
 
-    fn lag(&mut self, whole: &Quantiles, window: Option<(Duration, Quantiles)>, median: impl FnOnce() -> Option<f64>) {
-        let floor = self.limits.schedule_lag.as_secs_f64();
-        let p99 = |lag: &Quantiles| lag.at(0.99).filter(|p99| lag.count() >= FEWEST_STARTS && *p99 > floor);
-        let has_window = window.is_some();
-        let (of_whole, of_window) = (p99(whole), window.and_then(|(over, lag)| Some((over, p99(&lag)?))));
-        (self.late, self.late_now) = (None, false);
-        if of_whole.is_none() && of_window.is_none() {
-            return;
-        }
-        let limit = floor.max(median().unwrap_or(0.0) * self.limits.lag_of_median.get());
-        let late = |p99: f64, over| (p99 > limit).then_some(Finding::Late { p99, limit, over });
-        self.late = of_whole.and_then(|p99| late(p99, None));
-        let now = match of_window {
-            Some((over, p99)) => late(p99, Some(over)),
-            None if has_window => None,
-            // As long as the window is the whole run, what is wrong with one is wrong with the other.
-            None => self.late.map(|late| late.over(self.elapsed)),
-        };
-        self.late_now = now.is_some();
-        self.hitch = worse(self.hitch, now);
+    /// The quantiles of which too much is the generator's.
+    fn inflated(&self, scope: &str, times: &SplitTimes) -> Vec<Inflated> {
+        let figures = JUDGED.iter().filter(|(quantile, _)| times.measured.count() >= fewest(*quantile));
+        let inflated = figures.filter_map(|(quantile, name)| {
+            let of = [times.measured.at(*quantile)?, times.without_generator.at(*quantile)?];
+            Inflated::of(&self.limits, name, scope, of)
+        });
+        inflated.collect()
+    }
+
+    fn saturation(&self) -> Option<Finding> {
+        let ValidityLimits { busy, busy_for, .. } = self.limits;
+        (self.longest >= busy_for).then_some(Finding::Busy { limit: busy, duration: self.longest })
     }
 
     fn found(&self) -> Vec<Finding> {
-        let ValidityLimits { busy, busy_for, dropped: limit, .. } = self.limits;
+        let limit = self.limits.dropped;
         let Counts { arrivals, dropped, shortages } = self.counts;
-        let mut found: Vec<_> = self.late.into_iter().collect();
-        if self.longest >= busy_for {
-            found.push(Finding::Busy { limit: busy, duration: self.longest });
-        }
+        let mut found: Vec<_> = self.inflated.clone().into_iter().collect();
         if dropped as f64 > limit.get() * (arrivals + dropped) as f64 {
             found.push(Finding::Dropped { dropped, arrivals: arrivals + dropped, limit });
         }
@@ -205,97 +242,13 @@ impl Validity {
     }
 }
 
-/// The later of two.
-fn worse(a: Option<Finding>, b: Option<Finding>) -> Option<Finding> {
-    let p99 = |finding: &Option<Finding>| match finding {
-        Some(Finding::Late { p99, .. }) => *p99,
-        _ => 0.0,
-    };
-    if p99(&b) > p99(&a) { b } else { a }
-}
-
-// === Finding ===
-
 impl Finding {
-    fn kind(self) -> Kind {
+    fn excess(&self) -> f64 {
         match self {
-            Self::Late { .. } => Kind::Late,
-            Self::Busy { .. } => Kind::Busy,
-            Self::Dropped { .. } => Kind::Dropped,
-            Self::Short { of, .. } => Kind::Short(of),
+            Self::Inflated { worst, .. } => worst.excess(),
+            _ => 0.0,
         }
     }
-
-    /// The same, of a part of the run.
-    fn over(self, duration: Duration) -> Self {
-        match self {
-            Self::Late { p99, limit, .. } => Self::Late { p99, limit, over: Some(duration) },
-            other => other,
-        }
-    }
-
-    /// What happened.
-    pub fn message(self) -> String {
-        let seconds = |seconds: f64| format_duration(Duration::from_secs_f64(seconds.max(0.0)));
-        match self {
-            Self::Late { p99, limit, over } => {
-                let over = over.map_or(String::new(), |over| format!(" within {}", format_duration(whole_seconds(over))));
-                format!(
-                    "requests started late: the schedule lag's p99{over} is {}, and {} is the most that can be ignored",
-                    seconds(p99),
-                    seconds(limit)
-                )
-            }
-            Self::Busy { limit, duration } => format!(
-                "the generator was saturated: a worker was busy more than {limit} of the time for {}",
-                format_duration(whole_seconds(duration))
-            ),
-            Self::Dropped { dropped, arrivals, limit } => format!(
-                "arrivals were dropped for want of users: {dropped} of {arrivals}, more than {limit}; the target did not get \
-                 the load that was asked for"
-            ),
-            Self::Short { of: Shortage::Descriptors, count } => {
-                format!("file descriptors ran out: {} could not be opened", connections(count))
-            }
-            Self::Short { of: Shortage::Ports, count } => {
-                format!("local ports ran out: {} could not be opened", connections(count))
-            }
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::Late { .. } => {
-                "response times include this lateness of the generator's own: give it more --workers or a machine that nothing \
-                 else uses, start users more slowly (`spawn_rate`), or lower the load"
-            }
-            Self::Busy { .. } => {
-                "give it more --workers or another machine, or lower the load. Users without a wait time keep a worker busy \
-                 whatever the target does: such a run finds the most that can be sent, its latencies include the \
-                 generator's own work, and `validity: {busy: 100%}` accepts that"
-            }
-            Self::Dropped { .. } => {
-                "allow more users (`max_users`); if their number only grows, the target is too slow for this arrival rate"
-            }
-            Self::Short { of: Shortage::Descriptors, .. } => {
-                "raise the hard limit of this process (`ulimit -Hn` shows it), use fewer users, or split the run over several \
-                 processes"
-            }
-            Self::Short { of: Shortage::Ports, .. } => {
-                "keep connections alive, add `source_addresses`, widen net.ipv4.ip_local_port_range, or split the run over \
-                 several machines"
-            }
-        }
-    }
-}
-
-fn connections(count: u64) -> String {
-    if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") }
-}
-
-fn whole_seconds(duration: Duration) -> Duration {
-    Duration::from_secs(duration.as_secs_f64().round() as u64)
 }
 
 #[cfg(test)]

@@ -18,10 +18,11 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::validity::Inflated;
 use crate::measure::catalog::Catalog;
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
-use crate::scenario::plan::{Condition, Signal, Threshold};
+use crate::scenario::plan::{Condition, Signal, Threshold, ValidityLimits};
 use crate::units::format_duration;
 use sum::{Source, Sum};
 use window::Window;
@@ -54,6 +55,9 @@ struct Judged {
     reference: f64,
     window: Option<Window>,
     state: ThresholdState,
+    /// The time that is judged as measured and without the generator's part: of the whole run, or of the first window that is
+    /// broken by that part alone.
+    split: Option<[f64; 2]>,
 }
 
 /// The moment that is judged.
@@ -83,6 +87,7 @@ impl Verdict {
                 reference: known,
                 window: threshold.written.over.map(Window::new),
                 state: ThresholdState::new(Arc::new(rule(threshold))),
+                split: None,
             }
         });
         Self { judged: judged.collect(), sources, epoch: 0 }
@@ -131,6 +136,17 @@ impl Verdict {
     /// Whether none of them is broken so far; at the end, whether all were kept.
     pub fn passed(&self) -> bool {
         self.judged.iter().all(|judged| judged.state.judgement.is_ok())
+    }
+
+    /// The figure of which the generator's part exceeds its limit by most, if there is one. A window of the run counts if its
+    /// verdict hangs on that part: one in many may be off without harm.
+    pub fn inflated(&self, limits: &ValidityLimits) -> Option<Inflated> {
+        let each = self.judged.iter().filter_map(|judged| {
+            let rule = &judged.state.rule;
+            let inflated = Inflated::of(limits, &judged.condition.figure.to_string(), &rule.scope, judged.split?)?;
+            Some(Inflated { over: rule.over, ..inflated })
+        });
+        each.reduce(Inflated::worse)
     }
 
     /// What a reader should know of them at the end: what stopped the run, what was never judged.
@@ -195,6 +211,7 @@ impl Judged {
     /// The whole run, up to now.
     fn whole(&mut self, now: Now, sum: &Sum) {
         self.state.value = self.figure(sum, now.at);
+        self.split = sum.split(self.condition.figure.signal);
         let Some(value) = self.state.value.filter(|_| now.last || now.at >= self.state.rule.after) else { return };
         if self.condition.holds(value) {
             (self.state.judgement, self.state.broken_at) = (Judgement::Holds, None);
@@ -212,6 +229,8 @@ impl Judged {
         self.state.value = self.figure(part, length);
         let Some(value) = self.state.value.filter(|_| now.at >= self.state.rule.after) else { return };
         if !self.condition.holds(value) {
+            let split = part.split(self.condition.figure.signal);
+            self.split = self.split.or(split.filter(|[_, without]| self.condition.holds(without / self.reference)));
             self.broken(now.at, value);
             return;
         }

@@ -2,8 +2,10 @@
 
 use crate::reason::Reason;
 
+use super::generator_shift::SplitTimes;
 use super::phases::PhaseSums;
 use super::quantiles::Quantiles;
+use super::shard::RequestSummary;
 use super::snapshot::Snapshot;
 use super::totals::RequestCounters;
 
@@ -24,6 +26,8 @@ pub struct Delta {
 pub struct RequestDelta {
     pub counters: RequestCounters,
     pub response: Quantiles,
+    /// Without the generator's own part.
+    pub response_without_generator: Quantiles,
     pub service: Quantiles,
     pub phases: PhaseSums,
     /// Examples of failures that are new or have changed.
@@ -42,11 +46,14 @@ impl Snapshot {
         let before = |at: usize| if anew { None } else { earlier.summary.requests.get(at) };
         let requests = counters.requests.into_iter().zip(counters.phases).zip(&self.summary.requests).enumerate();
         let requests = requests.map(|(at, ((counters, phases), now))| {
-            let (response, service, known) =
-                before(at).map_or((&nothing, &nothing, &[][..]), |old| (&old.response, &old.service, &old.examples));
+            let old = before(at);
+            let (service, known) = old.map_or((&nothing, &[][..]), |old| (&old.service, &old.examples));
+            let split = |times: &RequestSummary| SplitTimes::new(&times.response, &times.shift);
+            let SplitTimes { measured, without_generator } = split(now).since(&old.map(split).unwrap_or_default());
             RequestDelta {
                 counters,
-                response: now.response.since(response),
+                response: measured,
+                response_without_generator: without_generator,
                 service: now.service.since(service),
                 phases,
                 examples: now.examples.iter().filter(|example| !known.contains(example)).cloned().collect(),

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!  compressed   cookie 0x1c849314 · length · zlib of:
-//!  V2           cookie 0x1c849313 · length · offset 0 · digits 3 · lowest 1 · highest 3.6e9 µs · ratio 1.0 · counts
+//!  V2           cookie 0x1c849313 · length · offset 0 · digits 3 · lowest 1 · highest 3.6e12 ns · ratio 1.0 · counts
 //!  counts       of each bin, as zig-zag LEB128 of at most 9 bytes; a negative number is that many empty bins
 //! ```
 //!
-//! It is written from the bins as they are: the crate `hdrhistogram` (a test compares) needs an array of 184 KiB for each.
+//! It is written from the bins as they are: the crate `hdrhistogram` (a test compares) needs an array of 260 KiB for each.
+//! Versions up to 0.1 counted microseconds (highest 3.6e9); such a histogram is read too, each bin at its upper end.
 //! What the form does not hold, exact sum, minimum and maximum, is beside it.
 
 use std::io::{Read as _, Write as _};
@@ -17,7 +18,7 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::quantiles::{BINS, HIGHEST_MICROS, Quantiles};
+use super::quantiles::{BINS, HIGHEST_NANOS, Quantiles, index_of, range_of};
 
 /// [`Quantiles`] packed: some hundred bytes instead of some ten thousand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Packed {
 const COOKIE: u32 = 0x1c84_9313;
 const COMPRESSED: u32 = 0x1c84_9314;
 const DIGITS: u32 = 3;
+/// The longest duration of a histogram in microseconds.
+const HIGHEST_MICROS: u64 = HIGHEST_NANOS / 1000;
 /// Of V2, before its counts.
 const HEAD: usize = 40;
 /// No more is unpacked: 9 bytes for each bin.
@@ -75,7 +78,7 @@ fn encode(quantiles: &Quantiles) -> Vec<u8> {
         out.extend(word.to_be_bytes());
     }
     out.extend(1_u64.to_be_bytes());
-    out.extend(HIGHEST_MICROS.to_be_bytes());
+    out.extend(HIGHEST_NANOS.to_be_bytes());
     out.extend(1.0_f64.to_be_bytes());
     out.extend(counts);
     out
@@ -100,7 +103,8 @@ fn decode(bytes: &[u8]) -> Option<Vec<(usize, u64)>> {
     ZlibDecoder::new(bytes.get(8..8 + length)?).take(LARGEST).read_to_end(&mut plain).ok()?;
     let long = |at: usize| Some(u64::from_be_bytes(plain.get(at..at + 8)?.try_into().ok()?));
     let head = [word(&plain, 0)?, word(&plain, 8)?, word(&plain, 12)?];
-    if cookie != COMPRESSED || head != [COOKIE, 0, DIGITS] || (long(16)?, long(24)?) != (1, HIGHEST_MICROS) {
+    let (lowest, highest) = (long(16)?, long(24)?);
+    if cookie != COMPRESSED || head != [COOKIE, 0, DIGITS] || lowest != 1 || ![HIGHEST_NANOS, HIGHEST_MICROS].contains(&highest) {
         return None;
     }
     let mut rest = plain.get(HEAD..HEAD + word(&plain, 4)? as usize)?;
@@ -112,6 +116,10 @@ fn decode(bytes: &[u8]) -> Option<Vec<(usize, u64)>> {
         }
         let step = if number < 0 { usize::try_from(number.unsigned_abs()).ok()? } else { 1 };
         index = index.checked_add(step).filter(|index| *index <= BINS)?;
+    }
+    if highest == HIGHEST_MICROS {
+        let nanos = |bin| range_of(bin).1.saturating_mul(1000).min(HIGHEST_NANOS);
+        bins.iter_mut().for_each(|(bin, _)| *bin = index_of(nanos(*bin)));
     }
     Some(bins)
 }
@@ -222,6 +230,25 @@ mod tests {
     #[test]
     fn nothing_is_not_packed() {
         assert_eq!(Packed::of(&Quantiles::default()), None);
+    }
+
+    /// As versions up to 0.1 wrote them.
+    #[test]
+    fn microseconds_are_read_at_the_upper_ends_of_their_bins() {
+        let mut micros = hdrhistogram::Histogram::<u64>::new_with_bounds(1, HIGHEST_MICROS, 3).unwrap();
+        for (value, count) in [(0, 1), (100, 50), (20_000, 40), (1_500_000, 8), (HIGHEST_MICROS, 1)] {
+            micros.record_n(value, count).unwrap();
+        }
+        let mut hdr = Vec::new();
+        V2DeflateSerializer::new().serialize(&micros, &mut hdr).unwrap();
+        let packed = Packed { sum_nanos: 1, min_nanos: 1, max_nanos: HIGHEST_NANOS, hdr: hdr.into() };
+        let quantiles = packed.quantiles().unwrap();
+        assert_eq!(quantiles.count(), 100);
+        for (quantile, wanted) in [(0.5, 100e-6), (0.9, 0.02), (0.99, 1.5)] {
+            let got = quantiles.at(quantile).unwrap();
+            assert!((got / wanted - 1.0).abs() <= 0.002, "{got} for {wanted}");
+        }
+        assert_eq!(quantiles.at(1.0), Some(3600.0));
     }
 
     #[test]

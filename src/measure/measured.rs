@@ -2,6 +2,7 @@
 
 use crate::reason::Reason;
 
+use super::generator_shift::SplitTimes;
 use super::phases::PhaseSums;
 use super::quantiles::{Quantiles, Times};
 use super::shard::add_examples;
@@ -41,6 +42,8 @@ pub struct Row {
     pub retried: u64,
     /// In seconds; `None` without requests.
     pub response: Option<Times>,
+    /// What they would have been, had the generator not been late.
+    pub response_without_generator: Option<Times>,
     pub service: Option<Times>,
     pub phases: PhaseSums,
     /// How often each status came: `200`, `none`; in order.
@@ -70,14 +73,15 @@ impl Snapshot {
         let seconds = self.facts.measured.as_secs_f64();
         let counters = self.totals.counters().since(&self.baseline);
         let (mut all, mut response, mut service, mut examples) =
-            (RequestCounters::default(), Quantiles::default(), Quantiles::default(), Vec::new());
+            (RequestCounters::default(), SplitTimes::default(), Quantiles::default(), Vec::new());
         let mut requests = Vec::with_capacity(counters.requests.len());
         let mut all_phases = PhaseSums::default();
         for ((counters, phases), summary) in counters.requests.iter().zip(&counters.phases).zip(&self.summary.requests) {
-            requests.push(Row::new((counters, *phases), &summary.response, &summary.service, &summary.examples, seconds));
+            let times = SplitTimes::new(&summary.response, &summary.shift);
+            requests.push(Row::new((counters, *phases), &times, &summary.service, &summary.examples, seconds));
             all.add(counters);
             all_phases.add(phases);
-            response.add(&summary.response);
+            response.add(&times);
             service.add(&summary.service);
             add_examples(&mut examples, &summary.examples);
         }
@@ -100,7 +104,7 @@ impl Snapshot {
 impl Row {
     fn new(
         (counters, phases): (&RequestCounters, PhaseSums),
-        response: &Quantiles,
+        response: &SplitTimes,
         service: &Quantiles,
         examples: &[(Reason, Box<str>)],
         seconds: f64,
@@ -127,12 +131,18 @@ impl Row {
             received_bytes: counters.received_bytes,
             redirects: counters.redirects,
             retried: counters.retried,
-            response: response.times(),
+            response: response.measured.times(),
+            response_without_generator: response.without_generator.times(),
             service: service.times(),
             phases,
             statuses,
             reasons: reasons.map(|(reason, count)| Failure { reason, count, example: example(reason) }).collect(),
         }
+    }
+
+    /// The generator's own part of each of the response times.
+    pub fn generator(&self) -> Option<Times> {
+        Some(self.response?.less(&self.response_without_generator?))
     }
 
     /// The share of failures, from 0 to 1; 0 without requests.
@@ -165,6 +175,7 @@ mod tests {
         let ok = Sample {
             response: ten,
             service: ten,
+            lag: Duration::ZERO,
             status: Some(200),
             failure: None,
             sent_bytes: 5,

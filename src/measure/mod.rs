@@ -9,12 +9,14 @@
 //!
 //! A shard belongs to one worker and is never reset by a reader, so all readers agree with each other.
 
+mod bin_rows;
 mod bins;
 mod brief;
 pub mod catalog;
 pub mod daemon;
 pub mod delta;
 pub mod exemplar;
+pub mod generator_shift;
 pub mod hdr;
 pub mod health;
 pub mod histogram;

@@ -194,7 +194,7 @@ pub const GENERATOR_CPU: Metric = Metric {
 pub const GENERATOR_LOOP_LAG: Metric = Metric {
     name: "otload_generator_loop_lag_seconds",
     kind: Kind::Gauge,
-    help: "How much later than asked the loop of the worst worker came round, on average.",
+    help: "The longest time by which a worker's loop came round later than asked, in the last second.",
     unit: Unit::Seconds,
     labels: &[],
 };

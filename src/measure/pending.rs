@@ -20,7 +20,7 @@ pub(super) struct Pending {
     /// In nanoseconds.
     pub(super) lags: Vec<u64>,
     /// Kept for its allocation.
-    pub(super) points: Vec<(usize, [Point; 2])>,
+    pub(super) points: Vec<(usize, [Point; 2], [u64; 2])>,
 }
 
 /// A request that went well, as nearly all do, and of which no span is exported.
@@ -29,17 +29,24 @@ pub(super) struct Note {
     response_nanos: u64,
     service_nanos: u64,
     pub(super) request: RequestId,
+    /// By how much it started late.
+    lag_nanos: u32,
     sent_bytes: u32,
     received_bytes: u32,
     /// In nanoseconds, by [`USUAL`]; [`NO_PHASE`] where there was none.
     phases: [u32; USUAL.len()],
     status: u16,
+    /// In microseconds, rounded up.
+    unresolved_read_lag: u16,
 }
 
 /// The phases of a request on a connection that was kept, of which nobody waited more than four seconds for one.
 pub(super) const USUAL: [Part; 3] = [Part::Send, Part::Wait, Part::Receive];
 
 const NO_PHASE: u32 = u32::MAX;
+
+/// One cache line at most, with a part of the next: see above.
+const _: () = assert!(size_of::<Note>() <= 48);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TaskNote {
@@ -73,10 +80,12 @@ impl Note {
                 response_nanos: nanos(response),
                 service_nanos: nanos(service),
                 request,
+                lag_nanos: u32::try_from(nanos(sample.lag)).ok()?,
                 phases: usual(sample.phases)?,
                 sent_bytes: u32::try_from(sample.sent_bytes).ok()?,
                 received_bytes: u32::try_from(sample.received_bytes).ok()?,
                 status,
+                unresolved_read_lag: u16::try_from(sample.unresolved_read_lag.as_nanos().div_ceil(1000)).ok()?,
             }),
             _ => None,
         }
@@ -85,6 +94,12 @@ impl Note {
     /// Response and service time, in nanoseconds.
     pub(super) fn times(&self) -> [u64; 2] {
         [self.response_nanos, self.service_nanos]
+    }
+
+    /// The generator's own part of the response and service time, in nanoseconds.
+    pub(super) fn generator_parts(&self) -> [u64; 2] {
+        let unresolved = u64::from(self.unresolved_read_lag) * 1000;
+        [u64::from(self.lag_nanos) + unresolved, unresolved]
     }
 
     /// How long one of the [`USUAL`] took, in nanoseconds.

@@ -1,18 +1,16 @@
-//! What is looked at every second to judge the generator itself: little enough that looking costs nothing.
+//! What is looked at to judge the generator itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::reason::Shortage;
 
+use super::generator_shift::SplitTimes;
 use super::histogram::Histogram;
-use super::quantiles::Quantiles;
 use super::shard::{Figures, Shard};
 
 /// What was measured since the end of the warm-up, as far as it tells of the generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
-    /// How much later than intended things started.
-    pub lag: Quantiles,
     /// Arrivals of an open load: those that found a user, and those that found none.
     pub arrivals: u64,
     pub dropped: u64,
@@ -31,8 +29,7 @@ impl Pulse {
     }
 
     fn add(&mut self, shard: &mut Shard) {
-        let Figures { totals, summary, baseline: before } = shard.figures();
-        self.lag.add(&summary.lag);
+        let Figures { totals, baseline: before, .. } = shard.figures();
         let tasks: u64 = totals.tasks.iter().flatten().map(Histogram::count).sum();
         self.arrivals += tasks - before.map_or(0, |before| before.tasks.iter().flatten().sum());
         self.dropped +=
@@ -43,13 +40,17 @@ impl Pulse {
     }
 }
 
-/// Response times of all requests since the end of the warm-up. A worker is kept from recording for one request at a time.
-pub fn response(shards: &[Arc<Mutex<Shard>>]) -> Quantiles {
-    let mut all = Quantiles::default();
+/// Response times of each request since the end of the warm-up, by their ids. A worker is kept from recording for one request at
+/// a time.
+pub fn times(shards: &[Arc<Mutex<Shard>>]) -> Vec<SplitTimes> {
+    let mut all: Vec<SplitTimes> = Vec::new();
     for shard in shards {
         let requests = lock(shard).figures().summary.requests.len();
-        for at in 0..requests {
-            lock(shard).figures().summary.requests.get(at).into_iter().for_each(|request| all.add(&request.response));
+        all.resize(all.len().max(requests), SplitTimes::default());
+        for (at, all) in all.iter_mut().enumerate() {
+            let shard = &mut lock(shard);
+            let times = shard.figures().summary.requests.get(at);
+            times.into_iter().for_each(|times| all.add(&SplitTimes::new(&times.response, &times.shift)));
         }
     }
     all
@@ -66,6 +67,7 @@ mod tests {
 
     use super::*;
     use crate::measure::catalog::{RequestId, TaskId};
+    use crate::measure::quantiles::Quantiles;
     use crate::measure::shard::Sample;
     use crate::measure::snapshot::tests::catalog;
 
@@ -77,6 +79,7 @@ mod tests {
             let sample = Sample {
                 response,
                 service: response,
+                lag: response / 2,
                 status: Some(200),
                 failure: None,
                 sent_bytes: 0,
@@ -102,8 +105,11 @@ mod tests {
         let shards = [a, b].map(|shard| Arc::new(Mutex::new(shard)));
         let pulse = Pulse::take(&shards);
         assert_eq!((pulse.arrivals, pulse.dropped, pulse.shortages), (3, 0, [0, 3]));
-        assert_eq!(pulse.lag.times().map(|times| (times.min, times.max)), Some((0.01, 0.03)));
-        assert_eq!(response(&shards).times().map(|times| (times.min, times.max)), Some((0.01, 0.03)));
+        let all = times(&shards);
+        let ends = |times: &Quantiles| times.times().map(|times| (times.min, times.max));
+        assert_eq!(ends(&all[0].measured), Some((0.01, 0.03)));
+        assert!(ends(&all[0].without_generator).is_some_and(|(min, max)| min == 0.005 && (max - 0.015).abs() < 15e-6));
+        assert_eq!(all.len(), catalog().requests.len());
         assert_eq!(Pulse::take(&shards), pulse, "nothing is drained by being read");
     }
 }

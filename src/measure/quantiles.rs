@@ -1,23 +1,23 @@
-//! The summary's quantiles: an HdrHistogram of 3 digits from 1 µs to 1 h.
+//! The summary's quantiles: an HdrHistogram of 3 digits from 1 ns to 1 h.
 //!
 //! The layout of the bins is the crate `hdrhistogram`'s and its answers are the same (a test compares), but the counts are kept
-//! in rows that exist only where values fell. The crate's array takes 184 KiB for each histogram, and there are two for each
-//! request and worker; the latencies of one request touch some ten rows often, and some thirty now and then ([`super::bins`]).
+//! in rows that exist only where values fell ([`super::bin_rows`]): the crate's array takes 260 KiB for each histogram, and there
+//! are two for each request and worker.
 //!
 //! Minimum, maximum and sum are kept beside it in nanoseconds, exactly.
 
-use super::bins::{Bins, ROW};
+use super::bin_rows::BinRows;
+use super::generator_shift::GeneratorShift;
 use super::histogram::Point;
 
 /// Durations, as far as quantiles need them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
     count: u64,
     sum_nanos: u128,
     min_nanos: u64,
     max_nanos: u64,
-    /// Empty until the first value.
-    rows: Vec<Option<Bins>>,
+    rows: BinRows,
 }
 
 /// What a table shows of one kind of duration; in seconds.
@@ -33,47 +33,64 @@ pub struct Times {
     pub max: f64,
 }
 
-/// The longest duration that has a bin of its own: 1 h, in µs. Longer ones are counted there.
-pub const HIGHEST_MICROS: u64 = 3_600_000_000;
+/// The longest duration that has a bin of its own: 1 h, in nanoseconds. Longer ones are counted there.
+pub const HIGHEST_NANOS: u64 = 3_600_000_000_000;
 
 /// 3 digits: 2,048 linear bins, of which the upper half is repeated for each further power of two.
 const HALF_BITS: u32 = 10;
-const ROWS: usize = index_of(HIGHEST_MICROS) / ROW + 1;
-/// So many bins hold all durations up to [`HIGHEST_MICROS`].
-pub(super) const BINS: usize = ROWS * ROW;
+/// So many bins hold all durations up to [`HIGHEST_NANOS`].
+pub(super) const BINS: usize = index_of(HIGHEST_NANOS) + 1;
 
-const fn index_of(micros: u64) -> usize {
-    let octave = (u64::BITS - HALF_BITS - 1).saturating_sub(micros.leading_zeros());
-    ((octave as usize) << HALF_BITS) + (micros >> octave) as usize
+/// The bin of a value, in whatever unit the histogram counts.
+#[inline]
+pub(super) const fn index_of(value: u64) -> usize {
+    let octave = (u64::BITS - HALF_BITS - 1).saturating_sub(value.leading_zeros());
+    ((octave as usize) << HALF_BITS) + (value >> octave) as usize
 }
 
-/// The smallest and the largest number of µs that share a bin.
-fn range_of(index: usize) -> (u64, u64) {
+/// The smallest and the largest value that share a bin.
+pub(super) fn range_of(index: usize) -> (u64, u64) {
     let octave = (index >> HALF_BITS).saturating_sub(1);
     let low = ((index - (octave << HALF_BITS)) as u64) << octave;
     (low, low + (1 << octave) - 1)
+}
+
+// === Times ===
+
+impl Times {
+    /// By how much each figure is larger than the other's; never less than 0.
+    #[must_use]
+    pub fn less(&self, other: &Self) -> Self {
+        // Both are whole nanoseconds, and so is their difference.
+        let more = |mine: f64, theirs: f64| ((mine - theirs) * 1e9).round().max(0.0) / 1e9;
+        Self {
+            min: more(self.min, other.min),
+            mean: more(self.mean, other.mean),
+            p50: more(self.p50, other.p50),
+            p90: more(self.p90, other.p90),
+            p95: more(self.p95, other.p95),
+            p99: more(self.p99, other.p99),
+            p999: more(self.p999, other.p999),
+            max: more(self.max, other.max),
+        }
+    }
 }
 
 // === Quantiles ===
 
 impl Quantiles {
     /// Nothing.
-    pub const EMPTY: Self = Self { count: 0, sum_nanos: 0, min_nanos: 0, max_nanos: 0, rows: Vec::new() };
+    pub const EMPTY: Self = Self { count: 0, sum_nanos: 0, min_nanos: 0, max_nanos: 0, rows: BinRows::EMPTY };
 
-    /// Counts a duration, rounded to whole µs; whether it had to be clamped to [`HIGHEST_MICROS`].
+    /// Counts a duration; whether it had to be clamped to [`HIGHEST_NANOS`].
     pub fn record(&mut self, point: &Point) -> bool {
         let nanos = point.nanos;
-        let micros = nanos.saturating_add(500) / 1000;
         self.min_nanos = if self.count == 0 { nanos } else { self.min_nanos.min(nanos) };
         self.max_nanos = self.max_nanos.max(nanos);
         self.count += 1;
         self.sum_nanos += u128::from(nanos);
-        let index = index_of(micros.min(HIGHEST_MICROS));
-        if self.rows.is_empty() {
-            self.rows.resize(ROWS, None);
-        }
-        self.rows[index / ROW].get_or_insert_default().record(index % ROW);
-        micros > HIGHEST_MICROS
+        self.rows.record(index_of(nanos.min(HIGHEST_NANOS)));
+        nanos > HIGHEST_NANOS
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -84,14 +101,7 @@ impl Quantiles {
         self.max_nanos = self.max_nanos.max(other.max_nanos);
         self.count += other.count;
         self.sum_nanos += other.sum_nanos;
-        self.rows.resize(ROWS, None);
-        for (mine, theirs) in self.rows.iter_mut().zip(&other.rows) {
-            match (mine, theirs) {
-                (Some(mine), Some(theirs)) => mine.add(theirs),
-                (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
-                (_, None) => {}
-            }
-        }
+        self.rows.add(&other.rows);
     }
 
     /// What was recorded after `earlier`, a former state of the same. Minimum and maximum are those of the bins, except where
@@ -99,36 +109,42 @@ impl Quantiles {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut rest = Self {
-            count: 0,
             sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos),
             rows: self.rows.clone(),
             ..Self::default()
         };
-        for (mine, theirs) in rest.rows.iter_mut().zip(&earlier.rows) {
-            if let (Some(bins), Some(theirs)) = (&mut *mine, theirs) {
-                bins.subtract(theirs);
-                if bins.is_empty() {
-                    *mine = None;
-                }
-            }
-        }
+        rest.rows.subtract(&earlier.rows);
         rest.count = rest.bins().map(|(_, count)| count).sum();
         let ends = (rest.bins().next(), rest.bins().last());
         if let (Some((first, _)), Some((last, _))) = ends {
             let (new_min, new_max) = (self.min_nanos < earlier.min_nanos, self.max_nanos > earlier.max_nanos);
             let first_of_all = earlier.count == 0;
-            rest.min_nanos =
-                if new_min || first_of_all { self.min_nanos } else { (range_of(first).0 * 1000).max(self.min_nanos) };
-            rest.max_nanos = if new_max { self.max_nanos } else { (range_of(last).1 * 1000).min(self.max_nanos) };
+            rest.min_nanos = if new_min || first_of_all { self.min_nanos } else { range_of(first).0.max(self.min_nanos) };
+            rest.max_nanos = if new_max { self.max_nanos } else { range_of(last).1.min(self.max_nanos) };
             // Of values that were rounded into one bin.
             rest.max_nanos = rest.max_nanos.max(rest.min_nanos);
         }
         rest
     }
 
+    /// The same durations, each less the generator's own part of it. The longest is known to the width of its bin.
+    #[must_use]
+    pub fn without(&self, shift: &GeneratorShift) -> Self {
+        let mut rest = self.clone();
+        rest.sum_nanos = rest.sum_nanos.saturating_sub(shift.sum_nanos());
+        let Some(shortest) = shift.shortest() else { return rest };
+        shift.apply(&mut rest.rows);
+        rest.min_nanos = rest.min_nanos.min(shortest);
+        let last = rest.bins().last().map_or(0, |(last, _)| range_of(last).1);
+        if last < rest.max_nanos && last < HIGHEST_NANOS {
+            rest.max_nanos = last.max(rest.min_nanos);
+        }
+        rest
+    }
+
     /// What was recorded: the upper end of each bin that holds something, in seconds, and how many; ascending.
     pub fn steps(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        self.bins().map(|(index, count)| (range_of(index).1 as f64 / 1e6, count))
+        self.bins().map(|(index, count)| (range_of(index).1 as f64 / 1e9, count))
     }
 
     pub fn count(&self) -> u64 {
@@ -148,9 +164,9 @@ impl Quantiles {
         Some(Times { min: self.min_nanos as f64 / 1e9, mean, p50, p90, p95, p99, p999, max: self.max_nanos as f64 / 1e9 })
     }
 
-    /// As an [`hdrhistogram::Histogram`] in µs, for its serialised form; `None` only if the crate refuses our range.
+    /// As an [`hdrhistogram::Histogram`] in nanoseconds, for its serialised form; `None` only if the crate refuses our range.
     pub fn to_hdr(&self) -> Option<hdrhistogram::Histogram<u64>> {
-        let mut hdr = hdrhistogram::Histogram::new_with_bounds(1, HIGHEST_MICROS, 3).ok()?;
+        let mut hdr = hdrhistogram::Histogram::new_with_bounds(1, HIGHEST_NANOS, 3).ok()?;
         for (index, count) in self.bins() {
             hdr.record_n(range_of(index).0, count).ok()?;
         }
@@ -165,11 +181,8 @@ impl Quantiles {
     /// From what [`Self::bins`] and [`Self::exact`] told. Bins that do not exist are left out.
     pub(super) fn from_bins(bins: Vec<(usize, u64)>, sum_nanos: u128, min_nanos: u64, max_nanos: u64) -> Self {
         let mut quantiles = Self { sum_nanos, min_nanos, max_nanos, ..Self::default() };
-        if !bins.is_empty() {
-            quantiles.rows.resize(ROWS, None);
-        }
         for (index, count) in bins.into_iter().filter(|(index, _)| *index < BINS) {
-            quantiles.rows[index / ROW].get_or_insert_default().add_to(index % ROW, count);
+            quantiles.rows.add_to(index, count);
             quantiles.count = quantiles.count.saturating_add(count);
         }
         quantiles
@@ -189,7 +202,7 @@ impl Quantiles {
             {
                 seen += count;
                 // The bin's upper end; but never outside of what was really seen.
-                value = if index == index_of(HIGHEST_MICROS) { self.max_nanos } else { range_of(index).1 * 1000 };
+                value = if index == index_of(HIGHEST_NANOS) { self.max_nanos } else { range_of(index).1 };
             }
             value.clamp(self.min_nanos, self.max_nanos) as f64 / 1e9
         }))
@@ -197,21 +210,9 @@ impl Quantiles {
 
     /// The bins that hold something: index and count, ascending.
     pub(super) fn bins(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let rows = self.rows.iter().enumerate().filter_map(|(number, row)| Some((number, row.as_ref()?)));
-        rows.flat_map(|(number, row)| row.counts().map(move |(bin, count)| (number * ROW + bin, count)))
+        self.rows.counts()
     }
 }
-
-impl PartialEq for Quantiles {
-    /// Whatever room it takes.
-    fn eq(&self, other: &Self) -> bool {
-        (self.count, self.sum_nanos, self.min_nanos, self.max_nanos)
-            == (other.count, other.sum_nanos, other.min_nanos, other.max_nanos)
-            && self.bins().eq(other.bins())
-    }
-}
-
-impl Eq for Quantiles {}
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +246,6 @@ mod tests {
     fn nothing_has_no_quantiles() {
         assert_eq!(Quantiles::default().times(), None);
         assert_eq!(Quantiles::default().at(0.5), None);
-        assert!(Quantiles::default().rows.is_empty());
     }
 
     #[test]
@@ -266,10 +266,21 @@ mod tests {
 
     #[test]
     fn bins_are_three_digits_wide() {
-        for micros in [0, 1, 2047, 2048, 2049, 10_000, 1_000_000, HIGHEST_MICROS] {
-            let (low, high) = range_of(index_of(micros));
-            assert!(low <= micros && micros <= high, "{micros} in {low}..={high}");
-            assert!((high - low) as f64 <= micros as f64 / 1000.0, "{micros} in {low}..={high}");
+        for nanos in [0, 1, 2047, 2048, 2049, 100_000, 10_000_000, 1_000_000_000, HIGHEST_NANOS] {
+            let (low, high) = range_of(index_of(nanos));
+            assert!(low <= nanos && nanos <= high, "{nanos} in {low}..={high}");
+            assert!((high - low) as f64 <= nanos as f64 / 1000.0, "{nanos} in {low}..={high}");
+        }
+    }
+
+    /// Whole microseconds would be off by half a percent here.
+    #[test]
+    fn below_a_millisecond_there_are_three_digits_too() {
+        let values: Vec<u64> = (0..1000).map(|at| 50_000 + at * 100).collect();
+        let quantiles = of(&values);
+        for (quantile, wanted) in [(0.001, 50e-6), (0.005, 50.4e-6), (0.5, 99.9e-6), (0.99, 148.9e-6)] {
+            let got = quantiles.at(quantile).unwrap();
+            assert!((got / wanted - 1.0).abs() < 0.001, "{got} for {wanted}");
         }
     }
 
@@ -280,11 +291,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_bins_are_those_of_the_crate(values in prop::collection::vec(any_nanos(), 1..100), quantile in 0.001..=1.0) {
-            let mut crate_one = hdrhistogram::Histogram::<u64>::new_with_bounds(1, HIGHEST_MICROS, 3).unwrap();
-            values.iter().for_each(|nanos| crate_one.record((nanos + 500) / 1000).unwrap());
+            let mut crate_one = hdrhistogram::Histogram::<u64>::new_with_bounds(1, HIGHEST_NANOS, 3).unwrap();
+            values.iter().for_each(|nanos| crate_one.record(*nanos).unwrap());
             let ours = of(&values);
             prop_assert_eq!(ours.to_hdr().unwrap(), crate_one.clone());
-            let wanted = (crate_one.value_at_quantile(quantile) * 1000).clamp(ours.min_nanos, ours.max_nanos);
+            let wanted = crate_one.value_at_quantile(quantile).clamp(ours.min_nanos, ours.max_nanos);
             prop_assert_eq!(ours.at(quantile), Some(wanted as f64 / 1e9));
         }
 

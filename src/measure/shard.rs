@@ -11,6 +11,7 @@ use crate::reason::{Reason, Shortage};
 use super::brief::Briefs;
 use super::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
 use super::exemplar::Traced;
+use super::generator_shift::GeneratorShift;
 use super::histogram::{Point, nanos};
 use super::pending::{Note, Pending, TaskNote, USUAL};
 use super::quantiles::Quantiles;
@@ -50,6 +51,8 @@ pub struct Sample<'a> {
     pub response: Duration,
     /// From the moment it really started.
     pub service: Duration,
+    /// By how much it started later than it could have, by the generator's own fault: a part of the response time.
+    pub lag: Duration,
     /// `None` when no response came.
     pub status: Option<u16>,
     /// Why it failed, and the message that says what exactly happened.
@@ -82,6 +85,10 @@ pub(super) struct Summary {
 pub(super) struct RequestSummary {
     pub(super) response: Quantiles,
     pub(super) service: Quantiles,
+    /// The generator's own part of the response times: late starts, and late reads that no timestamp corrects.
+    pub(super) shift: GeneratorShift,
+    /// Of the service times: late reads.
+    pub(super) service_shift: GeneratorShift,
     /// One message for each reason that occurred, at most [`LONGEST_EXAMPLE`] characters.
     pub(super) examples: Vec<(Reason, Box<str>)>,
 }
@@ -93,10 +100,8 @@ pub struct Load {
     pub busy_nanos: u64,
     /// Nanoseconds in which it was watched: busy and idle.
     pub watched_nanos: u64,
-    /// How much later than asked its loop came round, added up.
-    pub late_nanos: u64,
-    /// How often that was looked at.
-    pub turns: u64,
+    /// The longest time by which its loop came round later than asked, since that was last read.
+    pub longest_gap_nanos: u64,
 }
 
 /// Then what phases took is told, if nobody has read.
@@ -182,14 +187,14 @@ impl Shard {
 
     /// One place after the other, rather than one request after the other: what has to be fetched for one note does not depend
     /// on what is fetched for the next, and a short loop lets the processor wait for many at once.
-    fn settle_requests(&mut self, notes: &[Note], points: &mut Vec<(usize, [Point; 2])>) {
+    fn settle_requests(&mut self, notes: &[Note], points: &mut Vec<(usize, [Point; 2], [u64; 2])>) {
         let Self { scale, totals, summary, briefs, untold, .. } = self;
         points.clear();
         points.extend(
             notes
                 .iter()
                 .filter(|note| note.request.index() < totals.requests.len())
-                .map(|note| (note.request.index(), note.times().map(|nanos| scale.point(nanos)))),
+                .map(|note| (note.request.index(), note.times().map(|nanos| scale.point(nanos)), note.generator_parts())),
         );
         for note in notes {
             if let Some(request) = totals.requests.get_mut(note.request.index()) {
@@ -197,11 +202,16 @@ impl Shard {
             }
         }
         const WELL: usize = Ending::Success as usize;
-        points.iter().for_each(|(at, [response, _])| totals.requests[*at].response[WELL].record(response));
-        points.iter().for_each(|(at, [_, service])| totals.requests[*at].service[WELL].record(service));
+        points.iter().for_each(|(at, [response, _], _)| totals.requests[*at].response[WELL].record(response));
+        points.iter().for_each(|(at, [_, service], _)| totals.requests[*at].service[WELL].record(service));
         let mut clamped = 0;
-        points.iter().for_each(|(at, [response, _])| clamped += u64::from(summary.requests[*at].response.record(response)));
-        points.iter().for_each(|(at, [_, service])| clamped += u64::from(summary.requests[*at].service.record(service)));
+        points.iter().for_each(|(at, [response, _], _)| clamped += u64::from(summary.requests[*at].response.record(response)));
+        points.iter().for_each(|(at, [_, service], _)| clamped += u64::from(summary.requests[*at].service.record(service)));
+        for (at, [response, service], [of_response, of_service]) in &*points {
+            let summary = &mut summary.requests[*at];
+            summary.shift.record(response.nanos, *of_response);
+            summary.service_shift.record(service.nanos, *of_service);
+        }
         totals.clamped += clamped;
         *untold += notes.len();
         for usual in 0..USUAL.len() {
@@ -234,6 +244,8 @@ impl Shard {
             totals.service[ending as usize].exemplify(&service, traced);
         }
         let clamped = [summary.response.record(&response), summary.service.record(&service)];
+        summary.shift.record(response.nanos, nanos(sample.lag + sample.unresolved_read_lag));
+        summary.service_shift.record(service.nanos, nanos(sample.unresolved_read_lag));
         self.totals.clamped += clamped.into_iter().map(u64::from).sum::<u64>();
 
         if sample.status.is_some() {
@@ -335,13 +347,14 @@ impl Shard {
 
     /// The worker's loop came round so much later than it had asked to be woken.
     pub fn loop_lag(&mut self, late: Duration) {
-        self.load.late_nanos = self.load.late_nanos.saturating_add(nanos(late));
-        self.load.turns += 1;
+        self.load.longest_gap_nanos = self.load.longest_gap_nanos.max(nanos(late));
     }
 
-    /// How hard the worker works, since its start.
-    pub fn load(&self) -> Load {
-        self.load
+    /// How hard the worker works, since its start; the longest gap begins anew.
+    pub fn take_load(&mut self) -> Load {
+        let load = self.load;
+        self.load.longest_gap_nanos = 0;
+        load
     }
 
     /// What came so far stays in the totals, and is left out of the summary: exactly what is counted from here on is in it.
@@ -383,6 +396,8 @@ impl RequestSummary {
     pub(super) fn add(&mut self, other: &Self) {
         self.response.add(&other.response);
         self.service.add(&other.service);
+        self.shift.add(&other.shift);
+        self.service_shift.add(&other.service_shift);
         add_examples(&mut self.examples, &other.examples);
     }
 }

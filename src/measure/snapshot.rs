@@ -9,6 +9,7 @@ use crate::trace::queue::SpanCounts;
 
 use super::catalog::{Catalog, CheckId, RequestId};
 use super::health::Health;
+use super::generator_shift::SplitTimes;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
 use super::soak::Soak;
@@ -234,6 +235,18 @@ impl Snapshot {
         self.summary.requests.get(request.index()).map_or([NONE; 2], |times| [&times.response, &times.service])
     }
 
+    /// Response times of one request, as measured and without the generator's own part.
+    pub fn split_response_of(&self, request: RequestId) -> SplitTimes {
+        let times = self.summary.requests.get(request.index());
+        times.map_or_else(SplitTimes::default, |times| SplitTimes::new(&times.response, &times.shift))
+    }
+
+    /// The same of service times.
+    pub fn split_service_of(&self, request: RequestId) -> SplitTimes {
+        let times = self.summary.requests.get(request.index());
+        times.map_or_else(SplitTimes::default, |times| SplitTimes::new(&times.service, &times.service_shift))
+    }
+
     /// How many requests of one kind there were since the end of the warm-up, and how many of them failed.
     pub fn counts_of(&self, request: RequestId) -> (u64, u64) {
         let now = self.totals.requests.get(request.index()).map(|totals| totals.counters.requests_and_failures());
@@ -379,6 +392,7 @@ pub(crate) mod tests {
                     &Sample {
                         response: Duration::from_nanos(*response),
                         service: Duration::from_nanos(*service),
+                        lag: Duration::ZERO,
                         status: Some(*status).filter(|status| *status != 198),
                         failure: failure.as_ref().map(|(reason, message)| (Reason::ALL[*reason], message.as_str())),
                         sent_bytes: 7,

@@ -57,6 +57,7 @@ pub struct Sum {
     pub redirects: u64,
     pub retried: u64,
     pub response: Quantiles,
+    pub response_without_generator: Quantiles,
     pub service: Quantiles,
     pub phases: PhaseSums,
 }
@@ -133,9 +134,16 @@ impl Digest {
         let (mut all, mut total) = (Quantiles::default(), Total::default());
         while let Some(part) = parts.next_part()? {
             let unpacked: Option<Vec<_>> = part.requests.iter().map(unpack).collect();
-            let (Some(unpacked), Some(lag)) = (unpacked, quantiles(part.run.lag.as_ref())) else {
+            let without: Option<Vec<_>> = part.requests.iter().map(unpack_without_generator).collect();
+            let (Some(unpacked), Some(without), Some(lag)) = (unpacked, without, quantiles(part.run.lag.as_ref())) else {
                 return Err(parts.broken(NO_HISTOGRAM));
             };
+            if !part.run.warm_up {
+                for (request, without) in part.requests.iter().zip(&without) {
+                    let place = places.get(&request.name()).and_then(|place| digest.requests.get_mut(*place));
+                    place.into_iter().for_each(|(_, sum)| sum.response_without_generator.add(without));
+                }
+            }
             digest.add(part, &unpacked, &lag, &places, started, (&mut all, &mut total));
         }
         digest.torn = parts.torn();
@@ -228,6 +236,10 @@ fn quantiles(packed: Option<&Packed>) -> Option<Quantiles> {
 
 fn unpack(request: &RequestPart) -> Option<[Quantiles; 2]> {
     Some([quantiles(request.response.as_ref())?, quantiles(request.service.as_ref())?])
+}
+
+fn unpack_without_generator(request: &RequestPart) -> Option<Quantiles> {
+    quantiles(request.response_without_generator.as_ref().or(request.response.as_ref()))
 }
 
 impl Sum {

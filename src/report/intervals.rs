@@ -83,6 +83,9 @@ pub struct RequestPart {
     pub checks: BTreeMap<String, [u64; 2]>,
     pub response: Option<Packed>,
     pub service: Option<Packed>,
+    /// Response times without the generator's own part, where they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_without_generator: Option<Packed>,
     /// By phase: how often, and nanoseconds in all.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub phases: BTreeMap<String, (u64, u64)>,
@@ -177,7 +180,10 @@ pub struct Part {
     pub requests: Vec<RequestPart>,
 }
 
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+
+/// The oldest that can be read: histograms of microseconds, and none without the generator's part.
+pub const OLDEST_FORMAT: u32 = 1;
 
 /// How long a part is.
 pub const LENGTH: Duration = Duration::from_secs(10);
@@ -331,6 +337,9 @@ impl RequestPart {
             checks: BTreeMap::new(),
             response: Packed::of(&delta.response),
             service: Packed::of(&delta.service),
+            response_without_generator: Some(&delta.response_without_generator)
+                .filter(|without| **without != delta.response)
+                .and_then(Packed::of),
             phases: phases.collect(),
         }
     }

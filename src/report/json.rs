@@ -34,7 +34,7 @@ struct Summary<'a> {
     ended: &'static str,
     /// Whether all of its intervals and its log are on disk.
     recorded: bool,
-    /// Of a run that was cut off: `false` or not known.
+    /// Of a run that was cut off, or had too few requests to be judged: `false` or not known.
     valid: Option<bool>,
     invalid_reasons: &'a [String],
     passed: Option<bool>,
@@ -69,6 +69,8 @@ pub(super) struct Figures<'a> {
     redirects: u64,
     retried: u64,
     response_time_seconds: Option<Times>,
+    /// How much of each of them is the generator's own lateness, at most.
+    response_time_generator_seconds: Option<Times>,
     service_time_seconds: Option<Times>,
     /// Those that occurred, of requests whose response began.
     phases: Phases,
@@ -213,7 +215,7 @@ pub(super) fn write_of(
         measured_seconds: measured.seconds,
         ended: outcome.ended.name(),
         recorded: outcome.recorded,
-        valid: outcome.known(outcome.valid),
+        valid: outcome.known(outcome.valid).filter(|valid| !valid || outcome.unjudged.is_none()),
         invalid_reasons: &outcome.invalid_reasons,
         passed: outcome.known(outcome.passed),
         notes: &outcome.notes,
@@ -313,6 +315,7 @@ impl<'a> Figures<'a> {
             redirects: row.redirects,
             retried: row.retried,
             response_time_seconds: row.response,
+            response_time_generator_seconds: row.generator(),
             service_time_seconds: row.service,
             phases: Phases(row.phases.iter().map(|(part, count, nanos)| (part.name(), Phase::of(count, nanos))).collect()),
             bytes_sent: row.sent_bytes,

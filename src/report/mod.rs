@@ -35,6 +35,8 @@ pub struct Outcome {
     pub recorded: bool,
     /// Whether the figures can be believed: the generator was not the bottleneck.
     pub valid: bool,
+    /// Why that was not judged, a sentence; `None` if it was.
+    pub unjudged: Option<String>,
     /// Why they cannot, a sentence each.
     pub invalid_reasons: Vec<String>,
     pub passed: bool,
@@ -82,6 +84,7 @@ impl Default for Outcome {
             ended: Ending::Finished,
             recorded: true,
             valid: false,
+            unjudged: None,
             invalid_reasons: Vec::new(),
             passed: false,
             notes: Vec::new(),

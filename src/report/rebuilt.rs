@@ -41,6 +41,7 @@ fn outcome(digest: &Digest, thresholds: &[ThresholdState]) -> Outcome {
         ended: Ending::CutOff,
         recorded: false,
         valid,
+        unjudged: None,
         invalid_reasons: if valid { Vec::new() } else { vec![invalid] },
         passed: valid && kept,
         notes: [cut].into_iter().chain(digest.torn.clone()).collect(),
@@ -174,6 +175,7 @@ fn row(sum: &Sum, seconds: f64) -> Row {
         redirects: sum.redirects,
         retried: sum.retried,
         response: times(&sum.response),
+        response_without_generator: times(&sum.response_without_generator),
         service: times(&sum.service),
         phases: sum.phases,
         statuses: sum.statuses.iter().map(|(status, count)| (status.clone(), *count)).collect(),
@@ -190,6 +192,7 @@ impl Sum {
         self.redirects += other.redirects;
         self.retried += other.retried;
         self.response.add(&other.response);
+        self.response_without_generator.add(&other.response_without_generator);
         self.service.add(&other.service);
         self.phases.add(&other.phases);
         other.statuses.iter().for_each(|(status, count)| *self.statuses.entry(status.clone()).or_default() += count);

@@ -235,6 +235,12 @@ pub(crate) fn failure_ratio(row: &Value) -> f64 {
     }
 }
 
+/// A share that is at most so large: two digits, rounded up, so that nothing that is there is shown as nothing.
+pub(crate) fn share_of(share: f64) -> String {
+    let tenths = (share * 1000.0 - 1e-6).ceil().max(0.0);
+    if tenths < 100.0 { format!("{:.1}%", tenths / 10.0) } else { format!("{:.0}%", (share * 100.0 - 1e-6).ceil()) }
+}
+
 /// Of a soak's signal.
 pub(crate) fn signal(name: &str, value: f64) -> String {
     match name {

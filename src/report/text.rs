@@ -1,6 +1,7 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
 use super::traces::tables;
+use super::summary::share_of;
 use super::{Ending, Outcome, grouped, millis, printable, row_name, soak, thresholds};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
@@ -139,6 +140,7 @@ fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
         ("processor", percent(cpu_ratio)),
         ("busiest worker", percent(busy_ratio).map(|busy| if saturated { busy + ", saturated" } else { busy })),
         ("loop lag", loop_lag_seconds.map(|seconds| format!("{} ms", millis(seconds)))),
+        ("in response times", measured.all.response.zip(measured.all.generator()).map(in_response_times)),
         ("schedule lag", lag),
         ("arrivals dropped", Some(measured.arrivals_dropped).filter(|count| *count > 0).map(|count| count.to_string())),
         ("memory", resident_bytes.map(format_size)),
@@ -152,6 +154,17 @@ fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
         }
     }
     out
+}
+
+/// How much of the figures is the generator's own lateness.
+fn in_response_times((times, parts): (Times, Times)) -> String {
+    let of = |name: &str, time: f64, part: f64| {
+        let share = if time > 0.0 { part / time } else { 0.0 };
+        format!("{name} ≤ {}", share_of(share))
+    };
+    let each =
+        [of("p50", times.p50, parts.p50), of("p95", times.p95, parts.p95), of("p99", times.p99, parts.p99)];
+    each.join(", ")
 }
 
 fn spans(spans: &SpanCounts) -> String {

@@ -8,7 +8,11 @@ impl Conductor<'_> {
     /// Why the figures cannot be believed.
     fn doubts(&self) -> Vec<String> {
         let broken = self.broken.iter().map(|defect| defect.message.clone());
-        self.validity.reasons().into_iter().map(said).chain(broken).collect()
+        let reasons = self.validity.reasons();
+        let limits = &self.job.plan.validity;
+        let judged = self.thresholds.inflated(limits).filter(|_| limits.enabled && !reasons.iter().any(is_inflated));
+        let judged = judged.map(|worst| self.validity.of_threshold(worst));
+        reasons.into_iter().chain(judged).map(|finding| said(&finding)).chain(broken).collect()
     }
 
     pub(super) fn judge(&self) {
@@ -32,6 +36,7 @@ impl Conductor<'_> {
             ended: if self.interrupted || self.left_behind { Ending::Interrupted } else { Ending::Finished },
             recorded: self.recorder.is_whole(),
             valid: invalid_reasons.is_empty(),
+            unjudged: self.validity.unjudged(),
             passed: invalid_reasons.is_empty() && self.thresholds.passed() && self.soak.passed(),
             invalid_reasons,
             notes: self
@@ -41,7 +46,7 @@ impl Conductor<'_> {
                 .chain(cut)
                 .chain(self.thresholds.notes())
                 .chain(self.soak.notes())
-                .chain(self.validity.notes().into_iter().map(said))
+                .chain(self.validity.notes().iter().map(said)).chain(self.validity.unjudged())
                 .collect(),
             remarks: self.live.remarks_after(0),
             traces: None,
@@ -49,6 +54,10 @@ impl Conductor<'_> {
     }
 }
 
-fn said(finding: Finding) -> String {
+fn is_inflated(finding: &Finding) -> bool {
+    matches!(finding, Finding::Inflated { .. })
+}
+
+fn said(finding: &Finding) -> String {
     format!("{}; {}", finding.message(), finding.hint())
 }

@@ -1,5 +1,6 @@
 //! What is known of a run while it runs: its phase, its health, its shards. The listener reads it, the conductor feeds it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,9 +17,10 @@ use crate::export::prometheus::{self, Format};
 use crate::http::Client;
 use crate::journal::{Journal, Topic};
 use crate::judge::validity::Look;
+use crate::judge::validity::cause::Strain;
 use crate::load::Trend;
 use crate::measure::catalog::{Catalog, UserId};
-use crate::measure::health::{Health, Reading};
+use crate::measure::health::{self, Health, Pressure, Reading};
 use crate::measure::measured::Measured;
 use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
@@ -62,6 +64,10 @@ struct State {
     /// It got worse, and was not to.
     soak_failed: bool,
     reading: Option<Reading>,
+    /// The threads of the workers, as the system knows them.
+    tasks: Vec<PathBuf>,
+    /// How often the generator was looked at.
+    looks: u64,
     busy: Vec<Duration>,
     /// Connections ever opened, and open, as of the last snapshot.
     connections: (u64, u64),
@@ -73,6 +79,9 @@ struct Recent {
     snapshot: Snapshot,
     measured: Measured,
 }
+
+/// So many histograms are added up in some milliseconds.
+const CHEAP: usize = 400;
 
 /// A thousand questions a second are answered from five looks at the workers' figures.
 const RECENT: Duration = Duration::from_millis(200);
@@ -120,6 +129,8 @@ impl Live {
             soak_failed: false,
             hold: Hold::default(),
             reading: None,
+            tasks: Vec::new(),
+            looks: 0,
             busy: Vec::new(),
             connections: (0, 0),
         };
@@ -143,7 +154,8 @@ impl Live {
         state.facts.run =
             Arc::new(RunInfo { started_at: clock::timestamp_of(engine.started()), ..RunInfo::clone(&state.facts.run) });
         let loads = vec![Default::default(); engine.shards().len() - 1];
-        state.reading = Some(Reading::take(engine.started(), loads));
+        state.tasks = health::worker_tasks();
+        state.reading = Some(Reading::take(engine.started(), loads, &state.tasks));
         state.busy = engine.busy();
     }
 
@@ -295,13 +307,16 @@ impl Live {
 
     /// A look at how the generator does, given how long each worker has been busy since it started.
     pub(super) fn look(&self, busy: &[Duration]) -> Look {
-        let (interval, busy) = self.read_health(busy).unwrap_or_default();
-        Look { interval, busy, pulse: Pulse::take(&self.shards()) }
-    }
-
-    /// The median response time so far, in seconds.
-    pub(super) fn median(&self) -> Option<f64> {
-        pulse::response(&self.shards()).at(0.5)
+        let (interval, busy, strain) = self.read_health(busy).unwrap_or_default();
+        let shards = self.shards();
+        let full = {
+            let mut state = self.state();
+            state.looks += 1;
+            let histograms = self.plan.catalog.requests.len() * shards.len();
+            // To add up thousands of histograms each second would take the processor from workers.
+            histograms <= CHEAP || state.looks.is_multiple_of(10) || state.load_ended.is_some()
+        };
+        Look { interval, busy, pulse: Pulse::take(&shards), strain, times: full.then(|| pulse::times(&shards)) }
     }
 
     fn shards(&self) -> Vec<Arc<Mutex<Shard>>> {
@@ -310,7 +325,7 @@ impl Live {
 
     /// Reads the generator's health. Answers with the time since the last reading and the share of it that each worker was
     /// busy; `None` when no time has passed.
-    fn read_health(&self, busy: &[Duration]) -> Option<(Duration, Vec<f64>)> {
+    fn read_health(&self, busy: &[Duration]) -> Option<(Duration, Vec<f64>, Strain)> {
         let now = clock::now();
         let mut state = self.state();
         let before = state.reading.take()?;
@@ -323,15 +338,19 @@ impl Live {
         let workers = state.shards.iter().zip(busy.iter().zip(known)).map(|(shard, (busy, known))| {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.watched(busy.saturating_sub(known), interval);
-            shard.load()
+            shard.take_load()
         });
-        let reading = Reading::take(now, workers.collect());
+        let workers = workers.collect();
+        let reading = Reading::take(now, workers, &state.tasks);
         let health = Health::between(&before, &reading);
         let busy_ratios = Health::busy_ratios(&before, &reading);
+        let Pressure { waited, ran, stolen } = Pressure::between(&before, &reading);
+        let gap = Duration::from_secs_f64(health.loop_lag_seconds.unwrap_or(0.0));
+        let strain = Strain { elapsed: interval, waited, ran, stolen, gap, stopped: Duration::ZERO };
         state.facts.worst_health = state.facts.worst_health.worst(health);
         state.facts.health = health;
         state.reading = Some(reading);
-        Some((interval, busy_ratios))
+        Some((interval, busy_ratios, strain))
     }
 
     /// Whether spans are made.

@@ -315,6 +315,7 @@ impl<'a> Conductor<'a> {
         print: &'a mut dyn FnMut(&str),
     ) -> Self {
         let last = live.snapshot();
+        let names = job.plan.catalog.requests.iter().map(|name| format!("`{}`", name.request)).collect();
         let stresses = Stresses::new(&job.plan, &last);
         Self {
             job,
@@ -324,7 +325,7 @@ impl<'a> Conductor<'a> {
             broken: None,
             phase: None,
             observer,
-            validity: Validity::new(job.plan.validity),
+            validity: Validity::new(job.plan.validity, names),
             last,
             stresses,
             thresholds,
@@ -415,7 +416,7 @@ impl<'a> Conductor<'a> {
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
         self.recorder.news(self.live).iter().for_each(|news| self.warn(news));
-        let news = self.validity.look(self.live.look(&engine.busy()), || self.live.median());
+        let news = self.validity.look(self.live.look(&engine.busy()));
         fault::may_break("conductor");
         let broke = engine.is_broken() && self.broken.is_none();
         if broke {

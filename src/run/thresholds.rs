@@ -4,9 +4,10 @@
 use super::Job;
 use super::live::Live;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::judge::validity::Inflated;
 use crate::judge::verdict::Verdict;
 use crate::measure::snapshot::Snapshot;
-use crate::scenario::plan::Threshold;
+use crate::scenario::plan::{Threshold, ValidityLimits};
 
 /// All thresholds of a run.
 pub(super) struct Thresholds(Verdict);
@@ -63,6 +64,11 @@ impl Thresholds {
 
     pub(super) fn passed(&self) -> bool {
         self.0.passed()
+    }
+
+    /// The figure that is judged and has too much of the generator's lateness in it.
+    pub(super) fn inflated(&self, limits: &ValidityLimits) -> Option<Inflated> {
+        self.0.inflated(limits)
     }
 
     pub(super) fn notes(&self) -> Vec<String> {

@@ -313,13 +313,13 @@ fn threshold_of(threshold: &Threshold) -> String {
 }
 
 fn validity_of(limits: &ValidityLimits) -> String {
-    let ValidityLimits { enabled, schedule_lag, lag_of_median, busy, busy_for, dropped } = limits;
+    let ValidityLimits { enabled, max_generator_share, max_generator_time, busy, busy_for, dropped } = limits;
     if !enabled {
         return "not judged".to_owned();
     }
     format!(
-        "lag at most {} or {lag_of_median} of the median, workers busy at most {busy} for {}, at most {dropped} of arrivals dropped",
-        format_duration(*schedule_lag),
+        "generator's part at most {max_generator_share} + {}, workers busy at most {busy} for {}, at most {dropped} of arrivals dropped",
+        format_duration(*max_generator_time),
         format_duration(*busy_for)
     )
 }

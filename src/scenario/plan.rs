@@ -76,9 +76,10 @@ pub struct Plan {
 pub struct ValidityLimits {
     /// `false`: what is found is said, and the run stays valid.
     pub enabled: bool,
-    /// The p99 of the schedule lag may be as long as the longer of these: a duration, and a share of the median response time.
-    pub schedule_lag: Duration,
-    pub lag_of_median: Ratio,
+    /// Of each judged response time, the generator's own part may be as long as both together: a share of what the time would be
+    /// without it, and a duration.
+    pub max_generator_share: Ratio,
+    pub max_generator_time: Duration,
     /// No worker may be busy for more than this share of the time, for so long without a break.
     pub busy: Ratio,
     pub busy_for: Duration,
@@ -308,12 +309,19 @@ pub struct ValueRule {
 
 // === impl ValidityLimits ===
 
+impl ValidityLimits {
+    /// The most that may be the generator's own of a time that would be so long without it; in seconds.
+    pub fn generator_part(&self, without: f64) -> f64 {
+        self.max_generator_share.get() * without + self.max_generator_time.as_secs_f64()
+    }
+}
+
 impl Default for ValidityLimits {
     fn default() -> Self {
         Self {
             enabled: true,
-            schedule_lag: Duration::from_millis(5),
-            lag_of_median: Ratio::TENTH,
+            max_generator_share: Ratio::TENTH,
+            max_generator_time: Duration::from_micros(100),
             busy: Ratio::NINE_TENTHS,
             busy_for: Duration::from_secs(10),
             dropped: Ratio::THOUSANDTH,

@@ -34,6 +34,7 @@ fn snapshot(requests: u32, seconds: u64) -> Snapshot {
     let ok = Sample {
         response: twenty,
         service: twenty,
+        lag: Duration::ZERO,
         status: Some(200),
         failure: None,
         sent_bytes: 5,

@@ -64,12 +64,12 @@ impl Run {
 /// Users who begin a task every three seconds, however long it takes.
 const PACED: &str = "users: [{name: U, wait_time: {constant_pacing: 3s}, tasks: [{get: /cars}]}]
 load: {users: 24, spawn_rate: 8/s, run_time: 170s}
-validity: {schedule_lag: 1h, busy: 100%}";
+validity: {max_generator_time: 1h, busy: 100%}";
 
 /// Twelve users who wait for each answer.
 const WAITING: &str = "users: [{name: U, tasks: [{get: /cars}]}]
 load: {users: 12, spawn_rate: 12/s, run_time: 170s}
-validity: {schedule_lag: 1h, busy: 100%}";
+validity: {max_generator_time: 1h, busy: 100%}";
 
 /// Arrivals that cannot start in time while the process is halted.
 const OPEN: &str = "users: [{name: U, tasks: [{get: /cars}]}]

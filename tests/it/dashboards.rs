@@ -153,7 +153,7 @@ fn scenario(seconds: u32, more: &str) -> String {
          \x20             - {{get: '/cars/{{{{ random_int(1, 9) }}}}', name: 'GET /cars/{{id}}'}}\n\
          \x20 - name: Buyer\n    load: {{arrival_rate: 30/s, max_users: 3, run_time: {seconds}s}}\n\
          \x20   tasks: [{{post: /orders, json: {{car: 7}}, expect: {{status: 200}}}}]\n\
-         load: {{users: 6, spawn_rate: 6/s, run_time: {seconds}s}}\nvalidity: {{schedule_lag: 1h, busy: 100%, dropped: 100%}}\n{more}"
+         load: {{users: 6, spawn_rate: 6/s, run_time: {seconds}s}}\nvalidity: {{max_generator_time: 1h, busy: 100%, dropped: 100%}}\n{more}"
     )
 }
 

@@ -11,7 +11,7 @@ fn run(scenario: &str, files: &[(&str, &[u8])], arguments: &[&str]) -> serde_jso
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scenario.yaml");
     // Tests run side by side, and are late now and then.
-    std::fs::write(&path, format!("{scenario}\nvalidity: {{schedule_lag: 1h, busy: 100%}}\n")).unwrap();
+    std::fs::write(&path, format!("{scenario}\nvalidity: {{max_generator_time: 1h, busy: 100%}}\n")).unwrap();
     for (name, content) in files {
         std::fs::write(folder.path().join(name), content).unwrap();
     }

@@ -32,6 +32,7 @@ fn snapshot(at: Duration) -> Snapshot {
     let plain = Sample {
         response: Duration::from_millis(40),
         service: Duration::from_millis(40),
+        lag: Duration::ZERO,
         status: Some(200),
         failure: None,
         sent_bytes: 1,

@@ -55,7 +55,7 @@ fn run_at(host: &str, scenario: &str, transport: &str, server: &Gunicorn, closed
         .replace("CLOSED", &closed.to_string());
     // Tests run side by side, and are late now and then.
     let files = [
-        ("scenario.yaml", format!("{text}validity: {{schedule_lag: 1h, busy: 100%}}\n").into_bytes()),
+        ("scenario.yaml", format!("{text}validity: {{max_generator_time: 1h, busy: 100%}}\n").into_bytes()),
         ("photo.jpg", b"\xff\xd8\xff\0\xff\x80\r\n--".to_vec()),
         ("note.txt", b"line 1\r\nline 2\n".to_vec()),
         ("large.txt", ["0123456789abcde\n".repeat(655_359).as_bytes(), b"123456789the end"].concat()),

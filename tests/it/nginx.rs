@@ -38,7 +38,7 @@ fn run_with(folder: &Path, nginx: &Nginx, (way, transport): (&str, &str), flow: 
     let text = format!(
         "host: {scheme}://{}\nhttp: {{transport: {transport}, version: {version}, tls: {{ca: ca.pem}}, resolve: {{cars.test: 127.0.0.1}}}}\n\
          users:\n  - tasks:\n      - name: all\n        flow:\n{flow}load: {{{load}}}\n\
-         validity: {{schedule_lag: 1h, busy: 100%}}\n",
+         validity: {{max_generator_time: 1h, busy: 100%}}\n",
         nginx.address(way)
     );
     let (file, out) = (folder.join("scenario.yaml"), tempfile::tempdir().unwrap());

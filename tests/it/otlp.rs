@@ -163,6 +163,7 @@ fn metrics_arrive_with_exponential_buckets() {
     let ok = Sample {
         response: Duration::from_millis(10),
         service: Duration::from_millis(10),
+        lag: Duration::ZERO,
         status: Some(200),
         failure: None,
         sent_bytes: 100,

@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn scenario(target: &CountingTarget) -> String {
     let url = target.url();
     format!(
-        "name: good\nhost: {url}\nusers: [{{name: U, wait_time: 20ms, tasks: [{{get: /cars}}]}}]\nload: {{users: 3, run_time: 1s}}\nvalidity: {{schedule_lag: 1h, busy: 100%}}\n"
+        "name: good\nhost: {url}\nusers: [{{name: U, wait_time: 20ms, tasks: [{{get: /cars}}]}}]\nload: {{users: 3, run_time: 1s}}\nvalidity: {{max_generator_time: 1h, busy: 100%}}\n"
     )
 }
 

@@ -18,7 +18,7 @@ const SCENARIO: &str = "host: http://cars-api:5000
 users: [{name: U, wait_time: 100ms, tasks: [{get: /cars}]}]
 load: {users: 3, run_time: 1h}
 thresholds: [\"p50 < 1us\", \"p50 < 1h\"]
-validity: {schedule_lag: 1h, busy: 100%}
+validity: {max_generator_time: 1h, busy: 100%}
 ";
 
 /// Beside those that otload ships, which wait for minutes.

@@ -62,7 +62,7 @@ pub(crate) fn prove(folder: &Path, settings: &str, transports: &[&str], cases: &
         let text = format!(
             "http:\n  transport: {transport}\n  resolve: {{cars.test: 127.0.0.1, far.test: 127.0.0.1}}\n{settings}\
              users:\n  - tasks:\n    - name: all\n      flow:\n{steps}load: {{users: 1, iterations: 1}}\n\
-             validity: {{schedule_lag: 1h, busy: 100%}}\n"
+             validity: {{max_generator_time: 1h, busy: 100%}}\n"
         );
         let (file, out) = (folder.join(format!("{transport}.yaml")), tempfile::tempdir().unwrap());
         std::fs::write(&file, text).unwrap();

@@ -15,7 +15,7 @@ name: cars
 users: [{name: U, wait_time: 50ms, tasks: [{get: /cars}]}]
 load: {users: 5}
 thresholds: [p99 < 10s]
-validity: {schedule_lag: 1h, busy: 100%}
+validity: {max_generator_time: 1h, busy: 100%}
 ";
 
 /// A shell in a terminal, in which `otload run` was started.

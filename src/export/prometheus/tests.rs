@@ -59,6 +59,7 @@ pub(in crate::export) fn snapshot() -> Snapshot {
     let ok = Sample {
         response: millis(10),
         service: millis(10),
+        lag: Duration::ZERO,
         status: Some(200),
         failure: None,
         sent_bytes: 100,
@@ -231,6 +232,7 @@ fn the_budget_is_what_a_full_run_exports() {
         let sample = Sample {
             response: time,
             service: time,
+            lag: Duration::ZERO,
             status: Some(201),
             failure: None,
             sent_bytes: 1,

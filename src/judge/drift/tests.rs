@@ -119,6 +119,7 @@ impl Run {
                 let sample = Sample {
                     response,
                     service: response,
+                    lag: Duration::ZERO,
                     status: Some(200),
                     failure: None,
                     sent_bytes: 0,

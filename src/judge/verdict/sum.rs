@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::judge::validity::{FEWEST, fewest};
 use crate::measure::catalog::{Catalog, CheckId, RequestId};
+use crate::measure::generator_shift::SplitTimes;
 use crate::measure::quantiles::Quantiles;
 use crate::measure::snapshot::Snapshot;
 use crate::scenario::plan::{Requests, Signal, Threshold, Times};
@@ -23,7 +25,7 @@ pub(super) struct Sum {
     failures: u64,
     /// Those that held, and those that did not.
     checks: [u64; 2],
-    times: Quantiles,
+    times: SplitTimes,
 }
 
 // === Source ===
@@ -52,10 +54,9 @@ impl Source {
             let (requests, failures) = snapshot.counts_of(*request);
             sum.requests += requests;
             sum.failures += failures;
-            let [response, service] = snapshot.times_of(*request);
             match self.times {
-                Some(Times::Response) => sum.times.add(response),
-                Some(Times::Service) => sum.times.add(service),
+                Some(Times::Response) => sum.times.add(&snapshot.split_response_of(*request)),
+                Some(Times::Service) => sum.times.add(&snapshot.split_service_of(*request)),
                 Some(Times::ScheduleLag) | None => {}
             }
         }
@@ -64,15 +65,38 @@ impl Source {
             sum.checks.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
         if self.times == Some(Times::ScheduleLag) {
-            sum.times.add(snapshot.lag());
+            sum.times.add(&unsplit(snapshot.lag()));
         }
         sum
+    }
+}
+
+fn unsplit(times: &Quantiles) -> SplitTimes {
+    SplitTimes { measured: times.clone(), without_generator: times.clone() }
+}
+
+/// `None` without durations, and of a signal that is none of them.
+fn time(times: &Quantiles, signal: Signal) -> Option<f64> {
+    match signal {
+        Signal::Quantile(quantile) => times.at(quantile.share()),
+        Signal::Mean => times.times().map(|times| times.mean),
+        Signal::Min => times.times().map(|times| times.min),
+        Signal::Max => times.times().map(|times| times.max),
+        _ => None,
     }
 }
 
 // === Sum ===
 
 impl Sum {
+    /// A time as it was measured and without the generator's part, in seconds; `None` if there are too few requests to judge.
+    pub(super) fn split(&self, signal: Signal) -> Option<[f64; 2]> {
+        let least = if let Signal::Quantile(quantile) = signal { fewest(quantile.share()) } else { FEWEST };
+        let SplitTimes { measured, without_generator } = &self.times;
+        let enough = measured.count() >= least;
+        Some([time(measured, signal).filter(|_| enough)?, time(without_generator, signal)?])
+    }
+
     /// What came after `earlier`.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         let [held, failed] = self.checks;
@@ -86,17 +110,14 @@ impl Sum {
 
     /// Whether there were no requests, and nothing else that is looked at.
     pub(super) fn is_empty(&self) -> bool {
-        self.requests == 0 && self.times.count() == 0 && self.checks == [0; 2]
+        self.requests == 0 && self.times.measured.count() == 0 && self.checks == [0; 2]
     }
 
     /// `None` without anything to say.
     pub(super) fn figure(&self, signal: Signal, length: Duration) -> Option<f64> {
         let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
         match signal {
-            Signal::Quantile(quantile) => self.times.at(quantile.share()),
-            Signal::Mean => self.times.times().map(|times| times.mean),
-            Signal::Min => self.times.times().map(|times| times.min),
-            Signal::Max => self.times.times().map(|times| times.max),
+            Signal::Quantile(_) | Signal::Mean | Signal::Min | Signal::Max => time(&self.times.measured, signal),
             Signal::FailureRatio => share(self.failures, self.requests),
             Signal::Checks => share(self.checks[0], self.checks.iter().sum()),
             Signal::Rps => (!length.is_zero()).then(|| self.requests as f64 / length.as_secs_f64()),

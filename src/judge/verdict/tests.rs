@@ -39,10 +39,16 @@ fn run_against(thresholds: &str, baseline: impl Fn(&Threshold) -> Option<f64>) -
 
 impl Run {
     fn request(&mut self, id: u32, millis: u64, ok: bool) {
+        self.late_request(id, millis, 0, ok);
+    }
+
+    /// Of the time, `lag` is the generator's.
+    fn late_request(&mut self, id: u32, millis: u64, lag: u64, ok: bool) {
         let time = Duration::from_millis(millis);
         let sample = Sample {
             response: time,
             service: time / 2,
+            lag: Duration::from_millis(lag),
             status: Some(200),
             failure: (!ok).then_some((Reason::Check, "no")),
             sent_bytes: 0,
@@ -145,6 +151,38 @@ fn every_figure_of_the_whole_run() {
 }
 
 #[test]
+fn the_generators_part_is_known_of_each_time_that_is_judged() {
+    let limits = ValidityLimits::default();
+    // 1% of the requests of one user are late by 500 ms: in no p95, and not in the other's.
+    let mut run = run("p95 < 1s, mean < 1s, max of user \"V\" < 1s, max of user \"U\" < 1s, service.p99.9 < 1s, failure_ratio < 1%");
+    for _ in 0..1000 {
+        (0..10).for_each(|_| run.request(0, 100, true));
+        run.request(1, 100, true);
+    }
+    (0..110).for_each(|_| run.late_request(0, 600, 500, true));
+    run.seconds(1, &[]);
+    run.finish();
+    let worst = run.verdict.inflated(&limits).unwrap();
+    assert_eq!((worst.figure.as_str(), worst.scope.as_str(), worst.over), ("max", "user \"U\"", None));
+    assert!((worst.part - 0.5).abs() < 1e-3 && (worst.limit - 0.0101).abs() < 1e-4, "{worst:?}");
+    let lenient = ValidityLimits { max_generator_time: Duration::from_secs(1), ..limits };
+    assert_eq!(run.verdict.inflated(&lenient), None);
+}
+
+#[test]
+fn a_window_counts_if_its_verdict_hangs_on_the_generator() {
+    for (limit, broken_by_it) in [("50ms", false), ("200ms", true), ("700ms", false)] {
+        let mut run = run(&format!("p95 < {limit} over 10s"));
+        let (second, late) = ([(0, 100, true); 10], 600);
+        run.seconds(20, &second);
+        (0..30).for_each(|_| run.late_request(0, late, 500, true));
+        run.seconds(20, &second);
+        run.finish();
+        assert_eq!(run.verdict.inflated(&ValidityLimits::default()).is_some(), broken_by_it, "{limit}");
+    }
+}
+
+#[test]
 fn schedule_lag_is_of_the_generator() {
     let mut run = run("p99 of schedule_lag < 5ms, p50 of schedule_lag < 1ms");
     (0..100).for_each(|n| run.shard.lag(Duration::from_micros(n * 40)));
@@ -200,7 +238,7 @@ fn one_bad_window_breaks_it_and_the_worst_is_kept() {
     let (worst, at) = state.worst.unwrap();
     assert!((worst / 0.5 - 1.0).abs() < 0.001 && at == Duration::from_secs(10), "{worst} at {at:?}");
     assert!(state.value.unwrap() < 0.011, "the last window was fine");
-    let message = "`p50 < 100ms over 5s` broke in the 5s up to 9s: it was 300.031ms".to_owned();
+    let message = "`p50 < 100ms over 5s` broke in the 5s up to 9s: it was 300.155ms".to_owned();
     assert_eq!(run.said, [(9, Broken { message, abort: false })], "said once");
     assert!(run.verdict.notes().is_empty(), "the table has it");
 }

@@ -5,6 +5,7 @@ fn sample(millis: u64) -> Sample<'static> {
     Sample {
         response,
         service: response,
+        lag: Duration::ZERO,
         status: Some(200),
         failure: None,
         sent_bytes: 10,
@@ -126,8 +127,9 @@ fn the_rest_is_counted_too() {
     assert_eq!((totals.arrivals_dropped.as_slice(), shard.arrivals_dropped()), (&[1][..], 1));
     assert_eq!((totals.lag.count(), totals.connections, totals.connections_opened, totals.clamped), (2, 1, 3, 1));
     assert_eq!(totals.shortages, [0, 1]);
-    let load = Load { busy_nanos: 1_000_000_000, watched_nanos: 4_000_000_000, late_nanos: 2_000_000, turns: 1 };
-    assert_eq!(shard.load(), load);
+    let load = Load { busy_nanos: 1_000_000_000, watched_nanos: 4_000_000_000, longest_gap_nanos: 2_000_000 };
+    assert_eq!(shard.take_load(), load);
+    assert_eq!(shard.take_load().longest_gap_nanos, 0, "each gap is told once");
 }
 
 /// One path or the other: the figures are the same, and only what has a span is counted at once.

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read as _};
 
 use serde::Deserialize;
 
-use super::{FORMAT, Line, Meta, Part, Recorded};
+use super::{FORMAT, OLDEST_FORMAT, Line, Meta, Part, Recorded};
 use crate::measure::catalog::RequestName;
 use crate::measure::hdr::Packed;
 
@@ -54,7 +54,7 @@ impl<R: BufRead> Parts<R> {
     pub fn open(mut file: R) -> Result<Self, Unreadable> {
         let unreadable = |message: &str| Err(Unreadable { line: 1, message: message.to_owned() });
         match Read::next(&mut file, 1)? {
-            Some(Read { content: Ok(Line::Meta(meta)), .. }) if meta.format == FORMAT => {
+            Some(Read { content: Ok(Line::Meta(meta)), .. }) if (OLDEST_FORMAT..=FORMAT).contains(&meta.format) => {
                 Ok(Self { file, lines: 1, meta: *meta, end: 0.0, torn: false, thorough: false })
             }
             Some(Read { content: Ok(Line::Meta(_)), .. }) => unreadable("this format is of another version of otload"),

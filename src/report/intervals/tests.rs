@@ -13,6 +13,7 @@ fn sample(millis: u64, failure: Option<(Reason, &'static str)>) -> Sample<'stati
     Sample {
         response,
         service: response / 2,
+        lag: response / 4,
         status: Some(if failure.is_some() { 500 } else { 200 }),
         failure,
         sent_bytes: 10,
@@ -107,6 +108,6 @@ fn garbage_is_refused_with_its_line() {
     let broken: Vec<_> = text.lines().enumerate().map(|(at, line)| if at == 2 { "{}" } else { line }).collect();
     assert_eq!(line(&(broken.join("\n") + "\n")), 3);
     assert_eq!(line(&text.replacen("HISTFAAA", "HISTFBBB", 1)), 2);
-    let other = text.replacen("\"format\":1", "\"format\":2", 1);
+    let other = text.replacen("\"format\":2", "\"format\":3", 1);
     assert!(Recorded::read(other.as_bytes()).unwrap_err().to_string().contains("another version"));
 }

@@ -11,7 +11,7 @@ use crate::report::{csv, junit, markdown, rebuilt};
 
 const WARM_UP: Duration = Duration::from_secs(2);
 
-fn golden(name: &str, text: &str) {
+pub(super) fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).unwrap();
@@ -33,6 +33,7 @@ fn intervals() -> String {
     let sample = Sample {
         response: early,
         service: early,
+        lag: Duration::ZERO,
         status: Some(200),
         failure: None,
         sent_bytes: 1,

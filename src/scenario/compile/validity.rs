@@ -15,8 +15,8 @@ impl Compiler<'_> {
         }
         ValidityLimits {
             enabled: form.enabled.value().copied().unwrap_or(defaults.enabled),
-            schedule_lag: form.schedule_lag.value().copied().unwrap_or(defaults.schedule_lag),
-            lag_of_median: form.lag_of_median.value().copied().unwrap_or(defaults.lag_of_median),
+            max_generator_share: form.max_generator_share.value().copied().unwrap_or(defaults.max_generator_share),
+            max_generator_time: form.max_generator_time.value().copied().unwrap_or(defaults.max_generator_time),
             busy: form.busy.value().copied().unwrap_or(defaults.busy),
             busy_for: self.more_than_zero(&form.busy_for, "busy_for").unwrap_or(defaults.busy_for),
             dropped: form.dropped.value().copied().unwrap_or(defaults.dropped),

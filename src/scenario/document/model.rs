@@ -58,11 +58,11 @@ record! {
 record! {
     /// When the generator itself was the bottleneck, so that the run is invalid.
     struct Validity {
-        /// The p99 of the schedule lag that is always allowed. Default: 5ms.
-        schedule_lag: Duration,
-        /// The share of the median response time that it may reach, if that is longer. Default: 10%.
-        lag_of_median: Ratio,
-        /// The share of its time that a worker may be busy; 100% for no limit. Default: 90%.
+        /// How much of a response time (p50, p95, p99, and what thresholds judge) may be the generator's own lateness, as a share of what it would be without it. Default: 10%.
+        max_generator_share: Ratio,
+        /// How much may be on top of that share. Default: 100us.
+        max_generator_time: Duration,
+        /// A worker that is busy for a larger share of its time is noted; 100% for no limit. Default: 90%.
         busy: Ratio,
         /// For how long without a break it may be busier than that. Default: 10s.
         busy_for: Duration,
