@@ -418,7 +418,8 @@ fn a_throughput_is_measured_from_its_schedule() {
 /// The worker does not run for a second: what it starts late, and what waits behind that, is late by its own fault.
 #[test]
 fn what_a_worker_that_stood_still_makes_late_is_its_own() {
-    let plan = plan("users: [{name: u, wait_time: {constant_throughput: 100/s}, tasks: [{get: /}]}]\nload: {users: 1, run_time: 10s}");
+    let plan =
+        plan("users: [{name: u, wait_time: {constant_throughput: 100/s}, tasks: [{get: /}]}]\nload: {users: 1, run_time: 10s}");
     let stands_still = |bench: Rc<Bench>| async move {
         bench.at(5 * SECOND).await;
         tokio::time::advance(SECOND).await;

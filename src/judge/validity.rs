@@ -25,8 +25,8 @@ use crate::measure::pulse::Pulse;
 use crate::reason::Shortage;
 use crate::scenario::plan::ValidityLimits;
 use cause::Strain;
-pub use finding::{Finding, Inflated};
 use finding::Kind;
+pub use finding::{Finding, Inflated};
 
 /// How far back response times are looked at for a warning.
 pub const WINDOW: Duration = Duration::from_secs(10);

@@ -108,11 +108,8 @@ impl Quantiles {
     /// they are new ones: of parts that follow each other, the smallest minimum and the largest maximum are those of the whole.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut rest = Self {
-            sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos),
-            rows: self.rows.clone(),
-            ..Self::default()
-        };
+        let mut rest =
+            Self { sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos), rows: self.rows.clone(), ..Self::default() };
         rest.rows.subtract(&earlier.rows);
         rest.count = rest.bins().map(|(_, count)| count).sum();
         let ends = (rest.bins().next(), rest.bins().last());

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::trace::queue::SpanCounts;
 
 use super::catalog::{Catalog, CheckId, RequestId};
-use super::health::Health;
 use super::generator_shift::SplitTimes;
+use super::health::Health;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
 use super::soak::Soak;

@@ -1,7 +1,7 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
-use super::traces::tables;
 use super::summary::share_of;
+use super::traces::tables;
 use super::{Ending, Outcome, grouped, millis, printable, row_name, soak, thresholds};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
@@ -162,8 +162,7 @@ fn in_response_times((times, parts): (Times, Times)) -> String {
         let share = if time > 0.0 { part / time } else { 0.0 };
         format!("{name} ≤ {}", share_of(share))
     };
-    let each =
-        [of("p50", times.p50, parts.p50), of("p95", times.p95, parts.p95), of("p99", times.p99, parts.p99)];
+    let each = [of("p50", times.p50, parts.p50), of("p95", times.p95, parts.p95), of("p99", times.p99, parts.p99)];
     each.join(", ")
 }
 

@@ -46,7 +46,8 @@ impl Conductor<'_> {
                 .chain(cut)
                 .chain(self.thresholds.notes())
                 .chain(self.soak.notes())
-                .chain(self.validity.notes().iter().map(said)).chain(self.validity.unjudged())
+                .chain(self.validity.notes().iter().map(said))
+                .chain(self.validity.unjudged())
                 .collect(),
             remarks: self.live.remarks_after(0),
             traces: None,

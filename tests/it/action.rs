@@ -337,7 +337,8 @@ fn it_installs_runs_keeps_the_results_sums_up_and_comments_once_for_each_pull_re
 #[test]
 fn its_exit_code_is_that_of_the_run_unless_that_is_not_to_fail_the_job() {
     let (target, runner) = (CountingTarget::start(Delays::none()), Runner::new(None));
-    let invalid = scenario(&target, "").replace("max_generator_time: 1h, busy: 100%", "max_generator_share: 0%, max_generator_time: 1us");
+    let invalid =
+        scenario(&target, "").replace("max_generator_time: 1h, busy: 100%", "max_generator_share: 0%, max_generator_time: 1us");
     let invalid = invalid.replace("users: 3, run_time: 1s", "users: 20, run_time: 2s");
     let files =
         [("good", scenario(&target, "")), ("failing", scenario(&target, "thresholds: [\"p50 < 1us\"]\n")), ("invalid", invalid)];

@@ -92,20 +92,30 @@ fn a_worker_without_a_pause_says_that_it_is_the_limit() {
 fn check_a_worker_without_a_pause_says_that_it_is_the_limit() {
     let target = CountingTarget::start(Delays::none());
     // Its figures are judged by what it adds to them; that it is busy is a note.
-    let scenario = "validity: {max_generator_time: 1h}\nusers: [{name: U, tasks: [{get: /cars}]}]\nload: {users: 64, run_time: 14s}\n";
+    let scenario =
+        "validity: {max_generator_time: 1h}\nusers: [{name: U, tasks: [{get: /cars}]}]\nload: {users: 64, run_time: 14s}\n";
     let finished = Otload::run(scenario, &["--host", &target.url(), "--workers", "1"]).wait(Duration::from_secs(60));
     let finished = finished.expect_code(0);
     assert_eq!(finished.summary()["totals"]["failures"], 0);
     let note = "note: the generator was saturated: a worker was busy more than 90% of the time for 1";
-    assert!(finished.stdout.contains(note) && finished.stdout.contains("`validity: {busy: 100%}` silences this"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains(note) && finished.stdout.contains("`validity: {busy: 100%}` silences this"),
+        "{}",
+        finished.stdout
+    );
 
     // The same for too short a time, and with the limit lifted, is none of it.
     let short = scenario.replace("14s", "5s");
-    let lifted = scenario.replace("{max_generator_time: 1h}", "{max_generator_time: 1h, busy: 100%, busy_for: 1s}").replace("14s", "4s");
+    let lifted =
+        scenario.replace("{max_generator_time: 1h}", "{max_generator_time: 1h, busy: 100%, busy_for: 1s}").replace("14s", "4s");
     for scenario in [short, lifted] {
         let run = Otload::run(&scenario, &["--host", &target.url(), "--workers", "1"]);
         let finished = run.wait(Duration::from_secs(60)).expect_code(0);
-        assert!(finished.summary()["valid"] == true && !finished.stdout.contains("the generator was saturated"), "{}", finished.stdout);
+        assert!(
+            finished.summary()["valid"] == true && !finished.stdout.contains("the generator was saturated"),
+            "{}",
+            finished.stdout
+        );
     }
 }
 

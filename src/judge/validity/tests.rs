@@ -113,15 +113,18 @@ fn a_hitch_is_warned_of_at_once_and_forgiven_in_the_end() {
         }
         if second < 1830 || second == 3599 {
             let strain = Strain { elapsed: SECOND, waited: SECOND / 2, ..Strain::default() };
-            let look = Look { strain: if second == 1800 { strain } else { Strain::default() }, ..look(&[times(&parts), times(&[])]) };
+            let look =
+                Look { strain: if second == 1800 { strain } else { Strain::default() }, ..look(&[times(&parts), times(&[])]) };
             warned.extend(messages(&validity.look(look)));
         }
         assert_eq!(validity.is_saturated(), (1800..1810).contains(&second), "{second}");
     }
     assert_eq!(
         warned,
-        ["the generator was late, and response times include that: p95 of all requests within 10s is 810ms, of which 800ms are the \
-          generator's, more than 1.1ms; other programs used the processor: a worker waited for it 50% of the time"]
+        [
+            "the generator was late, and response times include that: p95 of all requests within 10s is 810ms, of which 800ms are the \
+          generator's, more than 1.1ms; other programs used the processor: a worker waited for it 50% of the time"
+        ]
     );
     assert_eq!(validity.reasons(), [], "100 of 360,000 are not in the p99");
     assert_eq!(messages(&validity.notes()), warned);

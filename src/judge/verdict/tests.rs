@@ -154,7 +154,8 @@ fn every_figure_of_the_whole_run() {
 fn the_generators_part_is_known_of_each_time_that_is_judged() {
     let limits = ValidityLimits::default();
     // 1% of the requests of one user are late by 500 ms: in no p95, and not in the other's.
-    let mut run = run("p95 < 1s, mean < 1s, max of user \"V\" < 1s, max of user \"U\" < 1s, service.p99.9 < 1s, failure_ratio < 1%");
+    let mut run =
+        run("p95 < 1s, mean < 1s, max of user \"V\" < 1s, max of user \"U\" < 1s, service.p99.9 < 1s, failure_ratio < 1%");
     for _ in 0..1000 {
         (0..10).for_each(|_| run.request(0, 100, true));
         run.request(1, 100, true);

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read as _};
 
 use serde::Deserialize;
 
-use super::{FORMAT, OLDEST_FORMAT, Line, Meta, Part, Recorded};
+use super::{FORMAT, Line, Meta, OLDEST_FORMAT, Part, Recorded};
 use crate::measure::catalog::RequestName;
 use crate::measure::hdr::Packed;
 

@@ -62,7 +62,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "schedule_lag",
         "in its place there is `max_generator_time`: how much of a response time may be the generator's own lateness, on top of `max_generator_share`",
     ),
-    ("Validity", "lag_of_median", "in its place there is `max_generator_share`: the share of each judged response time that may be the generator's own lateness"),
+    (
+        "Validity",
+        "lag_of_median",
+        "in its place there is `max_generator_share`: the share of each judged response time that may be the generator's own lateness",
+    ),
 ];
 
 /// Words of other tools for what has another name here: the key, where it is looked for, and what it is called. `*` is any record.
