@@ -309,36 +309,52 @@ impl Course<'_> {
     }
 }
 
+/// Why a user cannot keep a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unkept {
+    TooLarge,
+    TooDeep,
+}
+
+/// Lists and maps inside each other; the deepest of a value that a user keeps.
+const DEEPEST: usize = 50;
+
 /// What a user keeps is bounded: a template that doubles its own variable would soon fill the memory.
 fn bounded(name: &str, value: Value) -> Result<Value, String> {
     let size = match value.as_str() {
-        Some(text) => text.len(),
+        Some(text) => fitting(text.len()),
         None => size_of(&value, 0),
     };
-    if size > LARGEST { Err(format!("`{name}` would be larger than {} MiB", LARGEST >> 20)) } else { Ok(value) }
+    match size {
+        Ok(_) => Ok(value),
+        Err(Unkept::TooLarge) => Err(format!("`{name}` would be larger than {} MiB", LARGEST >> 20)),
+        Err(Unkept::TooDeep) => Err(format!("`{name}` would be nested more than {DEEPEST} levels deep")),
+    }
 }
 
-/// About how many bytes it takes; beyond the bound it need not be exact.
-fn size_of(value: &Value, depth: usize) -> usize {
+fn fitting(size: usize) -> Result<usize, Unkept> {
+    if size > LARGEST { Err(Unkept::TooLarge) } else { Ok(size) }
+}
+
+/// About how many bytes it takes.
+fn size_of(value: &Value, depth: usize) -> Result<usize, Unkept> {
     use crate::template::ValueKind;
     match value.kind() {
-        ValueKind::String => value.as_str().map_or(0, str::len) + 8,
-        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map if depth < 50 => {
+        ValueKind::String => fitting(value.as_str().map_or(0, str::len) + 8),
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map if depth < DEEPEST => {
             let mut size = 8;
-            let Ok(items) = value.try_iter() else { return size };
+            let Ok(items) = value.try_iter() else { return Ok(size) };
             let is_map = value.kind() == ValueKind::Map;
             for item in items {
-                size += size_of(&item, depth + 1);
-                if is_map {
-                    size += value.get_item(&item).map_or(0, |member| size_of(&member, depth + 1));
+                size += size_of(&item, depth + 1)?;
+                if is_map && let Ok(member) = value.get_item(&item) {
+                    size += size_of(&member, depth + 1)?;
                 }
-                if size > LARGEST {
-                    break;
-                }
+                fitting(size)?;
             }
-            size
+            Ok(size)
         }
-        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => LARGEST + 1,
-        _ => 8,
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => Err(Unkept::TooDeep),
+        _ => Ok(8),
     }
 }

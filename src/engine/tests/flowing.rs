@@ -152,6 +152,16 @@ fn a_variable_that_grows_is_stopped_before_the_memory_is_full() {
 }
 
 #[test]
+fn a_variable_that_is_nested_too_deep_is_said_to_be_that() {
+    for wrapped in ["['{{ x }}']", "{in: '{{ x }}'}", "[{in: '{{ x }}'}]"] {
+        let bench = flow(&format!("{{set: {{x: []}}}}, {{loop: {{count: 60}}, flow: [{{set: {{x: {wrapped}}}}}]}}"));
+        let told = bench.mishaps();
+        assert!(told.iter().any(|text| text.contains("`x` would be nested more than 50 levels deep")), "{wrapped}: {told:?}");
+        assert!(told.iter().all(|text| !text.contains("larger")), "{wrapped}: {told:?}");
+    }
+}
+
+#[test]
 fn variables_belong_to_their_user() {
     let bench = run("users: [{name: u, wait_time: {between: [1s, 2s]}, tasks: [{name: t, flow: [
             {set: {mine: '{{ user_id }}', seen: '{{ (seen | default(0)) + 1 }}'}}, {think: {between: [0s, 1s]}},
