@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::escape::{html, markdown};
+use super::escape::{markdown, markdown_code};
 use super::summary::{Read, Verdict, duration, failure_ratio, figure, limit, moment, rate, remark, shown, signal, state};
 use super::{grouped, millis};
 
@@ -218,15 +218,11 @@ fn cut_at(most: usize, text: &str) -> String {
     markdown(&shown)
 }
 
-/// A foreign name: in it nothing is a link, and nobody is called.
+/// A foreign name.
 fn code(text: &str) -> String {
     let mut shown: String = text.chars().take(LONGEST).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    // Its tags are HTML's, so Markdown would still see its own signs.
-    let plain = html(&shown).replace('\\', "&#92;").replace('|', "&#124;").replace('`', "&#96;").replace('*', "&#42;");
-    let plain =
-        plain.replace('_', "&#95;").replace('[', "&#91;").replace(']', "&#93;").replace('~', "&#126;").replace('$', "&#36;");
-    format!("<code>{plain}</code>")
+    markdown_code(&shown)
 }

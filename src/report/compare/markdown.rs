@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::escape::markdown as escape;
+use super::super::printable;
 use super::change::{Change, Measure};
 use super::text::{cells, conclusion, label};
 use super::{Comparison, Run, Verdict};
@@ -11,7 +12,7 @@ use super::{Comparison, Run, Verdict};
 pub fn write(comparison: &Comparison) -> String {
     let [before, after] = &comparison.runs;
     let mut out = format!("### {} {}\n\n", sign(comparison.verdict), escape(&conclusion(comparison)));
-    let run = |run: &Run| format!("`{}`", run.run_id.replace('`', ""));
+    let run = |run: &Run| format!("`{}`", printable(&run.run_id).replace('`', ""));
     let _ = writeln!(out, "{} compared with {}\n", run(after), run(before));
     out.push_str("| Request | p50 | p95 | p99 | failures | requests/s | |\n|---|--:|--:|--:|--:|--:|---|\n");
     for row in &comparison.rows {
