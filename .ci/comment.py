@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Comments a Markdown file on the pull request of this workflow, or updates the comment of an earlier run: `comment.py FILE KEY`.
 
-A comment is known again by its first line, which is not shown and holds the key. What keeps it from being written, such as a
+A comment is known again by its author, who is whoever the token belongs to, and by its first line, which is not shown and holds
+the key: anybody may write such a line. What keeps it from being written, such as a
 token that may only read (pull requests from forks), is a warning: the job's verdict is the load test's.
 """
 import json, os, re, sys, urllib.error, urllib.request
@@ -25,16 +26,33 @@ def pull_request():
     return event.get("number") if "pull_request" in event else None
 
 
-def earlier(comments, marker):
+def author():
+    """Whose comments are our own. The token of a job, and of any app, may not ask who it is."""
+    if os.environ.get("AUTHOR"):
+        return os.environ["AUTHOR"]
+    try:
+        return ask("GET", "/user")["login"]
+    except urllib.error.HTTPError as error:
+        if error.code not in (401, 403, 404):
+            raise
+        return "github-actions[bot]"
+
+
+def earlier(comments, marker, own):
     """The comment that an earlier run wrote, if there is one."""
     for page in range(1, PAGES + 1):
         found = ask("GET", f"{comments}?per_page=100&page={page}")
         for comment in found:
-            if (comment.get("body") or "").startswith(marker):
+            if (comment.get("user") or {}).get("login") == own and (comment.get("body") or "").startswith(marker):
                 return comment["id"]
         if len(found) < 100:
             return None
     return None
+
+
+def command(text):
+    """A text as the value of a workflow command, which ends with its line."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def main():
@@ -48,7 +66,7 @@ def main():
     body = marker + text[:MOST - len(marker) - len(link)] + link
     try:
         comments = f"/repos/{repository}/issues/{number}/comments"
-        if (known := earlier(comments, marker)) is not None:
+        if (known := earlier(comments, marker, author())) is not None:
             ask("PATCH", f"/repos/{repository}/issues/comments/{known}", {"body": body})
         else:
             ask("POST", comments, {"body": body})
@@ -56,7 +74,7 @@ def main():
         hint = ""
         if isinstance(error, urllib.error.HTTPError) and error.code in (401, 403, 404):
             hint = "; the job needs `permissions: {pull-requests: write}`, which pull requests from forks do not get"
-        print(f"::warning title=otload::the pull request was not commented: {error}{hint}")
+        print(f"::warning title=otload::{command(f'the pull request was not commented: {error}{hint}')}")
 
 
 if __name__ == "__main__":

@@ -256,9 +256,11 @@ fn serve(stream: TcpStream, kept: &Mutex<Kept>) {
         ("GET", "/repos/o/r/issues/5/comments?per_page=100&page=2") => {
             (200, json!(kept.comments.iter().skip(100).collect::<Vec<_>>()))
         }
+        // As for the token of a job.
+        ("GET", "/user") => (403, json!({ "message": "Resource not accessible by integration" })),
         _ if kept.reads_only => (403, json!({ "message": "Resource not accessible by integration" })),
         ("POST", "/repos/o/r/issues/5/comments") => {
-            let comment = json!({ "id": 1000 + kept.comments.len(), "body": text() });
+            let comment = json!({ "id": 1000 + kept.comments.len(), "body": text(), "user": { "login": "github-actions[bot]" } });
             kept.comments.push(comment.clone());
             (201, comment)
         }
@@ -396,6 +398,65 @@ fn arguments_with_an_open_quote_are_refused() {
     let job = runner.run(&[("scenario", "a.yaml"), ("version", "path"), ("args", "--users 'four")]);
     assert_eq!((job.code, target.requests()), (2, 0), "{}", job.log);
     assert!(job.log.contains("a quote is not closed"), "{}", job.log);
+}
+
+/// Anybody may write a comment that begins as the action's own.
+#[test]
+fn comments_of_others_are_left_alone() {
+    let (target, runner) = (CountingTarget::start(Delays::none()), Runner::new(Some(5)));
+    runner.write("work/a.yaml", &scenario(&target, ""));
+    let theirs = json!({ "id": 7, "body": "<!-- otload: a.yaml -->\nours?", "user": { "login": "mallory" } });
+    runner.github.kept.lock().unwrap().comments.push(theirs);
+    let run = |more: &[(&'static str, &'static str)]| {
+        let job = runner.run(&[&[("scenario", "a.yaml"), ("version", "path")], more].concat());
+        assert_eq!(job.code, 0, "{}", job.log);
+        runner.github.bodies()
+    };
+    let bodies = run(&[]);
+    assert_eq!((bodies.len(), &*bodies[0]), (2, "<!-- otload: a.yaml -->\nours?"));
+    assert_eq!(run(&[]).len(), 2, "its own is updated");
+    // A token of another app, which cannot say who it is either, is named.
+    assert!(run(&[("comment-author", "mallory")])[0].contains("cars: passed"));
+}
+
+/// Line breaks, fences and commands of the workflow in what a target says.
+#[test]
+fn what_a_target_says_stays_text() {
+    let said = "x\n````\n@octocat [a](https://evil.example)\n::error::evil\n`````` ";
+    let target = CountingTarget::start_with(Delays::none(), "text/plain", said);
+    let runner = Runner::new(Some(5));
+    runner.write("work/a.yaml", &format!("setup: [{{get: /, expect: {{body: fine}}}}]\n{}", scenario(&target, "")));
+    let job = runner.run(&[("scenario", "a.yaml"), ("version", "path")]);
+    assert_eq!(job.code, 4, "{}", job.log);
+    let lines: Vec<&str> = job.summary.lines().collect();
+    let fences: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("```")).collect();
+    assert_eq!((fences.len(), lines[fences[0]], lines[fences[1]]), (2, "```````text", "```````"), "{}", job.summary);
+    let inside = lines[fences[0] + 1..fences[1]].join("\n");
+    assert!(inside.contains("evil.example") && !job.summary.replace(&inside, "").contains("evil"), "{}", job.summary);
+    // Between these two the runner takes no command.
+    let stop = job.log.lines().find_map(|line| line.strip_prefix("::stop-commands::")).unwrap();
+    assert_eq!(stop.len(), 32);
+    let (before, after) = job.log.split_once(&format!("\n::{stop}::\n")).unwrap();
+    assert!(
+        before.contains("evil") && !after.contains("evil") && !before.split("::stop-commands::").next().unwrap().contains("evil")
+    );
+}
+
+/// A tag may be moved to other code, a commit may not.
+#[test]
+fn actions_of_others_are_pinned_by_their_commits() {
+    let mut seen = 0;
+    for file in ["action.yml", ".github/workflows/ci.yml", "docs/ci.md"] {
+        for line in std::fs::read_to_string(root().join(file)).unwrap().lines() {
+            let Some((_, uses)) = line.split_once("uses: ").filter(|(_, uses)| uses.starts_with("actions/")) else { continue };
+            let (commit, version) =
+                uses.split_once('@').unwrap().1.split_once(" # v").unwrap_or_else(|| panic!("{file}: {line}"));
+            assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{file}: {line}");
+            assert!(version.split('.').count() == 3, "{file}: {line}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 10);
 }
 
 #[test]
