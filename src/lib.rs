@@ -35,6 +35,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod export;
 pub mod fault;
+pub mod file;
 pub mod http;
 pub mod journal;
 pub mod judge;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::args::DashboardsArgs;
-use super::{Exit, complain, environment, print, refuse};
+use super::{Exit, LARGEST_TOKEN, complain, environment, print, refuse};
 use crate::dashboards::push::{Done, Grafana};
 use crate::dashboards::rules::{self, Windows};
 use crate::dashboards::{self, File};
 use crate::diagnostic::Diagnostic;
+use crate::file;
 use crate::run::Failed;
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides};
@@ -74,7 +75,7 @@ fn write(folder: &Path, files: &[File]) -> Result<String, Failed> {
 
 fn push(args: &DashboardsArgs, url: &str, files: &[File]) -> Result<String, Failed> {
     let token = match &args.token_file {
-        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
+        Some(file) => Some(file::read_text(file, LARGEST_TOKEN).map_err(|error| {
             let problem = Diagnostic::error(format!("cannot read --token-file {}: {error}", file.display()));
             Failed::Refused(problem.hint("name a file that holds the token of a service account, and nothing else"))
         })?),

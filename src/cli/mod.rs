@@ -22,9 +22,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::console::{self, Stream};
 use crate::control::guard::{TOKEN_VARIABLE, Token};
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::file;
 use crate::run::Failed;
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Overrides};
+
+/// A file that holds a token and nothing else is never as large.
+const LARGEST_TOKEN: u64 = 64 << 10;
 
 /// How a command ended, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +159,7 @@ fn plan(args: &args::ScenarioArgs) -> Option<(Arc<Plan>, Problems)> {
 /// The token that guards control: of the file, else of the environment; `None` if there is neither.
 fn token(file: Option<&Path>) -> Result<Option<Token>, Diagnostic> {
     let (text, place) = match file {
-        Some(file) => match std::fs::read_to_string(file) {
+        Some(file) => match file::read_text(file, LARGEST_TOKEN) {
             Ok(text) => (text, format!("--control-token-file {}", file.display())),
             Err(error) => {
                 return Err(Diagnostic::error(format!("cannot read --control-token-file {}: {error}", file.display()))

@@ -12,6 +12,10 @@ use rustls_platform_verifier::Verifier;
 
 use super::{TlsSettings, Version};
 use crate::diagnostic::Diagnostic;
+use crate::file;
+
+/// The authorities of a whole platform take a quarter of a mebibyte.
+const LARGEST_PEM: u64 = 16 << 20;
 
 /// What names each of the files, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +48,9 @@ pub(crate) fn named_config(tls: &TlsSettings, version: Version, names: Names<'_>
     let mut config = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => {
             let chain = certificates(names.cert, cert)?;
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(names.key, key, "private key", error))?;
+            let private = read_pem(key)
+                .and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes))
+                .map_err(|error| unreadable(names.key, key, "private key", error))?;
             builder.with_client_auth_cert(chain, private).map_err(|error| {
                 Diagnostic::error(format!(
                     "the key `{}` does not go with the certificate `{}`: {error}",
@@ -91,12 +97,16 @@ fn verifier(tls: &TlsSettings, provider: &Arc<CryptoProvider>, name: &str) -> Re
 }
 
 fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
-    let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
+    let read = || CertificateDer::pem_slice_iter(&read_pem(path)?).collect::<Result<Vec<_>, _>>();
     match read() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(unreadable(name, path, "certificate", pem::Error::NoItemsFound)),
         Err(error) => Err(unreadable(name, path, "certificate", error)),
     }
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>, pem::Error> {
+    file::read(path, LARGEST_PEM).map_err(|error| pem::Error::Io(error.into()))
 }
 
 fn unreadable(name: &str, path: &Path, what: &str, error: pem::Error) -> Diagnostic {

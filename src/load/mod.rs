@@ -19,10 +19,12 @@
 //! | `shapes.rs` | `spike`, `stress`, `soak`, as users over time |
 //! | `open.rs` | arrivals: a constant rate, stages; even or Poisson |
 //! | `course.rs` | what becomes of a load that is steered by hand, or whose target breaks |
+//! | `limits.rs` | how much of it one machine can bear |
 //! | `preview.rs` | the curve, drawn |
 
 mod closed;
 mod course;
+pub mod limits;
 mod open;
 mod preview;
 mod shapes;

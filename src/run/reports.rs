@@ -6,7 +6,7 @@
 //!  intervals.jsonl, read once ─────────────────────┴─▶ report.html  stats.csv  stats_history.csv  failures.csv
 //! ```
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use super::files::{ResultFolder, SUMMARY};
 use super::record::INTERVALS;
-use super::traces;
+use super::traces::{self, LARGEST_SUMMARY};
 use crate::diagnostic::Diagnostic;
+use crate::file;
 use crate::report::digest::Digest;
 use crate::report::html::{self, Charts};
 use crate::report::intervals::{Outline, Unreadable};
@@ -68,7 +69,7 @@ impl Reports {
     /// # Errors
     /// When neither its summary nor its intervals can be read.
     pub fn read(folder: &Path) -> Result<Self, Diagnostic> {
-        let summary = match fs::read_to_string(folder.join(SUMMARY)) {
+        let summary = match fs::metadata(folder.join(SUMMARY)) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             // What is wrong with it is said there.
             _ => Some(traces::read::<Value>(folder)?),
@@ -86,7 +87,7 @@ impl Reports {
         };
         match summary.filter(|summary| same(summary) && (summary["ended"] != "cut_off" || digest.is_none())) {
             Some(summary) => {
-                let json = fs::read_to_string(folder.join(SUMMARY)).unwrap_or_else(|_| format!("{summary:#}\n"));
+                let json = file::read_text(&folder.join(SUMMARY), LARGEST_SUMMARY).unwrap_or_else(|_| format!("{summary:#}\n"));
                 let warnings = unread.into_iter().map(|problem| {
                     Diagnostic::warning(problem.message)
                         .hint("the reports are without what only the intervals tell: charts and history")
@@ -165,7 +166,7 @@ pub(super) fn write(folder: &ResultFolder, json: String) -> Result<(), Diagnosti
 fn digest(folder: &Path) -> Result<Digest, Diagnostic> {
     let path = folder.join(INTERVALS);
     let open = || {
-        File::open(&path).map(BufReader::new).map_err(|error| {
+        file::open(&path).map(|(file, _)| BufReader::new(file)).map_err(|error| {
             Diagnostic::error(format!("cannot read {}: {error}", path.display()))
                 .hint("name the results folder of a run, like `results/cars-20261123-101530-3f7a`")
         })

@@ -1,6 +1,5 @@
 //! Reads what a run has left in its results folder; a killed run too.
 
-use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use super::files::SUMMARY;
 use super::record::INTERVALS;
 use super::traces;
 use crate::diagnostic::Diagnostic;
+use crate::file;
 use crate::report::intervals::Recorded;
 
 /// The files of a run.
@@ -24,7 +24,7 @@ impl Results {
     /// Names the file, and what is wrong with it.
     pub fn read(folder: &Path) -> Result<Self, Diagnostic> {
         let path = folder.join(INTERVALS);
-        let file = File::open(&path).map_err(|error| {
+        let (file, _) = file::open(&path).map_err(|error| {
             Diagnostic::error(format!("cannot read {}: {error}", path.display()))
                 .hint("name the results folder of a run, like `results/cars-20261123-101530-3f7a`")
         })?;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::control::{Effect, Refusal, Scale};
 use crate::diagnostic::nearest;
+use crate::load::limits::{self, LimitError};
 use crate::load::{Profile, Steering, Wish};
 use crate::scenario::plan::{Crew, Plan};
 use crate::units::{Rate, format_duration};
@@ -20,9 +21,12 @@ pub(super) fn meant(plan: &Plan, scale: &Scale) -> Result<(usize, Wish), Refusal
                     return Err(Refusal::wrong("with a spawn rate of 0 nobody would come or go")
                         .hint("leave it out to change all at once"));
                 }
+                // Down to nobody, too; and as many may have to go as there can be.
+                limits::total_users(u64::from(to)).map_err(beyond)?;
+                spawn_rate.map(|rate| limits::spawn_rate(limits::MOST_USERS, rate)).transpose().map_err(beyond)?;
                 Wish::Users { to, spawn_rate }
             }
-            Scale { users: None, spawn_rate: None, arrival_rate: Some(rate), .. } => Wish::Arrivals(rate),
+            Scale { users: None, spawn_rate: None, arrival_rate: Some(rate), .. } => Wish::Arrivals(limits::arrival_rate(rate).map_err(beyond)?),
             Scale { users: None, arrival_rate: None, .. } => {
                 return Err(Refusal::wrong("neither `users` nor `arrival_rate` is given")
                     .hint("send `{\"users\": 100, \"spawn_rate\": 10}`"));
@@ -50,8 +54,13 @@ pub(super) fn meant(plan: &Plan, scale: &Scale) -> Result<(usize, Wish), Refusal
             Err(Refusal::conflict("all user types of this load have a fixed number of users, and there are no more")
                 .hint("give one of them a `weight` instead of `fixed_count`"))
         }
-        _ => Ok((crew, wish)),
+        _ => limits::total_users(most_users(plan, crew, wish)).map(|_| (crew, wish)).map_err(beyond),
     }
+}
+
+/// What no scenario could ask for either.
+fn beyond(error: LimitError) -> Refusal {
+    Refusal::wrong(error.to_string()).hint(error.hint())
 }
 
 fn crew(plan: &Plan, user: Option<&str>) -> Result<usize, Refusal> {
@@ -114,4 +123,44 @@ pub(super) fn effect(plan: &Plan, scale: &Scale, crew: usize, steering: Steering
     let note = note.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let value = json!({ "user": scale.user, "from": from, "to": to, "reached_in_seconds": reached, "note": (!note.is_empty()).then_some(note) });
     (Effect(value), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::scenario;
+
+    fn plan(load: &str) -> Plan {
+        let text = format!("host: http://127.0.0.1:1\nusers: [{{name: U, tasks: [{{get: /}}]}}]\nload: {load}\n");
+        let source = Arc::new(Source { name: "x.yaml".to_owned(), text });
+        scenario::compile(source, &scenario::Overrides::default()).unwrap().0
+    }
+
+    /// What a file may not ask for cannot be asked for later either.
+    #[test]
+    fn a_load_is_scaled_within_the_limits_of_a_file() {
+        let (closed, open) = (plan("{users: 5}"), plan("{arrival_rate: 10/s, max_users: 5}"));
+        let rate = Rate::try_new;
+        let users = |users, per_second: Option<f64>| Scale { users: Some(users), spawn_rate: per_second.and_then(rate), ..Scale::default() };
+        let arrivals = |per_second| Scale { arrival_rate: rate(per_second), ..Scale::default() };
+        for (plan, scale) in [
+            (&closed, users(0, None)),
+            (&closed, users(1_000_000, Some(1.0))),
+            (&open, arrivals(0.0)),
+            (&open, arrivals(1e6)),
+        ] {
+            assert!(meant(plan, &scale).is_ok(), "{scale:?}");
+        }
+        for (plan, scale, error) in [
+            (&open, arrivals(1e12), "1000000000000/s are more arrivals than one machine can start"),
+            (&closed, users(u32::MAX, None), "4294967295 users are more than the 1000000 that one machine may run"),
+            (&closed, users(9, Some(1e-9)), "longer than ten years"),
+        ] {
+            let refusal = meant(plan, &scale).unwrap_err();
+            assert!(refusal.error.contains(error) && refusal.hint.is_some(), "{refusal:?}");
+        }
+    }
 }

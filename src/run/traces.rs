@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::files::SUMMARY;
 use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::file;
 use crate::http::{Client, Request, Session, Settings};
 use crate::report::store;
 use crate::report::where_time_goes::{Account, Found, Summary, account};
@@ -27,6 +27,8 @@ use crate::trace::TraceId;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LARGEST_ANSWER: u64 = 16 << 20;
+/// A summary of a thousand requests has some two mebibytes.
+pub(super) const LARGEST_SUMMARY: u64 = 256 << 20;
 
 /// After as many failures in a row, and nothing but failures, the rest is not asked for.
 const ENOUGH: usize = 8;
@@ -61,7 +63,7 @@ pub fn account_of(folder: &Path, store: &str, most: usize) -> Result<Account, Fa
 pub(super) fn read<T: DeserializeOwned>(folder: &Path) -> Result<T, Diagnostic> {
     let path = folder.join(SUMMARY);
     let hint = "name the results folder of a run that has ended, like `results/cars-20261123-101530-3f7a`";
-    let text = fs::read_to_string(&path)
+    let text = file::read_text(&path, LARGEST_SUMMARY)
         .map_err(|error| Diagnostic::error(format!("cannot read {}: {error}", path.display())).hint(hint))?;
     serde_json::from_str(&text).map_err(|error| {
         let message = format!("{} is not the summary of a run: {error}", path.display());

@@ -34,6 +34,7 @@ use serde_json::{Map, Value as Json, json};
 pub use model::Scenario;
 
 use crate::diagnostic::{Diagnostic, Problems, Source};
+use crate::file::{self, ReadError};
 use node::Node;
 use read::{Read, Reader};
 use reported::Reported;
@@ -45,44 +46,33 @@ use syntax::LARGEST;
 /// It does not exist, is a folder, cannot be read, is too large, or is not UTF-8.
 pub fn open(path: &Path) -> Result<Arc<Source>, Problems> {
     let name = path.display().to_string();
-    let wrong = |message: String| Problems::from(Diagnostic::error(message));
-    let unreadable = |error: &std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Problems::from(
-            Diagnostic::error(format!("there is no file `{name}`"))
-                .hint("give the path of a scenario, such as examples/cars.yaml"),
-        ),
-        std::io::ErrorKind::PermissionDenied => Problems::from(
-            Diagnostic::error(format!("`{name}` may not be read")).hint("check the permissions of the file and of its folder"),
-        ),
-        _ => wrong(format!("`{name}` cannot be read: {error}")),
-    };
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
-    if metadata.is_dir() {
-        return Err(Diagnostic::error(format!("`{name}` is a folder, not a scenario"))
-            .hint("give the path of a YAML file in it")
-            .into());
+    let problem = |message: String| Diagnostic::error(message);
+    match file::read_text(path, LARGEST) {
+        Ok(text) => Ok(Arc::new(Source { name, text })),
+        Err(ReadError::NotUtf8(bytes, at)) => Err(not_utf8(&name, &bytes, at)),
+        Err(ReadError::TooLarge(_)) => Err(syntax::too_large(&name).into()),
+        Err(error) => Err(match error {
+            error if error.is_not_found() => {
+                problem(format!("there is no file `{name}`")).hint("give the path of a scenario, such as examples/cars.yaml")
+            }
+            ReadError::Folder => {
+                problem(format!("`{name}` is a folder, not a scenario")).hint("give the path of a YAML file in it")
+            }
+            ReadError::NotRegular(_) => {
+                problem(format!("`{name}` cannot be read: {error}")).hint("save the scenario as a file, and give its path")
+            }
+            ReadError::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                problem(format!("`{name}` may not be read")).hint("check the permissions of the file and of its folder")
+            }
+            error => problem(format!("`{name}` cannot be read: {error}")),
+        }
+        .into()),
     }
-    if metadata.len() > LARGEST {
-        return Err(syntax::too_large(&name).into());
-    }
-    let bytes = read_bounded(path).map_err(|error| unreadable(&error))?;
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(&name, error))?;
-    Ok(Arc::new(Source { name, text }))
 }
 
-/// A pipe or device has no size beforehand; one byte beyond the limit is enough to know.
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Problems {
-    let at = error.utf8_error().valid_up_to();
-    let bytes = error.into_bytes();
+fn not_utf8(name: &str, bytes: &[u8], at: usize) -> Problems {
     let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let source = Arc::new(Source { name: name.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() });
+    let source = Arc::new(Source { name: name.to_owned(), text: String::from_utf8_lossy(bytes).into_owned() });
     // Everything before the first wrong byte is as long in the lossy text as in the file.
     let problem = place::error_at(&source, &(at..at + 3), "the file is not UTF-8 from here on");
     problem.hint(if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" }).into()

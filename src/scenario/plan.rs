@@ -419,7 +419,8 @@ impl Crew {
 /// Which user type each slot has; a pure function of the slot.
 #[derive(Clone, Debug)]
 struct Mix {
-    fixed: Vec<usize>,
+    /// The slot after the last one of each fixed type, and the type: as short whatever the counts are.
+    fixed: Vec<(u64, usize)>,
     /// One period of the weighted part.
     cycle: Vec<usize>,
 }
@@ -429,11 +430,14 @@ const LONGEST_CYCLE: u32 = 10_000;
 
 impl Mix {
     fn new(shares: &[Share]) -> Self {
-        let mut fixed = Vec::new();
+        let (mut fixed, mut end) = (Vec::new(), 0);
         let mut weights = Vec::new();
         for (index, share) in shares.iter().enumerate() {
             match *share {
-                Share::Fixed(count) => fixed.extend(std::iter::repeat_n(index, count as usize)),
+                Share::Fixed(count) => {
+                    end += u64::from(count);
+                    fixed.push((end, index));
+                }
                 Share::Weight(weight) if weight > 0 => weights.push((index, u64::from(weight))),
                 Share::Weight(_) => {}
             }
@@ -462,11 +466,13 @@ impl Mix {
 
     /// The index of the user type of slot `slot`; `None` when there are only fixed ones and fewer than that.
     fn user_of(&self, slot: u64) -> Option<usize> {
-        let slot = usize::try_from(slot).unwrap_or(usize::MAX);
-        match self.fixed.get(slot) {
-            Some(user) => Some(*user),
+        match self.fixed.get(self.fixed.partition_point(|(end, _)| *end <= slot)) {
+            Some((_, user)) => Some(*user),
             None if self.cycle.is_empty() => None,
-            None => Some(self.cycle[(slot - self.fixed.len()) % self.cycle.len()]),
+            None => {
+                let weighted = slot - self.fixed.last().map_or(0, |(end, _)| *end);
+                self.cycle.get((weighted % self.cycle.len() as u64) as usize).copied()
+            }
         }
     }
 
@@ -565,6 +571,14 @@ mod tests {
     fn only_fixed_users_leave_later_slots_empty() {
         assert_eq!(mix(&[Share::Fixed(1)], 2), [Some(0), None]);
         assert_eq!(Mix::new(&[Share::Fixed(1)]).counts(5, 1), [1]);
+    }
+
+    #[test]
+    fn fixed_users_take_no_memory() {
+        let mix = Mix::new(&[Share::Fixed(u32::MAX), Share::Weight(1), Share::Fixed(u32::MAX)]);
+        let last = u64::from(u32::MAX);
+        assert_eq!([0, last - 1, last, 2 * last - 1, 2 * last].map(|slot| mix.user_of(slot)), [0, 0, 2, 2, 1].map(Some));
+        assert!(mix.fixed.len() == 2 && mix.cycle.len() == 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 
 use super::{Value, json::from_json};
 use crate::diagnostic::Diagnostic;
+use crate::file::{self, ReadError};
 
 /// The rows of a file. One copy serves all users.
 pub struct Table {
@@ -64,6 +65,9 @@ struct Row {
     number: usize,
 }
 
+/// More columns than anybody names; each row is searched for them.
+pub const MOST_COLUMNS: usize = 2000;
+
 /// Cells are found by numbers of 32 bits.
 const LARGEST: u64 = u32::MAX as u64;
 
@@ -75,9 +79,8 @@ impl Table {
     /// # Errors
     /// What is wrong with it, with the line, and how it would be right.
     pub fn load(path: &Path, name: &str, format: &Format) -> Result<Self, Diagnostic> {
-        let unreadable = |error: std::io::Error| Diagnostic::error(format!("`{name}` cannot be read: {error}"));
-        let mut file = std::fs::File::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
+        let unreadable = |error: ReadError| Diagnostic::error(format!("`{name}` cannot be read: {error}"));
+        let (file, size) = file::open(path).map_err(unreadable)?;
         if size > LARGEST {
             let hint = "split it, and give each user type a file of its own";
             return Err(Diagnostic::error(format!("`{name}` is larger than 4 GiB")).hint(hint));
@@ -88,8 +91,7 @@ impl Table {
                 csv_rows(reader, (size, name, path), (*delimiter, *quote), fields.as_deref())?
             }
             Format::Json | Format::JsonLines => {
-                let mut bytes = Vec::with_capacity(size as usize + 1);
-                file.by_ref().take(LARGEST).read_to_end(&mut bytes).map_err(unreadable)?;
+                let bytes = file::read(path, LARGEST).map_err(unreadable)?;
                 let text = String::from_utf8(bytes).map_err(|error| {
                     let bytes = error.as_bytes();
                     let line = 1 + bytes[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
@@ -236,6 +238,9 @@ fn line_of(record: &ByteRecord, path: &Path) -> usize {
 /// The names of the columns, from the first line.
 fn header(record: &ByteRecord, name: &str, path: &Path) -> Result<Vec<String>, Diagnostic> {
     let line = line_of(record, path);
+    if record.len() > MOST_COLUMNS {
+        return Err(too_many_columns(name, line, record.len()));
+    }
     let mut columns: Vec<String> = Vec::new();
     for (at, field) in record.iter().enumerate() {
         let column = std::str::from_utf8(field).map_err(|_| not_utf8(name, line, record.as_slice()))?.trim().to_owned();
@@ -250,6 +255,11 @@ fn header(record: &ByteRecord, name: &str, path: &Path) -> Result<Vec<String>, D
         columns.push(column);
     }
     Ok(columns)
+}
+
+fn too_many_columns(name: &str, line: usize, columns: usize) -> Diagnostic {
+    Diagnostic::error(format!("`{name}`, line {line}: {columns} columns are more than the {MOST_COLUMNS} that there may be"))
+        .hint("leave out what no template uses; or is another `delimiter` meant, such as `;` or `tab`?")
 }
 
 fn ragged(name: &str, line: usize, found: usize, columns: &[String], by_fields: bool) -> Diagnostic {
@@ -384,6 +394,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            let known = self.columns.len();
             map.next_value::<IgnoredAny>()?;
             match self.columns.iter_mut().find(|column| column.name == *key) {
                 // A key that is there twice is one column.
@@ -394,6 +405,9 @@ impl<'de> Visitor<'de> for Keys<'_> {
                     column.count = self.row + 1;
                 }
                 Some(_) => {}
+                None if known == MOST_COLUMNS => {
+                    return Err(serde::de::Error::custom(format!("its rows have more than {MOST_COLUMNS} keys in all")));
+                }
                 None => {
                     let missing = (self.row > 0).then_some(0);
                     self.columns.push(Column { name: key.into_owned(), count: self.row + 1, missing });
@@ -514,6 +528,31 @@ mod tests {
         ] {
             let found = load(content, format).unwrap_err();
             assert_eq!(found, message);
+        }
+    }
+
+    #[test]
+    fn columns_are_bounded() {
+        let names = |count: usize| (0..count).map(|at| format!("c{at}")).collect::<Vec<_>>();
+        let csv = |count| format!("{}\n{}\n", names(count).join(","), ",".repeat(count - 1));
+        assert_eq!(load(csv(MOST_COLUMNS).as_bytes(), &CSV).unwrap().columns().count(), MOST_COLUMNS);
+        let error = load(csv(100_000).as_bytes(), &CSV).unwrap_err();
+        assert!(error.starts_with("`x`, line 1: 100000 columns are more than the 2000 that there may be ("), "{error}");
+        let json = |count| format!("{{{}}}\n", names(count).iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(","));
+        assert_eq!(load(json(MOST_COLUMNS).as_bytes(), &Format::JsonLines).unwrap().columns().count(), MOST_COLUMNS);
+        let error = load(json(100_000).as_bytes(), &Format::JsonLines).unwrap_err();
+        assert!(error.contains("its rows have more than 2000 keys in all"), "{error}");
+    }
+
+    #[test]
+    fn only_files_have_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for format in [CSV, Format::Json, Format::JsonLines] {
+            let told = |path: &Path| Table::load(path, "x", &format).unwrap_err().message;
+            assert_eq!(told(&pipe), "`x` cannot be read: it is a pipe, and only regular files are read");
+            assert_eq!(told(folder.path()), "`x` cannot be read: it is a folder");
         }
     }
 

@@ -38,7 +38,7 @@ mod scope;
 mod syntax;
 
 pub use assigned::Assigned;
-pub use feeder::{Format, Table};
+pub use feeder::{Format, MOST_COLUMNS, Table};
 pub use json::{JsonTemplate, from_json};
 pub use manual::{Callable, filters, functions, names_of_filters_and_tests};
 pub use minijinja::Value;

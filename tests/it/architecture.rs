@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("phases", &[]),
     ("printable", &[]),
     ("fault", &[]),
+    ("file", &[]),
     ("random", &[]),
     ("reason", &[]),
     ("statistics", &[]),
@@ -57,7 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What all may name.
 const GROUND: &[&str] =
-    &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console"];
+    &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console", "file"];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -13,8 +13,14 @@ use super::cron::Cron;
 use crate::control::Start;
 use crate::control::command::Overrides;
 use crate::diagnostic::Diagnostic;
+use crate::file;
 
 pub(super) const FILE: &str = "serve.yaml";
+
+/// A schedule of a thousand lines has a tenth of it.
+const LARGEST: u64 = 1 << 20;
+/// The deepest value that is no mistake is one of `set`.
+const DEEPEST: usize = 16;
 
 /// One line of the schedule.
 pub(super) struct Due {
@@ -42,9 +48,9 @@ struct Line {
 /// # Errors
 /// Names the file and what is wrong with it.
 pub(super) fn read(path: &Path, needed: bool) -> Result<Vec<Due>, Diagnostic> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match file::read_text(path, LARGEST) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !needed => return Ok(Vec::new()),
+        Err(error) if error.is_not_found() && !needed => return Ok(Vec::new()),
         Err(error) => return Err(Diagnostic::error(format!("cannot read {}: {error}", path.display()))),
     };
     parse(&text).map_err(|error| {
@@ -54,7 +60,12 @@ pub(super) fn read(path: &Path, needed: bool) -> Result<Vec<Due>, Diagnostic> {
 }
 
 fn parse(text: &str) -> Result<Vec<Due>, String> {
-    let config: Option<Config> = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    // The library recurses into what is nested.
+    let options = serde_yaml::options! {
+        budget: serde_yaml::budget! { max_depth: DEEPEST, max_documents: 1 },
+        with_snippet: false,
+    };
+    let config: Option<Config> = serde_yaml::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     let lines = config.unwrap_or_default().schedule.into_iter();
     let due = |line: Line| {
         Ok(Due { cron: Cron::parse(&line.cron)?, start: Start { scenario: line.scenario, overrides: line.overrides } })
@@ -76,9 +87,11 @@ mod tests {
             ("schedule: [{cron: '* * *', scenario: a}]", "3 fields"),
             ("schedule: [{cron: '* * * * *'}]", "scenario"),
             ("schedul: []", "schedul"),
+            (&format!("schedule: [{{cron: '@daily', scenario: a, overrides: {{set: {{x: {}1{}}}}}}}]", "[".repeat(5000), "]".repeat(5000)), ""),
+            (&format!("schedule: {}1{}", "[".repeat(200_000), "]".repeat(200_000)), ""),
             ("schedule: [{cron: '@daily', scenario: a, overrides: {user: 1}}]", "user"),
         ] {
-            assert!(parse(text).err().unwrap().contains(error), "{text}");
+            assert!(parse(text).err().unwrap().contains(error), "{}", &text[..text.len().min(200)]);
         }
     }
 }

@@ -4,6 +4,7 @@ use http::Method;
 
 use super::Compiler;
 use super::text::After;
+use crate::file::{self, ReadError};
 use crate::http::multipart::{gzip, type_of};
 use crate::scenario::document::body::{GraphQl, Packing, Part as PartRecord, PartForm};
 use crate::scenario::document::model::RequestKeys;
@@ -113,20 +114,19 @@ impl Compiler<'_> {
     fn sent_file(&mut self, field: &Field<String>) -> Option<SentFile> {
         let path = self.file(field)?;
         let placed = field.given()?;
-        let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        if size > LARGEST {
-            let hint = "all users share one copy of it in memory; send a smaller one, or several times";
-            self.push(&placed.range, format!("`{}` is larger than 1 GiB", placed.value), hint);
-            return None;
-        }
         if let Some(known) = self.files.get(&path) {
             return Some(SentFile { name: placed.value.clone(), content: known.clone(), packed: false });
         }
-        match std::fs::read(&path) {
+        match file::read(&path, LARGEST) {
             Ok(content) => {
                 let content = bytes::Bytes::from(content);
                 self.files.insert(path, content.clone());
                 Some(SentFile { name: placed.value.clone(), content, packed: false })
+            }
+            Err(ReadError::TooLarge(_)) => {
+                let hint = "all users share one copy of it in memory; send a smaller one, or several times";
+                self.push(&placed.range, format!("`{}` is larger than 1 GiB", placed.value), hint);
+                None
             }
             Err(error) => {
                 self.push(

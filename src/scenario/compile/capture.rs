@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Compiler;
-use super::text::After;
+use super::text::{After, nested_deeper};
 use crate::diagnostic::nearest;
 use crate::scenario::document::capture::{Capture as CaptureForm, Pick as PickForm};
 use crate::scenario::document::place::inside;
@@ -14,6 +14,9 @@ use crate::template::extract::{Css, Pick};
 
 /// What a capture may have.
 const SOURCES: &str = "`json`, `regex`, `header`, `cookie` or `css`";
+
+/// The most brackets within each other of a CSS selector: the library recurses into each.
+const DEEPEST_SELECTOR: usize = 8;
 
 impl Compiler<'_> {
     pub(super) fn captures(&mut self, pairs: &Placed<Pairs<CaptureForm>>) -> Vec<Capture> {
@@ -99,6 +102,12 @@ impl Compiler<'_> {
             return Some(CaptureSource::Cookie(name.value.as_str().into()));
         }
         let selector = css.given()?;
+        if let Some(at) = nested_deeper(&selector.value, DEEPEST_SELECTOR) {
+            let place = inside(&self.source, &selector.range, &selector.value, at..at + 1);
+            let message = format!("this CSS selector nests brackets more than {DEEPEST_SELECTOR} deep");
+            self.push(&place, message, "write it with fewer brackets within each other");
+            return None;
+        }
         match Css::parse(&selector.value, attribute.value().map(String::as_str)) {
             Ok(css) => Some(CaptureSource::Css(Box::new(css))),
             Err(error) => {

@@ -11,7 +11,7 @@ use crate::scenario::document::data::Feeder as FeederForm;
 use crate::scenario::document::place::inside;
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::plan::{AtEnd, Crew, Feeder, Per, RowOrder, Step, UserRows, UserType, Uses};
-use crate::template::{Format, Reference, Table};
+use crate::template::{Format, MOST_COLUMNS, Reference, Table};
 
 /// Feeders, and what is being compiled that may use them.
 #[derive(Default)]
@@ -149,6 +149,11 @@ impl Compiler<'_> {
     fn fields(&mut self, fields: &Placed<crate::scenario::document::values::List<String>>) -> Option<Vec<String>> {
         if fields.value.items.is_empty() && fields.value.whole {
             self.push(&fields.range, "`fields` names no column", "write `fields: [email, password]`, or remove it");
+            return None;
+        }
+        if fields.value.items.len() > MOST_COLUMNS {
+            let message = format!("`fields` names {} columns, more than the {MOST_COLUMNS} that there may be", fields.value.items.len());
+            self.push(&fields.range, message, "leave out what no template uses");
             return None;
         }
         let mut names: Vec<String> = Vec::new();

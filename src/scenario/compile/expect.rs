@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json_path::JsonPath;
 
 use super::Compiler;
-use super::text::After;
+use super::text::{After, nested_deeper};
 use crate::measure::catalog::RequestId;
 use crate::scenario::document::model::Expect;
 use crate::scenario::document::node::shorten;
@@ -82,6 +82,12 @@ impl Compiler<'_> {
     }
 
     pub(super) fn json_path(&mut self, path: &str, range: &Range<usize>) -> Option<JsonPath> {
+        if let Some(at) = nested_deeper(path, DEEPEST_PATH) {
+            let place = inside(&self.source, range, path, at..at + 1);
+            let message = format!("this JSONPath nests brackets more than {DEEPEST_PATH} deep");
+            self.push(&place, message, "write it with fewer brackets within each other");
+            return None;
+        }
         let error = match JsonPath::parse(path) {
             Ok(parsed) => {
                 let descents = descents(path);
@@ -183,6 +189,10 @@ impl Compiler<'_> {
     }
 }
 
+/// The most brackets within each other of a JSONPath. The library recurses into each, and reads a filter within a filter twice, so
+/// that the time doubles with each level.
+const DEEPEST_PATH: usize = 8;
+
 /// Each `..` finds a value once for each of its ancestors: five of them would find one at a depth of 100 a hundred million times.
 const MOST_DESCENTS: usize = 3;
 
@@ -223,4 +233,24 @@ fn shorten_to(text: &str, most: usize) -> String {
     }
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
     if text.chars().count() > most { format!("{line}…") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The deepest that are let through; the time doubles with each level, and a debug build has to be quick too.
+    #[test]
+    fn the_deepest_json_path_is_read_at_once() {
+        let filters = format!("${}@.a{}", "[?@".repeat(DEEPEST_PATH), "]".repeat(DEEPEST_PATH)).replace("@@", "@");
+        let functions = format!("${}@.a{}", "[?count(@".repeat(DEEPEST_PATH / 2), ")>1]".repeat(DEEPEST_PATH / 2)).replace("@@", "@");
+        let brackets = format!("$[?{}@.a{}]", "(".repeat(DEEPEST_PATH - 1), ")".repeat(DEEPEST_PATH - 1));
+        for path in [filters, functions, brackets] {
+            assert_eq!(nested_deeper(&path, DEEPEST_PATH), None, "{path}");
+            let began = crate::clock::now();
+            assert!(JsonPath::parse(&path).is_ok(), "{path}");
+            let took = began.elapsed();
+            assert!(took < std::time::Duration::from_secs(2), "{path} took {took:?}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use crate::diagnostic::Diagnostic;
-use crate::load::{Closed, Profile};
+use crate::load::{Closed, Profile, limits};
 use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Load, UserType as UserForm};
 use crate::scenario::document::read::{Field, Placed};
@@ -43,13 +43,8 @@ struct Whose {
     run_time: Option<Duration>,
 }
 
-/// More users than one machine can hold.
-const MOST_USERS: u32 = 1_000_000;
-/// More arrivals a second than one machine can start.
-const MOST_ARRIVALS: f64 = 1_000_000.0;
 /// More steps than anybody looks at.
 const MOST_STEPS: u32 = 10_000;
-const SPREAD: &str = "spread such a load over several machines";
 const OPEN: &str = "write `load: {arrival_rate: 200/s, max_users: 500, run_time: 1m}`";
 
 impl Compiler<'_> {
@@ -72,7 +67,7 @@ impl Compiler<'_> {
 
         let mut crews: Vec<Crew> = Vec::new();
         let mut all = true;
-        let first_slot = |crews: &[Crew]| crews.iter().map(|crew| crew.profile.peak()).sum();
+        let first_slot = |crews: &[Crew]| crews.iter().map(|crew| crew.profile.peak()).fold(0, u32::saturating_add);
         let form_of = |user: &UserType| match forms.as_slice() {
             [_] => Some(0),
             _ => forms.iter().position(|form| form.name.value() == Some(&user.name)),
@@ -106,6 +101,10 @@ impl Compiler<'_> {
         }
         if !all || crews.is_empty() {
             return None;
+        }
+        if let Err(error) = limits::total_users(crews.iter().map(|crew| u64::from(crew.profile.peak())).sum()) {
+            let place = forms.iter().rev().find_map(|form| form.load.key()).or(scenario.load.key()).cloned().unwrap_or(0..0);
+            self.push(&place, format!("all loads together: {error}"), error.hint());
         }
         let warm_up = self.warm_up(warm_up, &crews);
         Some(Compiled { crews, warm_up, graceful_stop })

@@ -7,10 +7,13 @@ use url::Url;
 
 use super::text::After;
 use super::{Compiler, request};
+use crate::file::{self, ReadError};
 use crate::http::settings::{Carrier, Settings, TlsSettings, Version};
 use crate::scenario::document::model::{Http, HttpTransport, HttpVersion, Tls};
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::values::{List, Pairs};
+
+const RELATIVE: &str = "file names are relative to the scenario's folder";
 
 impl Compiler<'_> {
     pub(super) fn settings(&mut self, http: &Field<Http>) -> Settings {
@@ -164,13 +167,16 @@ impl Compiler<'_> {
     pub(super) fn file(&mut self, field: &Field<String>) -> Option<PathBuf> {
         let placed = field.given()?;
         let path = Path::new(&self.source.name).parent().unwrap_or(Path::new("")).join(&placed.value);
-        let wrong = match std::fs::File::open(&path).and_then(|file| file.metadata()) {
-            Ok(metadata) if metadata.is_dir() => format!("`{}` is a folder", placed.value),
+        let (wrong, hint) = match file::open(&path) {
             Ok(_) => return Some(path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("there is no file `{}`", placed.value),
-            Err(_) => format!("`{}` cannot be read", placed.value),
+            Err(ReadError::Folder) => (format!("`{}` is a folder", placed.value), RELATIVE),
+            Err(error) if error.is_not_found() => (format!("there is no file `{}`", placed.value), RELATIVE),
+            Err(error @ ReadError::NotRegular(_)) => {
+                (format!("`{}` cannot be read: {error}", placed.value), "write what it gives to a file, and name that")
+            }
+            Err(_) => (format!("`{}` cannot be read", placed.value), RELATIVE),
         };
-        self.push(&placed.range, wrong, "file names are relative to the scenario's folder");
+        self.push(&placed.range, wrong, hint);
         None
     }
 }

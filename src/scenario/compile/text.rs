@@ -117,3 +117,45 @@ impl Compiler<'_> {
         good
     }
 }
+
+/// The first bracket that lies within more than `most` others, outside of quoted texts.
+pub(super) fn nested_deeper(text: &str, most: usize) -> Option<usize> {
+    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (_, '\\') => escaped = true,
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[' | '{') if depth == most => return Some(at),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_within_brackets_are_counted_outside_of_texts() {
+        for (text, most, deeper) in [
+            ("$.a[0].b[1]", 1, None),
+            ("$[?(@.a)]", 1, Some(3)),
+            ("$[?(@.a)]", 2, None),
+            ("$[?(@.a == '((')]", 2, None),
+            (r"$[?(@.a == 'it\'s ((')]", 2, None),
+            ("$['[[[']", 1, None),
+            (":not(:is(:not(a)))", 2, Some(13)),
+            ("a)))(((", 2, Some(6)),
+            ("", 0, None),
+        ] {
+            assert_eq!(nested_deeper(text, most), deeper, "{text}");
+        }
+        assert_eq!(nested_deeper(&"(".repeat(20_000), 8), Some(8));
+    }
+}

@@ -8,7 +8,7 @@ use super::defined::Paths;
 use super::flow::on_failure;
 use super::steps::Around;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::load::Profile;
+use crate::load::{Profile, limits};
 use crate::measure::catalog::UserId;
 use crate::scenario::document::Scenario;
 use crate::scenario::document::model::{Order as OrderForm, Step as StepForm, Task as TaskForm, UserType as UserForm};
@@ -159,6 +159,8 @@ impl Compiler<'_> {
                         "`fixed_count` is 0, so there would be no such user",
                         "give a number, or remove the user type",
                     );
+                } else if let Err(error) = limits::users(count.value) {
+                    self.push(&count.range, error.to_string(), error.hint());
                 }
                 Share::Fixed(count.value)
             }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::Compiler;
-use super::{MOST_USERS, SPREAD, Whose};
+use super::Whose;
 use crate::diagnostic::Diagnostic;
+use crate::load::limits::{self, LimitError, ramp_seconds};
 use crate::load::{Closed, Stage};
 use crate::scenario::document::model::{Load, Stage as StageForm};
 use crate::scenario::document::read::{Field, Placed};
@@ -15,16 +16,15 @@ impl Compiler<'_> {
     pub(super) fn constant(&mut self, load: &Load, whose: &Whose) -> Option<Closed> {
         let users = match (whose.users, load.users.given()) {
             (Some(users), _) => {
-                if let Some(problem) = wrong_number(users) {
-                    self.problems.push(Diagnostic::error(format!("--users: {problem}")));
+                if let Err(error) = limits::users(users) {
+                    self.problems.push(Diagnostic::error(format!("--users: {error}")));
                     return None;
                 }
                 Some(users)
             }
             (None, Some(placed)) => {
-                if let Some(problem) = wrong_number(placed.value) {
-                    let hint = if placed.value == 0 { "give the number of users that run at the same time" } else { SPREAD };
-                    self.push(&placed.range, problem, hint);
+                if let Err(error) = limits::users(placed.value) {
+                    self.push(&placed.range, error.to_string(), error.hint());
                     return None;
                 }
                 Some(placed.value)
@@ -37,14 +37,10 @@ impl Compiler<'_> {
             self.no_users(load, whose);
             return None;
         };
-        if let Some(rate) =
-            spawn_rate.filter(|rate| rate.per_second() > 0.0 && duration_from_seconds(ramp_seconds(users, *rate)).is_err())
-        {
-            let message = format!("at {rate} the {users} users would take longer than ten years to come");
-            let hint = "give a rate such as `10/s`";
+        if let Some(error @ LimitError::TooSlow { .. }) = spawn_rate.and_then(|rate| limits::spawn_rate(users, rate).err()) {
             match load.spawn_rate.given() {
-                Some(placed) if whose.spawn_rate.is_none() => self.push(&placed.range.clone(), message, hint),
-                _ => self.problems.push(Diagnostic::error(format!("--spawn-rate: {message}")).hint(hint)),
+                Some(placed) if whose.spawn_rate.is_none() => self.push(&placed.range.clone(), error.to_string(), error.hint()),
+                _ => self.problems.push(Diagnostic::error(format!("--spawn-rate: {error}")).hint(error.hint())),
             }
             return None;
         }
@@ -118,9 +114,9 @@ impl Compiler<'_> {
         }
         let example = "write `stages: [{users: 100, over: 2m}, {users: 0, over: 1m}]`";
         self.check_stages(list, |stage| stage.value.users.value() == Some(&0), "users", example);
-        for stage in &list.value.items {
-            if let Some(users) = stage.value.users.given().filter(|users| users.value > MOST_USERS) {
-                self.push(&users.range, wrong_number(users.value).unwrap_or_default(), SPREAD);
+        for users in list.value.items.iter().filter_map(|stage| stage.value.users.given()) {
+            if let Err(error) = limits::total_users(u64::from(users.value)) {
+                self.push(&users.range, error.to_string(), error.hint());
             }
         }
         let stages: Vec<_> = list
@@ -153,19 +149,6 @@ impl Compiler<'_> {
             self.push(&list.range, "all stages together take no time", example);
         }
     }
-}
-
-pub(super) fn wrong_number(users: u32) -> Option<String> {
-    match users {
-        0 => Some("a load needs at least one user".to_owned()),
-        _ if users > MOST_USERS => Some(format!("{users} users are more than the {MOST_USERS} that one machine may run")),
-        _ => None,
-    }
-}
-
-/// How long it takes until all users are there.
-pub(super) fn ramp_seconds(users: u32, rate: Rate) -> f64 {
-    f64::from(users - 1) / rate.per_second().max(f64::MIN_POSITIVE)
 }
 
 pub(super) fn spell(seconds: f64) -> String {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::super::Compiler;
-use super::closed::wrong_number;
-use super::{MOST_ARRIVALS, OPEN, SPREAD, Whose};
+use super::{OPEN, Whose};
+use crate::load::limits::{self, LimitError};
 use crate::load::{Open, RateStage, Spacing};
 use crate::scenario::document::model::{Load, Spacing as SpacingForm, Stage as StageForm, UserType as UserForm};
 use crate::scenario::document::read::Placed;
@@ -79,11 +79,7 @@ impl Compiler<'_> {
 
     /// A rate that can be kept.
     pub(super) fn arrivals_of(&mut self, rate: &Placed<Rate>) -> Option<Rate> {
-        if rate.value.per_second() > MOST_ARRIVALS {
-            self.push(&rate.range, format!("{} are more arrivals than one machine can start", rate.value), SPREAD);
-            return None;
-        }
-        Some(rate.value)
+        limits::arrival_rate(rate.value).map_err(|error| self.push(&rate.range, error.to_string(), error.hint())).ok()
     }
 
     pub(super) fn max_users(&mut self, load: &Load, key: &Range<usize>) -> Option<u32> {
@@ -97,9 +93,9 @@ impl Compiler<'_> {
             }
             return None;
         };
-        if let Some(problem) = wrong_number(most.value) {
-            let hint = if most.value == 0 { "give how many tasks may be under way at once" } else { SPREAD };
-            self.push(&most.range, problem, hint);
+        if let Err(error) = limits::users(most.value) {
+            let hint = if error == LimitError::NoUsers { "give how many tasks may be under way at once" } else { error.hint() };
+            self.push(&most.range, error.to_string(), hint);
             return None;
         }
         Some(most.value)

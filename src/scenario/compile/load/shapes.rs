@@ -1,12 +1,12 @@
 //! Loads with a name of their own: spike, stress and soak.
 
 use super::super::Compiler;
-use super::closed::{ramp_seconds, wrong_number};
-use super::{MOST_STEPS, SPREAD, Schedule};
+use super::{MOST_STEPS, Schedule};
+use crate::load::limits::{self, LimitError};
 use crate::load::{Closed, Profile, Soak, Spike, Stress};
 use crate::scenario::document::model::{Soak as SoakForm, Spike as SpikeForm, Stress as StressForm};
 use crate::scenario::document::read::{Field, Placed};
-use crate::units::{Ratio, duration_from_seconds};
+use crate::units::Ratio;
 
 impl Compiler<'_> {
     pub(super) fn spike(&mut self, form: &Placed<SpikeForm>) -> Option<Closed> {
@@ -36,10 +36,9 @@ impl Compiler<'_> {
             return None;
         }
         if let (Some(users), Some(rate)) = (users, form.spawn_rate.given())
-            && duration_from_seconds(ramp_seconds(users, rate.value)).is_err()
+            && let Err(error) = limits::spawn_rate(users, rate.value)
         {
-            let message = format!("at {} the {users} users would take longer than ten years to come", rate.value);
-            self.push(&rate.range, message, "give a rate such as `10/s`");
+            self.push(&rate.range, error.to_string(), error.hint());
             return None;
         }
         let hold = self.more_than_zero(&form.hold, "hold")?;
@@ -85,9 +84,9 @@ impl Compiler<'_> {
     /// A number of users that there can be.
     pub(super) fn number(&mut self, field: &Field<u32>) -> Option<u32> {
         let placed = field.given()?;
-        if let Some(problem) = wrong_number(placed.value) {
-            let hint = if placed.value == 0 { "give a number of at least 1" } else { SPREAD };
-            self.push(&placed.range, problem, hint);
+        if let Err(error) = limits::users(placed.value) {
+            let hint = if error == LimitError::NoUsers { "give a number of at least 1" } else { error.hint() };
+            self.push(&placed.range, error.to_string(), hint);
             return None;
         }
         Some(placed.value)
