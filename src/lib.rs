@@ -48,6 +48,7 @@ pub mod reason;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod secrets;
 pub mod statistics;
 pub mod template;
 pub mod trace;

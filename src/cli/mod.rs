@@ -203,5 +203,6 @@ fn overrides(args: &args::ScenarioArgs) -> Overrides {
         tags: args.tags.clone(),
         exclude_tags: args.exclude_tags.clone(),
         env,
+        hosts: None,
     }
 }

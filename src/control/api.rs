@@ -1,5 +1,6 @@
 //! The routes: which there are, what each takes, and what it answers. `openapi.json` says the same for programs.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Effect, Order, Refusal};
 use super::command::{Scale, Start};
+use super::guard::Access;
 
 /// What there is to read of a run, and where it can be told something.
 pub trait Answers: Send + Sync + 'static {
@@ -42,11 +44,16 @@ pub trait Answers: Send + Sync + 'static {
 
 /// One that waits, and starts runs.
 pub trait Daemon: Send + Sync {
-    fn scenarios(&self) -> Value;
+    /// Reads files, on a thread of its own.
+    fn scenarios(self: Arc<Self>) -> Answer;
     fn runs(&self) -> Value;
     fn run(&self, id: &str) -> Option<Value>;
-    fn start(&self, start: &Start) -> Result<Value, Refusal>;
+    /// Reads files, on a thread of its own.
+    fn start(self: Arc<Self>, start: Start) -> Answer;
 }
+
+/// What comes later.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Value, Refusal>> + Send>>;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +101,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The longest remark.
 const LONGEST_REMARK: usize = 1000;
 
-/// Whether everybody may read what is at this path.
-pub(super) fn is_public(path: &str) -> bool {
-    matches!(path, "/" | "/metrics" | "/healthz")
+/// Who may read what is at this path.
+pub(super) fn access(path: &str) -> Access {
+    match path {
+        "/metrics" | "/healthz" => Access::Everybody,
+        "/" => Access::NoForeignPage,
+        _ => Access::Control,
+    }
 }
 
 pub(super) fn routes(answers: Arc<dyn Answers>) -> Router {
@@ -145,7 +156,7 @@ async fn answer(route: Route, answers: &dyn Answers, id: &str, headers: &HeaderM
         Route::Resume => json(&order(answers, Command::Resume).await?),
         Route::Stop => json(&order(answers, Command::Stop).await?),
         Route::Annotate => json(&order(answers, Command::Annotate(remark(body)?)).await?),
-        Route::Scenarios => json(&daemon()?.scenarios()),
+        Route::Scenarios => json(&daemon()?.scenarios().await?),
         Route::Runs => json(&daemon()?.runs()),
         Route::Run => match daemon()?.run(id) {
             Some(run) => json(&run),
@@ -154,7 +165,7 @@ async fn answer(route: Route, answers: &dyn Answers, id: &str, headers: &HeaderM
                 return Err(unknown.hint("/api/v1/runs lists those that are remembered"));
             }
         },
-        Route::Start => (StatusCode::CREATED, json(&daemon()?.start(&parse(body)?)?)).into_response(),
+        Route::Start => (StatusCode::CREATED, json(&daemon()?.start(parse(body)?).await?)).into_response(),
     })
 }
 
@@ -258,7 +269,7 @@ mod tests {
                 assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{path}");
                 let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
                 assert!(statuses.iter().any(|status| status.starts_with('2')), "{path}");
-                assert_eq!(statuses.contains(&"403"), !is_public(path), "{method} {path}: {statuses:?}");
+                assert_eq!(statuses.contains(&"403"), access(path) != Access::Everybody, "{method} {path}: {statuses:?}");
                 assert_eq!(path.contains("{id}"), operation["parameters"][0]["name"] == "id", "{path}");
             }
         }

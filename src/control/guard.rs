@@ -1,18 +1,19 @@
 //! Who may control a run.
 //!
-//! | listening on | `/metrics`, `/healthz`, `/` | everything else |
-//! |---|---|---|
-//! | loopback | everybody | requests whose `Host` is this machine's loopback and whose `Origin`, if any, is that host; with a token set, those that bear it |
-//! | anything else | everybody | those that bear the token; nobody while none is set |
+//! | listening on | `/metrics`, `/healthz` | `/` | everything else |
+//! |---|---|---|---|
+//! | loopback | everybody | everybody but pages of another origin | requests whose `Host` is this machine's loopback and that come from no page of another origin; with a token set, those that bear it |
+//! | anything else | everybody | everybody but pages of another origin | those that bear the token; nobody while none is set |
 //!
 //! A page that a browser on this machine has open may send requests here under a name that its owner's DNS server points to
-//! 127.0.0.1 (DNS rebinding), so the name is looked at; and a page's requests carry its origin.
+//! 127.0.0.1 (DNS rebinding), so the name is looked at. What a page sends carries its origin, unless it is a GET, such as that of an
+//! image; browsers say of each request whether it comes from another site, in `Sec-Fetch-Site`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use sha2::{Digest as _, Sha256};
 
 use super::command::Refusal;
@@ -22,6 +23,15 @@ use super::command::Refusal;
 pub struct Guard {
     loopback: bool,
     token: Option<Token>,
+}
+
+/// Who may ask for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Everybody,
+    /// Everybody but a page of another origin.
+    NoForeignPage,
+    Control,
 }
 
 /// A secret that whoever controls has to know.
@@ -46,23 +56,8 @@ impl Guard {
     /// # Errors
     /// With the status 403, and what would be needed.
     pub fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        let refused = |error: &str, hint: &str| Err(Refusal::new(StatusCode::FORBIDDEN, error).hint(hint));
+        self.refuse_pages(uri, headers)?;
         let host = host(uri, headers);
-        if let Some(origin) = headers.get(header::ORIGIN) {
-            // The page would have to come from here, and there are none.
-            let same = origin.to_str().ok().and_then(|text| text.split_once("://")).is_some_and(|(scheme, place)| {
-                matches!(scheme, "http" | "https")
-                    && host
-                        .as_ref()
-                        .is_some_and(|host| host.as_str().eq_ignore_ascii_case(place) && (!self.loopback || is_local(host)))
-            });
-            if !same {
-                return refused(
-                    "a page of another origin may not control otload",
-                    "use the command line, or a program that sends no `Origin`",
-                );
-            }
-        }
         match (&self.token, bearer(headers)) {
             (Some(token), Some(given)) if token.is(given) => Ok(()),
             (Some(_), _) => refused(
@@ -80,6 +75,39 @@ impl Guard {
             (None, _) => Ok(()),
         }
     }
+
+    /// Refuses what a page of another origin sends.
+    pub(super) fn refuse_pages(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = host(uri, headers);
+        // `none`: somebody typed the address, or chose a bookmark.
+        let foreign = |site: &HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
+        if headers.get_all("sec-fetch-site").iter().any(foreign) {
+            return refused(
+                "a page of another origin may not ask otload",
+                "open this address by itself, or use the command line",
+            );
+        }
+        if let Some(origin) = headers.get(header::ORIGIN) {
+            // The page would have to come from here, and there are none.
+            let same = origin.to_str().ok().and_then(|text| text.split_once("://")).is_some_and(|(scheme, place)| {
+                matches!(scheme, "http" | "https")
+                    && host
+                        .as_ref()
+                        .is_some_and(|host| host.as_str().eq_ignore_ascii_case(place) && (!self.loopback || is_local(host)))
+            });
+            if !same {
+                return refused(
+                    "a page of another origin may not control otload",
+                    "use the command line, or a program that sends no `Origin`",
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(error: &str, hint: &str) -> Result<(), Refusal> {
+    Err(Refusal::new(StatusCode::FORBIDDEN, error).hint(hint))
 }
 
 /// The one host that a request names, if it is one.
@@ -197,6 +225,25 @@ mod tests {
         }
         assert!(admits("127.0.0.1", None, &[("host", "127.0.0.1:9464"), ("origin", "http://127.0.0.1:9464")]));
         assert!(!admits("127.0.0.1", None, &[("host", "evil.example"), ("origin", "http://evil.example")]));
+    }
+
+    /// An image of a foreign page is asked for without an `Origin`.
+    #[test]
+    fn pages_may_not_by_get_either() {
+        for (site, may) in [("same-origin", true), ("none", true), ("cross-site", false), ("same-site", false), ("", false)] {
+            let sent = [("host", "127.0.0.1:9464"), ("sec-fetch-site", site)];
+            assert_eq!(admits("127.0.0.1", None, &sent), may, "{site}");
+            let bearing = [("host", "127.0.0.1:9464"), ("sec-fetch-site", site), ("authorization", "Bearer secret")];
+            assert_eq!(admits("10.1.2.3", Some("secret"), &bearing), may, "{site}");
+            let guard = Guard::new([127, 0, 0, 1].into(), None);
+            let headers = [(header::HeaderName::from_static("sec-fetch-site"), site.parse().unwrap())].into_iter().collect();
+            assert_eq!(guard.refuse_pages(&Uri::from_static("/"), &headers).is_ok(), may, "{site}");
+        }
+        assert!(!admits(
+            "127.0.0.1",
+            None,
+            &[("host", "127.0.0.1"), ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")]
+        ));
     }
 
     #[test]

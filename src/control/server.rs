@@ -25,7 +25,7 @@ use tower_service::Service as _;
 use super::api::{self, Answers};
 use super::command::Refusal;
 use super::connections::{Connections, Place};
-use super::guard::Guard;
+use super::guard::{Access, Guard};
 use super::scrapers::{Scrapers, Visitor};
 use crate::diagnostic::Diagnostic;
 
@@ -174,8 +174,10 @@ impl Door {
     /// The request with all of its body, if whoever sent it may.
     async fn whole(&self, request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        if !api::is_public(head.uri.path()) {
-            self.guard.admit(&head.uri, &head.headers)?;
+        match api::access(head.uri.path()) {
+            Access::Everybody => {}
+            Access::NoForeignPage => self.guard.refuse_pages(&head.uri, &head.headers)?,
+            Access::Control => self.guard.admit(&head.uri, &head.headers)?,
         }
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > MOST_THROWN_AWAY as u64) {

@@ -15,6 +15,7 @@ use crate::http::auth::{self, Grant, Keys, TokenSource};
 use crate::http::with_path;
 use crate::reason::Reason;
 use crate::scenario::plan::{Address, Auth, OAuth2, Plan, RequestStep};
+use crate::secrets::mask;
 use crate::template::{Random, Scope, Shared, Template};
 
 /// Where the tokens of a run come from, by index into [`Plan::oauth2`].
@@ -35,8 +36,8 @@ impl Tokens {
         let mut text = Cow::Borrowed(text);
         for value in self.0.iter().filter_map(|source| source.as_ref().ok()?.value()) {
             let token = value.to_str().ok().and_then(|value| value.split_once(' ')).map_or("", |(_, token)| token);
-            if !token.is_empty() && text.contains(token) {
-                text = Cow::Owned(text.replace(token, "***"));
+            if let (false, Cow::Owned(masked)) = (token.is_empty(), mask(&[token.to_owned()], &text)) {
+                text = Cow::Owned(masked);
             }
         }
         text

@@ -54,5 +54,5 @@ pub use checks::CheckResult;
 pub use once::{Seen, run_once};
 pub use orders::{Mode, Orders, Pauses};
 pub use setup::{Around, Performed, perform};
-pub use supervisor::{BusyWorker, Engine, Options, mask};
+pub use supervisor::{BusyWorker, Engine, Options};
 pub use tracing::Tracing;

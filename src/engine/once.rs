@@ -11,7 +11,7 @@ use super::lifecycle::Handle;
 use super::request::{Outcome, render, request_of};
 use super::seen::Response;
 use super::stream;
-use super::supervisor::{Options, RunFacts, mask};
+use super::supervisor::{Options, RunFacts};
 use super::timer::Timer;
 use super::tracing::Tracing;
 use super::user::User;
@@ -22,6 +22,7 @@ use crate::load::Part;
 use crate::measure::shard::Shard;
 use crate::random::fresh_seed;
 use crate::scenario::plan::{Action, Auth, Control, Plan, RequestStep, Step};
+use crate::secrets::mask;
 use crate::template::Value;
 use crate::trace::Ids;
 

@@ -28,6 +28,7 @@ use crate::journal::{Journal, Topic};
 use crate::load::{Course, Part, Steering, Wish};
 use crate::measure::shard::Shard;
 use crate::scenario::plan::Plan;
+use crate::secrets::mask;
 use crate::template::{Shared, Value};
 
 /// What a run is told besides its plan.
@@ -435,14 +436,3 @@ fn copy_of(shard: &Mutex<Shard>) -> Option<Shard> {
 
 /// A worker holds the lock of its shard for microseconds; this long only if it never gives it back.
 const LOCK_LIMIT: Duration = Duration::from_millis(100);
-
-/// Replaces each secret by `***`.
-pub fn mask<'a>(secrets: &[String], text: &'a str) -> Cow<'a, str> {
-    let mut text = Cow::Borrowed(text);
-    for secret in secrets {
-        if text.contains(secret.as_str()) {
-            text = Cow::Owned(text.replace(secret.as_str(), "***"));
-        }
-    }
-    text
-}

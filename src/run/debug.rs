@@ -32,7 +32,7 @@ pub fn once(plan: &Arc<Plan>, demo: bool, seed: u64, print: &mut dyn FnMut(&str)
         .build()
         .map_err(|error| Failed::Broken(Diagnostic::error(format!("cannot start an event loop: {error}"))))?;
     let failures = runtime.block_on(engine::run_once(plan, &client, seed, |seen| {
-        print(&super::without_secrets(plan, &without_credentials(&seen, describe(&seen))));
+        print(&super::without_secrets(plan, &without_credentials(&seen, describe(&seen, plan))));
     }));
     // A name that is still being looked up is not waited for.
     runtime.shutdown_background();
@@ -53,7 +53,7 @@ fn without_credentials(seen: &Seen<'_>, mut text: String) -> String {
     text
 }
 
-fn describe(seen: &Seen<'_>) -> String {
+fn describe(seen: &Seen<'_>, plan: &Plan) -> String {
     let mut out = String::new();
     match seen {
         Seen::Task { user, task } => {
@@ -73,8 +73,8 @@ fn describe(seen: &Seen<'_>) -> String {
         }
         Seen::Request { step, request, exchange, checks, captured, failure } => {
             let _ = writeln!(out, "{}", one_line(&step.name));
-            describe_request(&mut out, request);
-            describe_exchange(&mut out, exchange);
+            describe_request(&mut out, request, plan);
+            describe_exchange(&mut out, exchange, plan);
             for (name, value) in captured {
                 let _ = writeln!(out, "= {}: {}", one_line(name), shortened(value));
             }
@@ -102,7 +102,7 @@ fn shortened(value: &str) -> String {
     if start.len() < value.len() { format!("{shown}… ({} in all)", format_size(value.len() as u64)) } else { shown }
 }
 
-fn describe_request(out: &mut String, request: &Request<'_>) {
+fn describe_request(out: &mut String, request: &Request<'_>, plan: &Plan) {
     let mut url = request.address().into_owned();
     if url.password().is_some() {
         let _ = url.set_password(Some("***"));
@@ -113,11 +113,11 @@ fn describe_request(out: &mut String, request: &Request<'_>) {
     }
     describe_headers(out, '>', request.headers);
     if !request.body.is_empty() {
-        describe_body(out, '>', &String::from_utf8_lossy(&request.body));
+        describe_body(out, '>', &super::without_secrets(plan, &String::from_utf8_lossy(&request.body)));
     }
 }
 
-fn describe_exchange(out: &mut String, exchange: &Exchange) {
+fn describe_exchange(out: &mut String, exchange: &Exchange, plan: &Plan) {
     let took = format_duration(exchange.finished.saturating_duration_since(exchange.started));
     match exchange.result() {
         Ok(response) => {
@@ -137,7 +137,7 @@ fn describe_exchange(out: &mut String, exchange: &Exchange) {
                 let _ = writeln!(out, "< first event after {}, last one:", format_duration(first));
             }
             describe_headers(out, '<', &response.headers);
-            describe_body(out, '<', &response.text());
+            describe_body(out, '<', &super::without_secrets(plan, &response.text()));
         }
         Err(failure) => {
             let _ = writeln!(out, "< nothing · {took} · {}", failure.reason);
@@ -151,6 +151,7 @@ fn describe_headers(out: &mut String, sign: char, headers: &HeaderMap) {
     }
 }
 
+/// `text` is without secrets already: where it is cut, one could not be seen any more.
 fn describe_body(out: &mut String, sign: char, text: &str) {
     if text.is_empty() {
         return;

@@ -54,6 +54,7 @@ use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::report;
 use crate::scenario::plan::Plan;
+use crate::secrets;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
@@ -470,5 +471,5 @@ impl<'a> Conductor<'a> {
 
 /// A text as it may be shown: each secret of the plan is `***`.
 pub fn without_secrets(plan: &Plan, text: &str) -> String {
-    engine::mask(&plan.secrets, text).into_owned()
+    secrets::mask(&plan.secrets, text).into_owned()
 }

@@ -26,7 +26,9 @@ pub(super) fn meant(plan: &Plan, scale: &Scale) -> Result<(usize, Wish), Refusal
                 spawn_rate.map(|rate| limits::spawn_rate(limits::MOST_USERS, rate)).transpose().map_err(beyond)?;
                 Wish::Users { to, spawn_rate }
             }
-            Scale { users: None, spawn_rate: None, arrival_rate: Some(rate), .. } => Wish::Arrivals(limits::arrival_rate(rate).map_err(beyond)?),
+            Scale { users: None, spawn_rate: None, arrival_rate: Some(rate), .. } => {
+                Wish::Arrivals(limits::arrival_rate(rate).map_err(beyond)?)
+            }
             Scale { users: None, arrival_rate: None, .. } => {
                 return Err(Refusal::wrong("neither `users` nor `arrival_rate` is given")
                     .hint("send `{\"users\": 100, \"spawn_rate\": 10}`"));
@@ -144,14 +146,15 @@ mod tests {
     fn a_load_is_scaled_within_the_limits_of_a_file() {
         let (closed, open) = (plan("{users: 5}"), plan("{arrival_rate: 10/s, max_users: 5}"));
         let rate = Rate::try_new;
-        let users = |users, per_second: Option<f64>| Scale { users: Some(users), spawn_rate: per_second.and_then(rate), ..Scale::default() };
+        let users = |users, per_second: Option<f64>| Scale {
+            users: Some(users),
+            spawn_rate: per_second.and_then(rate),
+            ..Scale::default()
+        };
         let arrivals = |per_second| Scale { arrival_rate: rate(per_second), ..Scale::default() };
-        for (plan, scale) in [
-            (&closed, users(0, None)),
-            (&closed, users(1_000_000, Some(1.0))),
-            (&open, arrivals(0.0)),
-            (&open, arrivals(1e6)),
-        ] {
+        for (plan, scale) in
+            [(&closed, users(0, None)), (&closed, users(1_000_000, Some(1.0))), (&open, arrivals(0.0)), (&open, arrivals(1e6))]
+        {
             assert!(meant(plan, &scale).is_ok(), "{scale:?}");
         }
         for (plan, scale, error) in [

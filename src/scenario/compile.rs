@@ -79,6 +79,9 @@ pub struct Overrides {
     pub exclude_tags: Vec<String>,
     /// The environment, as templates may see it.
     pub env: HashMap<String, String>,
+    /// Of somebody who may not send the scenario's secrets, data and files anywhere else: where `host` and `set` may lead, besides
+    /// the file's own host.
+    pub hosts: Option<Vec<Url>>,
 }
 
 /// Reads and compiles the file at `path`; with the plan, warnings.
@@ -248,6 +251,13 @@ impl<'a> Compiler<'a> {
             }
         };
         self.host = match parse_host(&text) {
+            Ok(url) if range.is_none() && !self.may_lead_to(scenario, &url) => {
+                let message =
+                    format!("--host: runs that are started here may not be sent to {}", url.origin().ascii_serialization());
+                let hint = "`hosts` in serve.yaml lists where they may go, besides the scenario's own `host`";
+                self.problems.push(Diagnostic::error(message).hint(hint));
+                Host::Wrong
+            }
             Ok(url) => Host::Known(url),
             Err((message, hint)) => {
                 let problem = match range {
@@ -258,6 +268,13 @@ impl<'a> Compiler<'a> {
                 Host::Wrong
             }
         };
+    }
+
+    /// Whether whoever overrides the host may choose this one.
+    fn may_lead_to(&self, scenario: &Scenario, url: &Url) -> bool {
+        let Some(hosts) = &self.overrides.hosts else { return true };
+        let own = scenario.host.value().and_then(|text| parse_host(text).ok());
+        hosts.iter().chain(&own).any(|host| host.origin() == url.origin())
     }
 
     /// An error with a place, not yet among the problems, so that a hint can be added.
@@ -292,7 +309,10 @@ impl<'a> Compiler<'a> {
 }
 
 /// A base for relative URLs.
-fn parse_host(text: &str) -> Result<Url, (String, String)> {
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn parse_host(text: &str) -> Result<Url, (String, String)> {
     let example = || "write it like `http://127.0.0.1:5000`".to_owned();
     if text.contains("{{") {
         return Err((

@@ -14,7 +14,7 @@ pub mod plan;
 mod reference;
 pub mod threshold;
 
-pub use compile::{Overrides, compile, load};
+pub use compile::{Overrides, compile, load, parse_host};
 pub use describe::describe;
 pub use document::schema;
 pub use reference::reference;

@@ -6,6 +6,7 @@ mod data;
 mod flow;
 mod sent;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::export::otlp::settings::Observe;
 use crate::http::settings::Settings;
 use crate::load::{Course, Profile, Trend};
 use crate::measure::catalog::{Catalog, CheckId, GroupId, RequestId, TaskId, UserId};
-use crate::template::{Expression, JsonTemplate, Shared, Template};
+use crate::template::{Assigned, Expression, JsonTemplate, Shared, Template};
 use crate::units::Ratio;
 
 pub use capture::{Capture, Source as CaptureSource};
@@ -347,11 +348,18 @@ impl Plan {
 
     /// Shows each request step of the plan.
     pub fn each_request(&self, show: &mut dyn FnMut(&RequestStep)) {
-        fn walk(steps: &[Step], show: &mut dyn FnMut(&RequestStep)) {
+        self.each_step(&mut |step| {
+            if let Step::Request(request) = step {
+                show(request);
+            }
+        });
+    }
+
+    /// Shows each step of the plan, and those within it.
+    fn each_step(&self, show: &mut dyn FnMut(&Step)) {
+        fn walk(steps: &[Step], show: &mut dyn FnMut(&Step)) {
             for step in steps {
-                if let Step::Request(request) = step {
-                    show(request);
-                }
+                show(step);
                 step.inner().into_iter().for_each(|steps| walk(steps, show));
             }
         }
@@ -364,9 +372,50 @@ impl Plan {
         }
     }
 
+    /// Whether a variable may decide to which host requests or their tokens go: directly, or by other variables.
+    pub fn leads_to(&self, variable: &str) -> bool {
+        let mut names = BTreeSet::from([variable.to_owned()]);
+        loop {
+            let known = names.len();
+            self.each_step(&mut |step| {
+                if let Step::Control(control) = step
+                    && let Action::Set(pairs) = &control.action
+                {
+                    let follows = |value: &Assigned| value.references().any(|reference| names.contains(&*reference.root));
+                    let more: Vec<_> =
+                        pairs.iter().filter(|(_, value)| follows(value)).map(|(name, _)| name.to_string()).collect();
+                    names.extend(more);
+                }
+            });
+            if names.len() == known {
+                break;
+            }
+        }
+        let mut leads = self.oauth2.iter().any(|oauth2| oauth2.address.depends_on(&names));
+        self.each_request(&mut |request| leads |= request.address.depends_on(&names));
+        leads
+    }
+
     /// The crew of the user type with index `user`.
     pub fn crew_of(&self, user: usize) -> Option<&Crew> {
         self.crews.iter().find(|crew| crew.users.contains(&user))
+    }
+}
+
+// === impl Address ===
+
+impl Address {
+    /// Whether one of these names can change its host. What stands behind the host, and behind a path's first letter, cannot.
+    fn depends_on(&self, names: &BTreeSet<String>) -> bool {
+        let Self::Rendered { template, .. } = self else { return false };
+        let source = template.source();
+        let starts = ["{{", "{%", "{#"].iter().filter_map(|start| source.find(start));
+        let literal = &source[..starts.min().unwrap_or(source.len())];
+        let fixed = match literal.split_once("://") {
+            Some((_, rest)) => rest.contains(['/', '?', '#']),
+            None => literal.starts_with('/') && literal[1..].starts_with(|c: char| !matches!(c, '/' | '\\')),
+        };
+        !fixed && template.references().iter().any(|reference| names.contains(&*reference.root))
     }
 }
 

@@ -538,7 +538,8 @@ mod tests {
         assert_eq!(load(csv(MOST_COLUMNS).as_bytes(), &CSV).unwrap().columns().count(), MOST_COLUMNS);
         let error = load(csv(100_000).as_bytes(), &CSV).unwrap_err();
         assert!(error.starts_with("`x`, line 1: 100000 columns are more than the 2000 that there may be ("), "{error}");
-        let json = |count| format!("{{{}}}\n", names(count).iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(","));
+        let json =
+            |count| format!("{{{}}}\n", names(count).iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(","));
         assert_eq!(load(json(MOST_COLUMNS).as_bytes(), &Format::JsonLines).unwrap().columns().count(), MOST_COLUMNS);
         let error = load(json(100_000).as_bytes(), &Format::JsonLines).unwrap_err();
         assert!(error.contains("its rows have more than 2000 keys in all"), "{error}");

@@ -50,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("printable", &[]),
     ("fault", &[]),
     ("file", &[]),
+    ("secrets", &[]),
     ("random", &[]),
     ("reason", &[]),
     ("statistics", &[]),
@@ -58,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What all may name.
 const GROUND: &[&str] =
-    &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console", "file"];
+    &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console", "file", "secrets"];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -183,7 +183,9 @@ fn read(status: u16, text: &str, asked: Instant) -> Result<Held, (Reason, String
     let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     if !(200..300).contains(&status) {
         let said = ["error", "error_description"].iter().filter_map(|key| json[*key].as_str()).collect::<Vec<_>>().join(": ");
-        let said: String = said.chars().take(WORDS).collect();
+        // The sign tells those who mask it that it may end within a secret.
+        let cut = if said.chars().count() > WORDS { "…" } else { "" };
+        let said: String = said.chars().take(WORDS).chain(cut.chars()).collect();
         let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
         return Err((Reason::Status, format!("the status is {status}{said}")));
     }

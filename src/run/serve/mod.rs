@@ -6,12 +6,15 @@
 //!  schedule ──────────▶ Runner
 //! ```
 //!
-//! A run has its own thread, so that whatever breaks down in it ends there: the daemon notes it, and goes on.
+//! A run has its own thread, so that whatever breaks down in it ends there: the daemon notes it, and goes on. Files are read on
+//! threads too, so that one that does not answer holds up neither metrics nor control nor the end.
 
 mod config;
 mod cron;
+mod file_threads;
 mod history;
 mod library;
+mod schedule;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -31,6 +34,7 @@ use super::stage::{Ready, Stage, on_event_loop};
 use super::{Ended, Failed, Job, conduct, default_run_id, random_seed};
 use crate::clock::{self, Timestamp};
 use crate::console;
+use crate::control::api::Answer;
 use crate::control::guard::{Guard, Token};
 use crate::control::server::{self, Server};
 use crate::control::{Daemon, Refusal, Start};
@@ -38,9 +42,11 @@ use crate::diagnostic::Diagnostic;
 use crate::fault;
 use crate::journal::Journal;
 use crate::measure::daemon::{DaemonCounts, Verdict};
-use config::Due;
+use config::{Due, Settings};
+use file_threads::FileThreads;
 use history::{History, Run};
-use library::Library;
+use library::{Access, Caller, Library};
+use schedule::{Look, Timer};
 
 /// What a daemon is told at its start.
 pub struct Serve {
@@ -64,7 +70,11 @@ type Perform = Box<dyn Fn(&Job, Stage) -> Result<Ended, Failed> + Send + Sync>;
 pub(super) struct Runner {
     me: Weak<Self>,
     serve: Serve,
-    library: Library,
+    library: Arc<Library>,
+    /// On which alone the library reads.
+    files: FileThreads,
+    /// Held by who makes the list.
+    listing: tokio::sync::Mutex<()>,
     schedule: Vec<Due>,
     hub: Arc<Hub>,
     perform: Perform,
@@ -85,17 +95,15 @@ struct State {
     broken: Option<String>,
 }
 
-/// The calendar's clock may be set: it is looked at so often.
-const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(20);
-
 /// Serves until a signal comes, and the run that is then under way has ended. Says whether a second signal cut it off.
 ///
 /// # Errors
 /// When it cannot begin.
 pub fn serve(serve: Serve) -> Result<bool, Failed> {
     let file = serve.config.clone().unwrap_or_else(|| serve.folder.join(config::FILE));
-    let schedule = config::read(&file, serve.config.is_some()).map_err(Failed::Refused)?;
-    let library = Library::open(&serve.folder, serve.env.clone()).map_err(Failed::Refused)?;
+    let Settings { schedule, hosts } = config::read(&file, serve.config.is_some()).map_err(Failed::Refused)?;
+    let access = Access { has_token: serve.token.is_some(), hosts };
+    let library = Library::open(&serve.folder, serve.env.clone(), access).map_err(Failed::Refused)?;
     on_event_loop(async {
         let mut interrupts = desk::signals().map_err(Failed::Broken)?;
         let listener = server::bind(serve.listen).await.map_err(Failed::Broken)?;
@@ -124,8 +132,19 @@ impl Runner {
     fn new(serve: Serve, library: Library, schedule: Vec<Due>, perform: Perform) -> Arc<Self> {
         let state = State { next: vec![(None, 0); schedule.len()], ..State::default() };
         let (hub, state, ended) = (Hub::new(), Mutex::new(state), Notify::new());
-        let runner =
-            Arc::new_cyclic(|me: &Weak<Self>| Self { me: me.clone(), serve, library, schedule, hub, perform, state, ended });
+        let (library, files, listing) = (Arc::new(library), FileThreads::new(), tokio::sync::Mutex::default());
+        let runner = Arc::new_cyclic(|me: &Weak<Self>| Self {
+            me: me.clone(),
+            serve,
+            library,
+            files,
+            listing,
+            schedule,
+            hub,
+            perform,
+            state,
+            ended,
+        });
         runner.hub.serve(&runner);
         runner
     }
@@ -155,9 +174,11 @@ impl Runner {
     }
 
     /// Starts a run, unless there is one.
-    fn begin(&self, start: &Start, scheduled: bool) -> Result<Value, Refusal> {
+    async fn begin(&self, start: &Start, caller: Caller) -> Result<Value, Refusal> {
         drop(self.room()?);
-        let (plan, overrides) = self.library.load(&start.scenario, &start.overrides).map_err(library::Wrong::refusal)?;
+        let (library, asked) = (self.library.clone(), start.clone());
+        let load = move || library.load(&asked.scenario, &asked.overrides, caller).map_err(library::Wrong::refusal);
+        let (plan, overrides) = self.files.run(load).await??;
         let run_id = default_run_id(&plan.name, clock::timestamp());
         let out = self.serve.out.join(&run_id);
         let plan = Arc::new(plan);
@@ -186,7 +207,7 @@ impl Runner {
             id: run_id,
             scenario: start.scenario.clone(),
             overrides,
-            scheduled,
+            scheduled: caller == Caller::Schedule,
             started: clock::timestamp(),
             ended: None,
             verdict: None,
@@ -288,25 +309,24 @@ impl Runner {
     async fn keep(self: Arc<Self>, line: usize) {
         let Some(due) = self.schedule.get(line) else { return };
         if due.cron.at_start() {
-            self.due(line);
+            self.due(line).await;
         }
-        while let Some(next) = due.cron.after(clock::timestamp()) {
-            self.state().next[line].0 = Some(next);
-            loop {
-                let left = next.unix_seconds() - clock::timestamp().unix_seconds();
-                if left <= 0.0 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_secs_f64(left).min(LOOK_AT_THE_CLOCK)).await;
+        let mut timer = Timer::new(&due.cron, clock::timestamp(), clock::now());
+        loop {
+            let look = timer.look(&due.cron, clock::timestamp(), clock::now());
+            self.state().next[line].0 = timer.next();
+            match look {
+                Look::Due => self.due(line).await,
+                Look::Wait(time) => tokio::time::sleep(time).await,
+                Look::Over => return,
             }
-            self.due(line);
         }
     }
 
-    fn due(&self, line: usize) {
+    async fn due(&self, line: usize) {
         let Some(due) = self.schedule.get(line) else { return };
         fault::may_break("schedule");
-        let Err(refusal) = self.begin(&due.start, true) else { return };
+        let Err(refusal) = self.begin(&due.start, Caller::Schedule).await else { return };
         let mut state = self.state();
         if refusal.status == http::StatusCode::CONFLICT {
             state.next[line].1 += 1;
@@ -335,8 +355,13 @@ impl Runner {
 }
 
 impl Daemon for Runner {
-    fn scenarios(&self) -> Value {
-        self.library.list()
+    fn scenarios(self: Arc<Self>) -> Answer {
+        Box::pin(async move {
+            // Those who wait for a list that is being made hold no thread.
+            let _alone = self.listing.lock().await;
+            let library = self.library.clone();
+            self.files.run(move || library.list()).await
+        })
     }
 
     fn runs(&self) -> Value {
@@ -352,8 +377,8 @@ impl Daemon for Runner {
         self.state().history.find(id).map(Run::json)
     }
 
-    fn start(&self, start: &Start) -> Result<Value, Refusal> {
-        self.begin(start, false)
+    fn start(self: Arc<Self>, start: Start) -> Answer {
+        Box::pin(async move { self.begin(&start, Caller::Api).await })
     }
 }
 

@@ -21,14 +21,18 @@ fn daemon(folder: &std::path::Path, perform: Perform, schedule: &[&str]) -> Arc<
         env: HashMap::new(),
         colour: false,
     };
-    let library = Library::open(folder, HashMap::new()).unwrap();
+    let library = Library::open(folder, HashMap::new(), Access::default()).unwrap();
     let start = |scenario: &str| Start { scenario: scenario.to_owned(), ..Start::default() };
     let due = schedule.iter().map(|scenario| Due { cron: Cron::parse("@daily").unwrap(), start: start(scenario) });
     Runner::new(serve, library, due.collect(), perform)
 }
 
-fn start(runner: &Runner, scenario: &str) -> Result<Value, Refusal> {
-    runner.start(&Start { scenario: scenario.to_owned(), ..Start::default() })
+fn start(runner: &Arc<Runner>, scenario: &str) -> Result<Value, Refusal> {
+    wait_for(runner.clone().start(Start { scenario: scenario.to_owned(), ..Start::default() }))
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    on_event_loop(future).unwrap()
 }
 
 fn wait_for_the_end(runner: &Runner) {
@@ -75,17 +79,17 @@ fn there_is_one_at_a_time_and_a_scheduled_one_is_skipped() {
     start(&runner, "good.yaml").unwrap();
     let refusal = start(&runner, "good").unwrap_err();
     assert_eq!(refusal.status, http::StatusCode::CONFLICT);
-    runner.due(0);
+    wait_for(runner.due(0));
     assert_eq!((runner.counts().skipped, &runner.runs()["schedule"][0]["skipped"]), (1, &1.into()));
     go.send(()).unwrap();
     wait_for_the_end(&runner);
-    runner.due(0);
+    wait_for(runner.due(0));
     assert_eq!(runner.runs()["runs"][0]["scheduled"], true);
     go.send(()).unwrap();
     wait_for_the_end(&runner);
     // A bad one begins nothing, and is remembered if nobody was there to be told.
     assert_eq!(start(&runner, "bad").unwrap_err().status, http::StatusCode::BAD_REQUEST);
-    runner.due(1);
+    wait_for(runner.due(1));
     let runs = runner.runs();
     assert_eq!((&runs["runs"][0]["verdict"], &runs["runs"][0]["scenario"]), (&"not_run".into(), &"bad".into()));
     assert_eq!(runs["runs"].as_array().unwrap().len(), 3);

@@ -6,13 +6,13 @@ use std::ops::Range;
 use http::{HeaderName, HeaderValue, header};
 
 use super::Compiler;
-use super::constants::secret_forms;
 use super::text::After;
 use crate::http::auth::basic;
 use crate::scenario::document::auth::{Auth as AuthRecord, AuthForm, AwsSigV4, Basic, ClientAuth, OAuth2 as OAuth2Form};
 use crate::scenario::document::place::inside;
 use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::plan::{Auth, AwsKeys, OAuth2};
+use crate::secrets;
 use crate::template::{Reference, Template};
 
 /// What has been found out about who sends requests.
@@ -265,7 +265,7 @@ impl Compiler<'_> {
             .iter()
             .chain(of_env)
             .filter(|secret| !secret.is_empty())
-            .flat_map(|secret| secret_forms(secret))
+            .flat_map(|secret| secrets::forms(secret))
             .collect()
     }
 

@@ -6,6 +6,7 @@ use super::{Compiler, Host};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::scenario::document::Scenario;
 use crate::scenario::document::node::{Node, Value as Yaml};
+use crate::secrets;
 use crate::template::{Shared, from_json};
 
 /// Names that templates know already, or that are words of their language.
@@ -106,11 +107,11 @@ impl Compiler<'_> {
                 self.warn(&name.range, format!("nothing uses the secret `{}`", name.value), hint);
             }
             if let Some(value) = self.overrides.env.get(&name.value).filter(|value| !value.is_empty()) {
-                values.extend(secret_forms(value));
+                values.extend(secrets::forms(value));
             }
         }
         if let Host::Known(url) = &self.host {
-            values.extend(url.password().into_iter().flat_map(secret_forms));
+            values.extend(url.password().into_iter().flat_map(secrets::forms));
         }
         values.extend(self.senders_secrets());
         // The longest first: a shorter one may be a part of it.
@@ -118,21 +119,6 @@ impl Compiler<'_> {
         values.dedup();
         values
     }
-}
-
-/// A secret, and what it looks like in URLs, JSON and headers.
-pub(super) fn secret_forms(secret: &str) -> Vec<String> {
-    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let percent = form.replace('+', "%20");
-    let path = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let plain = percent_encoding::percent_decode_str(secret).decode_utf8_lossy().into_owned();
-    let json = serde_json::Value::from(secret).to_string();
-    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, secret);
-    let mut forms = vec![secret.to_owned(), plain, form, percent, path, json.trim_matches('"').to_owned(), base64];
-    forms.retain(|form| !form.is_empty());
-    forms.sort();
-    forms.dedup();
-    forms
 }
 
 pub(super) fn is_taken(name: &str) -> bool {

@@ -152,7 +152,8 @@ impl Compiler<'_> {
             return None;
         }
         if fields.value.items.len() > MOST_COLUMNS {
-            let message = format!("`fields` names {} columns, more than the {MOST_COLUMNS} that there may be", fields.value.items.len());
+            let message =
+                format!("`fields` names {} columns, more than the {MOST_COLUMNS} that there may be", fields.value.items.len());
             self.push(&fields.range, message, "leave out what no template uses");
             return None;
         }

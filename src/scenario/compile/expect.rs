@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn the_deepest_json_path_is_read_at_once() {
         let filters = format!("${}@.a{}", "[?@".repeat(DEEPEST_PATH), "]".repeat(DEEPEST_PATH)).replace("@@", "@");
-        let functions = format!("${}@.a{}", "[?count(@".repeat(DEEPEST_PATH / 2), ")>1]".repeat(DEEPEST_PATH / 2)).replace("@@", "@");
+        let functions =
+            format!("${}@.a{}", "[?count(@".repeat(DEEPEST_PATH / 2), ")>1]".repeat(DEEPEST_PATH / 2)).replace("@@", "@");
         let brackets = format!("$[?{}@.a{}]", "(".repeat(DEEPEST_PATH - 1), ")".repeat(DEEPEST_PATH - 1));
         for path in [filters, functions, brackets] {
             assert_eq!(nested_deeper(&path, DEEPEST_PATH), None, "{path}");
