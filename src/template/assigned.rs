@@ -1,6 +1,6 @@
 //! A value of the file whose texts are templates, as `set` and the `default` of a capture have it.
 
-use super::{JsonTemplate, Random, Reference, Scope, Template, Value, from_json};
+use super::{JsonTemplate, Random, Reference, Scope, Template, Value, bounded, from_json};
 
 /// Keeps its YAML type; a text is a template, and a text that is one `{{ expression }}` keeps the type of that.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,10 @@ impl Assigned {
     pub fn value(&self, scope: &Scope, random: &mut Random) -> Result<Value, String> {
         match &self.0 {
             Form::Constant(value, _) => Ok(value.clone()),
-            Form::Template(template) => template.value(scope, random),
+            Form::Template(template) => {
+                bounded::begin();
+                bounded::bounded(template.value(scope, random)?)
+            }
             Form::Document(document) => {
                 let mut text = String::new();
                 document.render(scope, random, &mut text)?;

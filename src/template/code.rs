@@ -56,7 +56,7 @@ impl Code {
             Operation::Draw(draw) => out.push_str(&draw(random)),
             Operation::Path { .. } | Operation::Compiled(_) => {
                 if let Some(value) = self.compute(scope, random)? {
-                    let _ = engine::write_text(out, &value);
+                    engine::write_text(out, &value).map_err(|_| format!("`{}`: {}", self.source, engine::too_large()))?;
                 }
             }
         }

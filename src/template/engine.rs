@@ -5,13 +5,14 @@
 
 use super::fakes::Fake;
 use super::filters::FILTERS;
-use super::functions::FUNCTIONS;
-use super::{Random, Value, json};
+use super::functions::{self, FUNCTIONS};
+use super::syntax::BOUNDED;
+use super::{LONGEST, Random, Value, bounded, json};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Rest, ValueKind};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
 /// MiniJinja's functions that stay.
@@ -38,7 +39,12 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_auto_escape_callback(|_| AutoEscape::None);
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_syntax(syntax());
-    engine.set_formatter(|out, _, value| Ok(write_text(out, value)?));
+    engine.set_formatter(|out, _, value| match value.as_str() {
+        Some(text) => Ok(out.write_str(text)?),
+        // The output has no limit of its own but the fuel, which is taken when a text is there.
+        None => Ok(out.write_str(&text_of(value).map_err(functions::wrong)?)?),
+    });
+    engine.add_filter("join", join);
     // Costs only where something is undefined, and then says what.
     engine.set_debug(true);
     // Macros that call themselves must not use up a worker's stack.
@@ -51,6 +57,7 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     for function in FUNCTIONS {
         engine.add_function(function.name, move |values: Rest<Value>| with_random(|random| function.call(random, &values)));
     }
+    engine.add_filter(BOUNDED, |value: Value| bounded::bounded(value).map_err(functions::wrong));
     for filter in FILTERS {
         engine.add_filter(filter.name, move |values: Rest<Value>| with_random(|random| filter.call(random, &values)));
     }
@@ -58,6 +65,9 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// Writes a value as it is printed.
+///
+/// # Errors
+/// It is too large, or nested too deeply, for a text; or there is no room for it.
 pub(super) fn write_text(out: &mut impl fmt::Write, value: &Value) -> fmt::Result {
     if let Some(text) = value.as_str() {
         return out.write_str(text);
@@ -67,17 +77,67 @@ pub(super) fn write_text(out: &mut impl fmt::Write, value: &Value) -> fmt::Resul
         ValueKind::Undefined => Ok(()),
         ValueKind::Bool | ValueKind::None | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => match json::text_of(value) {
             Ok(text) => out.write_str(&text),
-            Err(_) => write!(out, "{value}"),
+            // There is no JSON for it, such as for a map whose keys are lists.
+            Err(_) if bounded::is_flat(value).is_ok() => {
+                let mut text = Limited::default();
+                write!(text, "{value}")?;
+                out.write_str(&text.0)
+            }
+            Err(_) => Err(fmt::Error),
         },
         _ => write!(out, "{value}"),
     }
 }
 
 /// A value as it is printed.
-pub(super) fn text_of(value: &Value) -> String {
+///
+/// # Errors
+/// It is too large for a text.
+pub(super) fn text_of(value: &Value) -> Result<String, String> {
     let mut text = String::new();
-    let _ = write_text(&mut text, value);
-    text
+    write_text(&mut text, value).map_err(|_| too_large())?;
+    Ok(text)
+}
+
+/// What is said of a value that cannot be printed.
+pub(super) fn too_large() -> String {
+    format!("it is too large, or nested too deeply, for a text of {} MiB", LONGEST >> 20)
+}
+
+/// A text that does not grow beyond what a text may have.
+#[derive(Default)]
+struct Limited(String);
+
+impl fmt::Write for Limited {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > LONGEST {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+/// MiniJinja's `join` looks at the length of its result only where there is something between the items.
+fn join(value: &Value, between: Option<String>, attribute: Option<String>, named: Kwargs) -> Result<Value, Error> {
+    let between = between.map_or_else(|| named.get::<Option<String>>("d"), |between| Ok(Some(between)))?.unwrap_or_default();
+    let attribute = attribute.map_or_else(|| named.get::<Option<String>>("attribute"), |attribute| Ok(Some(attribute)))?;
+    named.assert_all_used()?;
+    let items = value.try_iter().map_err(|_| functions::wrong(format!("it joins lists, but this is a {}", value.kind())))?;
+    let mut text = Limited::default();
+    for (at, item) in items.enumerate() {
+        let item = match &attribute {
+            Some(path) => path.split('.').try_fold(item, |item, name| item.get_attr(name))?,
+            None => item,
+        };
+        if item.is_undefined() {
+            // Asking it for a field gives the error that knows where it came from.
+            item.get_attr("")?;
+        }
+        let written = text.write_str(if at == 0 { "" } else { &between }).and_then(|()| write_text(&mut text, &item));
+        written.map_err(|_| functions::wrong(too_large()))?;
+    }
+    Ok(Value::from(text.0))
 }
 
 /// Jinja's, but a body keeps the line break at its end.
@@ -102,6 +162,7 @@ pub(super) fn lend<T>(random: &mut Random, render: impl FnOnce() -> T) -> T {
         }
     }
     exchange(random);
+    bounded::begin();
     let _loan = Loan(random);
     render()
 }
@@ -138,7 +199,8 @@ mod tests {
             let end = start + shown[start..].find(']').unwrap();
             shown[start..end].split(", ").map(|name| name.trim_matches('"').to_owned()).collect::<Vec<_>>()
         };
-        let mut filters: Vec<&str> = ENGINE_FILTERS.split(' ').chain(FILTERS.iter().map(|f| f.name)).collect();
+        let own = FILTERS.iter().map(|f| f.name).chain([BOUNDED]);
+        let mut filters: Vec<&str> = ENGINE_FILTERS.split(' ').chain(own).collect();
         filters.sort_unstable();
         assert_eq!(names("filters"), filters);
         assert_eq!(names("tests").join(" "), ENGINE_TESTS);

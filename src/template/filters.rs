@@ -16,7 +16,9 @@ pub(super) const FILTERS: &[Function] = &[
     filter("b64decode", &[], "what it was; takes the alphabet for URLs too, and no padding", |_, values| b64decode(&values[0])),
     filter("sha256", &[], "the digest, in hexadecimal", |_, values| Ok(Value::from(hex(&Sha256::digest(bytes(&values[0])?))))),
     filter("hmac_sha256", &["key"], "the signature, in hexadecimal", |_, values| hmac_sha256(&values[0], &values[1])),
-    filter("string", &[], "the text that would be printed", |_, values| Ok(Value::from(engine::text_of(&values[0])))),
+    filter("string", &[], "the text that would be printed", |_, values| {
+        engine::text_of(&values[0]).map(Value::from).map_err(wrong)
+    }),
     filter("tojson", &[], "JSON; of a text too, with its quotes", |_, values| {
         json::text_of(&values[0]).map(Value::from).map_err(wrong)
     }),

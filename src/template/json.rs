@@ -7,9 +7,10 @@
 //! {brand: Tesla, id: "{{ id }}", tags: [a, b]}   →   {"brand":"Tesla","id": · value of id · ,"tags":["a","b"]}
 //! ```
 
-use super::{Random, Reference, Scope, Template, Value};
+use super::{Random, Reference, Scope, Template, Value, bounded};
 use minijinja::value::Serde;
 use std::fmt::Write as _;
+use std::io;
 
 /// A JSON document whose strings and keys may be templates. Built from the inside out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +148,30 @@ pub fn from_json(value: &serde_json::Value) -> Value {
 /// # Errors
 /// A sentence, when there is no JSON for it.
 pub(super) fn text_of(value: &Value) -> Result<String, String> {
-    serde_json::to_string(value).map_err(|error| format!("this cannot be written as JSON: {error}"))
+    bounded::is_flat(value)?;
+    let mut text = Limited(Vec::new());
+    serde_json::to_writer(&mut text, value).map_err(|error| match error.is_io() {
+        true => super::engine::too_large(),
+        false => format!("this cannot be written as JSON: {error}"),
+    })?;
+    String::from_utf8(text.0).map_err(|error| error.to_string())
+}
+
+/// Bytes that do not grow beyond what a text may have.
+struct Limited(Vec<u8>);
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > super::LONGEST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn push_value(out: &mut String, value: &Value) -> Result<(), String> {

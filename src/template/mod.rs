@@ -11,6 +11,7 @@
 //! | `scope.rs` | what those names stand for while a user runs |
 //! | `check.rs`, `syntax.rs` | what is wrong with a template, before anything runs |
 //! | `code.rs` | an expression, ready to be computed |
+//! | `bounded.rs` | what is kept for later, nested to a limit |
 //! | `engine.rs` | MiniJinja, set up for scenarios |
 //! | `functions.rs`, `fakes.rs`, `filters.rs` | what can be called, and what stands after a bar |
 //! | `manual.rs` | what the reference says of them |
@@ -23,6 +24,7 @@
 //! is the engine's as a whole.
 
 mod assigned;
+mod bounded;
 mod check;
 mod code;
 mod engine;
@@ -123,7 +125,7 @@ impl Template {
             None => {
                 let mut engine = engine::ENGINE.clone();
                 engine
-                    .add_template_owned(WHOLE, text.to_owned())
+                    .add_template_owned(WHOLE, syntax::with_bounded_sets(text))
                     .map_err(|error| vec![syntax::explain(text, &error, syntax::Kind::Template)])?;
                 Body::Whole(Box::new(engine))
             }

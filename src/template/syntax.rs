@@ -208,6 +208,39 @@ fn tokens(text: &str, kind: Kind) -> impl Iterator<Item = (Token<'_>, Range<usiz
     std::iter::from_fn(move || tokenizer.next_token().ok().flatten()).map(|(token, span)| (token, range(span)))
 }
 
+/// The filter that the value of each `set` passes through.
+pub(super) const BOUNDED: &str = "__bounded";
+
+/// The text, in which the value of each `{% set %}` passes through [`BOUNDED`]. Lines stay where they are.
+pub(super) fn with_bounded_sets(text: &str) -> String {
+    let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
+    // Within `{% set` before its `=`, and behind that.
+    let (mut target, mut value) = (false, false);
+    let mut tokens = tokens(text, Kind::Template).peekable();
+    while let Some((token, place)) = tokens.next() {
+        match token {
+            Token::BlockStart => target = matches!(tokens.peek(), Some((Token::Ident("set"), _))),
+            Token::Assign if target => {
+                (target, value) = (false, true);
+                out.push_str(&text[copied..place.end]);
+                out.push('(');
+                copied = place.end;
+            }
+            Token::BlockEnd => {
+                if value {
+                    out.push_str(&text[copied..place.start]);
+                    out.push_str(&format!(")|{BOUNDED} "));
+                    copied = place.start;
+                }
+                (target, value) = (false, false);
+            }
+            _ => {}
+        }
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
 fn refuse_too_large(text: &str, kind: Kind) -> Result<(), ParseError> {
     let (mut operators, mut branches) = (0, 0);
     for (token, place) in tokens(text, kind) {

@@ -58,8 +58,21 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What all may name.
-const GROUND: &[&str] =
-    &["units", "diagnostic", "reason", "phases", "clock", "random", "statistics", "journal", "fault", "printable", "console", "file", "secrets"];
+const GROUND: &[&str] = &[
+    "units",
+    "diagnostic",
+    "reason",
+    "phases",
+    "clock",
+    "random",
+    "statistics",
+    "journal",
+    "fault",
+    "printable",
+    "console",
+    "file",
+    "secrets",
+];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -156,7 +156,8 @@ fn a_rate_is_scaled_and_what_cannot_be_is_refused_with_a_hint() {
         (json!({ "users": 5, "user": "Rat" }), 400, "no user type `Rat`", "did you mean `Rate`?"),
         (json!({ "users": 5, "user": "Rate" }), 409, "this load is open", "arrival_rate"),
         (json!({ "arrival_rate": 5, "user": "Own" }), 409, "this load is closed", "users"),
-        (json!({ "users": 100_000_000, "user": "Own" }), 409, "need", "ulimit"),
+        (json!({ "users": 100_000_000, "user": "Own" }), 400, "more than the 1000000", "several machines"),
+        (json!({ "arrival_rate": 1e12, "user": "Rate" }), 400, "more arrivals than one machine", "several machines"),
         (json!({ "user_count": 5 }), 400, "unknown field `user_count`", "openapi"),
     ] {
         let (status, answer) = tell(address, "scale", &body);
