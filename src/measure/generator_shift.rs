@@ -142,8 +142,9 @@ mod tests {
         assert!(parts(0.5).abs() < 1e-9 && (parts(0.95) - 0.003).abs() < 5e-6, "{} {}", parts(0.5), parts(0.95));
     }
 
+    /// Less than the hour beyond which all durations share a bin, and quantiles are the maximum.
     fn any_durations() -> impl Strategy<Value = Vec<(u64, u64)>> {
-        let one = prop_oneof![0..3_000_000_u64, 1_000_000..100_000_000_u64, 0..4_000_000_000_000_u64];
+        let one = prop_oneof![0..3_000_000_u64, 1_000_000..100_000_000_u64, 0..3_590_000_000_000_u64];
         prop::collection::vec(one.prop_flat_map(|nanos| (Just(nanos), prop_oneof![Just(0), 0..=nanos])), 0..60)
     }
 
