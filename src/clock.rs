@@ -7,8 +7,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod instant;
+mod realtime;
 
 pub use instant::Instant;
+pub use realtime::CalendarOffset;
 
 /// A point in the calendar, since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

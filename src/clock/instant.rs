@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A point on the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+pub struct Instant(pub(super) u64);
 
 /// The same moment on both clocks.
 struct Origin {

@@ -31,7 +31,7 @@ pub(super) fn dashboard() -> Dashboard {
         variables: Variable::usual(),
         rows: vec![
             Row::top(top),
-            Row::closed("Process", vec![loop_lag(), memory(), files(), opened()]),
+            Row::closed("Process", vec![loop_lag(), read_lag(), late_reads(), memory(), files(), opened()]),
             Row::closed("Which otload, and what it could not record", vec![info(), lost()]),
         ],
     }
@@ -132,6 +132,32 @@ fn lag() -> Panel {
          matter.",
     );
     quantiles(panel, &name::SCHEDULE_LAG)
+}
+
+fn read_lag() -> Panel {
+    let panel = Panel::new(
+        Kind::Curves,
+        "Read lag",
+        Unit::Seconds,
+        "How much later than their arrival responses were read. Response times end with the arrival, so this is not in them; if it \
+         goes up, the generator is kept from running.",
+    );
+    quantiles(panel, &name::READ_LAG)
+}
+
+/// By whether the kernel tells when they arrived.
+fn late_reads() -> Panel {
+    Panel::new(
+        Kind::Curves,
+        "Late reads",
+        Unit::PerSecond,
+        "Responses whose end is the kernel's time of their arrival, and those that may have been read late and have none. Times of \
+         the latter may be too long.",
+    )
+    .ask(Target::curve("corrected", or_idle(&rate(&run(&name::READS_CORRECTED), &[]))))
+    .ask(Target::curve("not corrected", or_idle(&rate(&run(&name::READS_UNCORRECTED), &[]))))
+    .series("corrected", Colour::Load)
+    .series("not corrected", Colour::Invalid)
 }
 
 fn processor() -> Panel {

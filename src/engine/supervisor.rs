@@ -23,7 +23,7 @@ use super::tracing::Tracing;
 use super::worker::{self, Context, lock};
 use crate::clock::{self, Instant};
 use crate::diagnostic::Diagnostic;
-use crate::http::Client;
+use crate::http::{Client, watch_event_loop};
 use crate::journal::{Journal, Topic};
 use crate::load::{Course, Part, Steering, Wish};
 use crate::measure::shard::Shard;
@@ -137,7 +137,8 @@ impl Engine {
         let (built, runtime) = std::sync::mpsc::sync_channel(1);
         let body = move || {
             // A local runtime lives and dies in its thread; only its handle leaves it.
-            let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            let mut builder = Builder::new_current_thread();
+            let runtime = match watch_event_loop(&mut builder).enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => runtime,
                 Err(error) => return built.send(Err(error)).unwrap_or_default(),
             };

@@ -254,6 +254,9 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
     let (facts, totals) = (&snapshot.facts, &snapshot.totals);
     let value = match *family.metric {
         name::SCHEDULE_LAG => Some(Value::Histogram(Cow::Borrowed(&totals.lag))),
+        name::READ_LAG => Some(Value::Histogram(Cow::Borrowed(&totals.read_lag))),
+        name::READS_CORRECTED => Some(Value::Integer(totals.reads_corrected)),
+        name::READS_UNCORRECTED => Some(Value::Integer(totals.reads_uncorrected)),
         name::CONNECTIONS => return family.push(&["open"], [], gauge(totals.connections)),
         name::CONNECTIONS_OPENED => Some(Value::Integer(totals.connections_opened)),
         name::CLAMPED => Some(Value::Integer(totals.clamped)),

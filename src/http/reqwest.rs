@@ -29,6 +29,7 @@ use super::classify::{classify, is_alert, tunnel};
 use super::client::Shared;
 use super::connections::Open;
 use super::dial::{Dial, DialLayer, Resolver, Tickets};
+use super::event_loop;
 use super::events::Flow;
 use super::gather::Gather;
 use super::request::add;
@@ -155,6 +156,8 @@ impl Reqwest {
             open.extend(dial.take_fresh().or(known).map(|connection| (origin, connection)));
         }
         exchange.end_at(finished);
+        // No timestamp of the kernel comes through its layers.
+        exchange.unresolved_read_lag += event_loop::busy_since_woken(finished).min(finished - exchange.started);
         exchange.response = Response { status: status.as_u16(), version, headers, body: Some(body.finish()), url: None, peer };
         Ok(())
     }

@@ -23,6 +23,10 @@ pub struct Measured {
     /// Arrivals of open loads that found no free user.
     pub arrivals_dropped: u64,
     pub lag: Option<Times>,
+    /// How much later than their arrival responses were read; not known of a run that was cut off.
+    pub read_lag: Option<Times>,
+    pub reads_corrected: u64,
+    pub reads_uncorrected: u64,
     pub connections_opened: u64,
     /// Durations that were too long for the quantiles.
     pub clamped: u64,
@@ -93,6 +97,9 @@ impl Snapshot {
             checks: counters.checks.into_iter().map(Tally::new).collect(),
             arrivals_dropped: counters.arrivals_dropped.iter().sum(),
             lag: self.summary.lag.times(),
+            read_lag: self.summary.read_lag.times(),
+            reads_corrected: counters.reads_corrected,
+            reads_uncorrected: counters.reads_uncorrected,
             connections_opened: counters.connections_opened,
             clamped: counters.clamped,
         }

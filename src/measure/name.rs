@@ -163,6 +163,27 @@ pub const SCHEDULE_LAG: Metric = Metric {
     unit: Unit::Seconds,
     labels: &[],
 };
+pub const READ_LAG: Metric = Metric {
+    name: "otload_generator_read_lag_seconds",
+    kind: Kind::Histogram,
+    help: "How much later than their arrival the generator read responses; 0 if the event loop shows that it was prompt.",
+    unit: Unit::Seconds,
+    labels: &[],
+};
+pub const READS_CORRECTED: Metric = Metric {
+    name: "otload_generator_reads_corrected_total",
+    kind: Kind::Counter,
+    help: "Responses whose times end when they arrived, by the kernel's timestamp, and not when they were read.",
+    unit: Unit::None,
+    labels: &[],
+};
+pub const READS_UNCORRECTED: Metric = Metric {
+    name: "otload_generator_reads_uncorrected_total",
+    kind: Kind::Counter,
+    help: "Responses that may have been read late, whose arrival is not known.",
+    unit: Unit::None,
+    labels: &[],
+};
 pub const CONNECTIONS: Metric = Metric {
     name: "otload_connections",
     kind: Kind::Gauge,
@@ -393,6 +414,9 @@ pub const ALL: &[&Metric] = &[
     &USERS_TARGET,
     &ARRIVALS_DROPPED,
     &SCHEDULE_LAG,
+    &READ_LAG,
+    &READS_CORRECTED,
+    &READS_UNCORRECTED,
     &CONNECTIONS,
     &CONNECTIONS_OPENED,
     &CLAMPED,

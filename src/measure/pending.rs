@@ -19,6 +19,10 @@ pub(super) struct Pending {
     pub(super) tasks: Vec<TaskNote>,
     /// In nanoseconds.
     pub(super) lags: Vec<u64>,
+    /// Of responses that were read later than they arrived, in nanoseconds.
+    pub(super) read_lags: Vec<u64>,
+    /// Responses that were not.
+    pub(super) prompt_reads: u64,
     /// Kept for its allocation.
     pub(super) points: Vec<(usize, [Point; 2], [u64; 2])>,
 }
@@ -64,7 +68,7 @@ const ROOM: usize = 512;
 
 impl Pending {
     pub(super) fn is_full(&self) -> bool {
-        self.requests.len() >= ROOM || self.tasks.len() >= ROOM || self.lags.len() >= ROOM
+        self.requests.len() >= ROOM || self.tasks.len() >= ROOM || self.lags.len() >= ROOM || self.read_lags.len() >= ROOM
     }
 }
 

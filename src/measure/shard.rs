@@ -77,6 +77,7 @@ pub struct Sample<'a> {
 pub(super) struct Summary {
     pub(super) requests: Vec<RequestSummary>,
     pub(super) lag: Quantiles,
+    pub(super) read_lag: Quantiles,
     /// How often it began anew: figures of different epochs cannot be subtracted.
     pub(super) epoch: u32,
 }
@@ -135,6 +136,9 @@ impl Shard {
 
     /// Counts one request. An id of another catalog is ignored, here and below.
     pub fn request(&mut self, id: RequestId, sample: &Sample<'_>) {
+        if sample.status.is_some() {
+            self.read(sample);
+        }
         match Note::of(id, sample) {
             Some(note) => {
                 self.pending.requests.push(note);
@@ -142,6 +146,17 @@ impl Shard {
             }
             None => self.count(id, sample),
         }
+    }
+
+    /// How late a response was read. One that was not looked at was not late, and counts as read at its arrival.
+    fn read(&mut self, sample: &Sample<'_>) {
+        if sample.read_lag.is_zero() {
+            self.pending.prompt_reads += 1;
+        } else {
+            self.pending.read_lags.push(nanos(sample.read_lag));
+            self.totals.reads_corrected += 1;
+        }
+        self.totals.reads_uncorrected += u64::from(!sample.unresolved_read_lag.is_zero());
     }
 
     fn settle_if_full(&mut self) {
@@ -181,6 +196,12 @@ impl Shard {
             let point = self.scale.point(lag);
             self.totals.lag.record(&point);
             self.totals.clamped += u64::from(self.summary.lag.record(&point));
+        }
+        let prompt = std::mem::take(&mut pending.prompt_reads);
+        for lag in pending.read_lags.drain(..).chain(std::iter::repeat_n(0, usize::try_from(prompt).unwrap_or(0))) {
+            let point = self.scale.point(lag);
+            self.totals.read_lag.record(&point);
+            self.totals.clamped += u64::from(self.summary.read_lag.record(&point));
         }
         self.pending = pending;
     }
@@ -380,6 +401,7 @@ impl Summary {
     /// What belongs to no request.
     pub(super) fn add_run(&mut self, other: &Self) {
         self.lag.add(&other.lag);
+        self.read_lag.add(&other.read_lag);
         self.epoch += other.epoch;
     }
 }

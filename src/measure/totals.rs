@@ -75,11 +75,17 @@ pub struct Totals {
     /// Arrivals that found no free user.
     pub arrivals_dropped: Vec<u64>,
     pub lag: Histogram,
+    /// How much later than their arrival responses were read.
+    pub read_lag: Histogram,
     /// Connections that are open now.
     pub connections: i64,
     pub connections_opened: u64,
     /// Durations that were too long for the summary's quantiles.
     pub clamped: u64,
+    /// Responses whose end is when they arrived, by the kernel, and not when they were read.
+    pub reads_corrected: u64,
+    /// Responses that may have been read late, whose arrival is not known.
+    pub reads_uncorrected: u64,
     /// Connections that failed for want of descriptors or ports, by the number of their [`Shortage`].
     pub shortages: [u64; Shortage::ALL.len()],
 }
@@ -95,6 +101,10 @@ pub struct Counters {
     pub arrivals_dropped: Vec<u64>,
     pub connections_opened: u64,
     pub clamped: u64,
+    /// Responses whose end is when they arrived, by the kernel, and not when they were read.
+    pub reads_corrected: u64,
+    /// Responses that may have been read late, whose arrival is not known.
+    pub reads_uncorrected: u64,
     pub shortages: [u64; Shortage::ALL.len()],
 }
 
@@ -231,10 +241,13 @@ impl Totals {
             users: vec![[0; 3]; catalog.users.len()],
             users_target: vec![0; catalog.users.len()],
             arrivals_dropped: vec![0; catalog.users.len()],
-            lag: histogram,
+            lag: histogram.clone(),
+            read_lag: histogram,
             connections: 0,
             connections_opened: 0,
             clamped: 0,
+            reads_corrected: 0,
+            reads_uncorrected: 0,
             shortages: [0; Shortage::ALL.len()],
         }
     }
@@ -256,9 +269,12 @@ impl Totals {
         add_each(&mut self.users_target, &other.users_target);
         add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
         self.lag.add(&other.lag);
+        self.read_lag.add(&other.read_lag);
         self.connections += other.connections;
         self.connections_opened += other.connections_opened;
         self.clamped += other.clamped;
+        self.reads_corrected += other.reads_corrected;
+        self.reads_uncorrected += other.reads_uncorrected;
         self.shortages.iter_mut().zip(other.shortages).for_each(|(mine, theirs)| *mine += theirs);
     }
 
@@ -272,6 +288,8 @@ impl Totals {
             arrivals_dropped: self.arrivals_dropped.clone(),
             connections_opened: self.connections_opened,
             clamped: self.clamped,
+            reads_corrected: self.reads_corrected,
+            reads_uncorrected: self.reads_uncorrected,
             shortages: self.shortages,
         }
     }
@@ -307,6 +325,8 @@ impl Counters {
             arrivals_dropped: vec![0; catalog.users.len()],
             connections_opened: 0,
             clamped: 0,
+            reads_corrected: 0,
+            reads_uncorrected: 0,
             shortages: [0; Shortage::ALL.len()],
         }
     }
@@ -319,6 +339,8 @@ impl Counters {
         add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
         self.connections_opened += other.connections_opened;
         self.clamped += other.clamped;
+        self.reads_corrected += other.reads_corrected;
+        self.reads_uncorrected += other.reads_uncorrected;
         self.shortages.iter_mut().zip(other.shortages).for_each(|(mine, theirs)| *mine += theirs);
     }
 
@@ -346,6 +368,8 @@ impl Counters {
                 .collect(),
             connections_opened: self.connections_opened.saturating_sub(earlier.connections_opened),
             clamped: self.clamped.saturating_sub(earlier.clamped),
+            reads_corrected: self.reads_corrected.saturating_sub(earlier.reads_corrected),
+            reads_uncorrected: self.reads_uncorrected.saturating_sub(earlier.reads_uncorrected),
             shortages: std::array::from_fn(|of| self.shortages[of].saturating_sub(earlier.shortages[of])),
         }
     }

@@ -50,6 +50,10 @@ struct Summary<'a> {
     soak: Option<soak::Section<'a>>,
     checks: Vec<Check<'a>>,
     schedule_lag_seconds: Option<Times>,
+    /// How much later than their arrival responses were read. It is in no other time, but for those of the last count.
+    read_lag_seconds: Option<Times>,
+    reads_corrected: u64,
+    reads_uncorrected: u64,
     /// Of open loads: those that found no free user.
     arrivals_dropped: u64,
     connections_opened: u64,
@@ -228,6 +232,9 @@ pub(super) fn write_of(
         soak: soak::section(&facts.soak),
         checks: checks.collect(),
         schedule_lag_seconds: measured.lag,
+        read_lag_seconds: measured.read_lag,
+        reads_corrected: measured.reads_corrected,
+        reads_uncorrected: measured.reads_uncorrected,
         arrivals_dropped: measured.arrivals_dropped,
         connections_opened: measured.connections_opened,
         durations_clamped: measured.clamped,

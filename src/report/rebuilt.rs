@@ -147,6 +147,9 @@ fn measured(digest: &Digest) -> (Catalog, Measured) {
         checks: tallies,
         arrivals_dropped: digest.arrivals_dropped,
         lag: digest.lag.times(),
+        read_lag: None,
+        reads_corrected: 0,
+        reads_uncorrected: 0,
         connections_opened: digest.connections_opened,
         clamped: digest.durations_clamped,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kit::{CountingTarget, Delays, Finished, Form, Otload, Prometheus, Signal, on_time};
+use crate::kit::{CountingTarget, Delays, Finished, Form, Otload, Prometheus, Signal, on_time, wait_for};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -204,4 +204,29 @@ fn classic_buckets_count_what_the_summary_counts() {
     let width = 2f64.powf(0.125);
     assert!(seconds / p95 < width * 1.01 && p95 / seconds < width * 1.01, "{seconds} and {p95}");
     assert_eq!(native.warnings(), Vec::<String>::new());
+}
+
+/// As when the machine has no time for it: the target goes on, and its answers wait in the kernel.
+#[test]
+fn a_generator_that_stands_still_now_and_then_reports_the_targets_times() {
+    let target = CountingTarget::start(Delays::cycle(&[MS(20), MS(24), MS(22)]));
+    let scenario = "users: [{name: U, tasks: [{get: /cars}]}]\nload: {users: 10, run_time: 6s}\n";
+    let mut run = Otload::run(scenario, &["--host", &target.url()]);
+    wait_for("requests", Duration::from_secs(20), || (target.requests() > 20).then_some(()));
+    while run.is_running() {
+        std::thread::sleep(MS(270));
+        run.signal(Signal::STOP);
+        std::thread::sleep(MS(40));
+        run.signal(Signal::CONT);
+    }
+    let finished = run.wait(Duration::from_secs(30));
+    let summary = finished.summary();
+    let service = summary["totals"]["service_time_seconds"]["p95"].as_f64().unwrap();
+    let took = target.took(0.95);
+    assert!((service / took - 1.0).abs() < 0.1, "p95 of the service time is {service}, and of the target's own {took}");
+    // A tenth of the time it stood still, so more than a tenth of its reads were late.
+    let late = summary["read_lag_seconds"]["p95"].as_f64().unwrap();
+    assert!((0.005..0.060).contains(&late), "{late}");
+    let (corrected, requests) = (summary["reads_corrected"].as_u64().unwrap(), summary["totals"]["requests"].as_u64().unwrap());
+    assert!(corrected * 10 > requests, "{corrected} of {requests}");
 }

@@ -1,5 +1,6 @@
 //! What every transport must do alike: one table over all of [`TransportKind::ALL`].
 
+mod arrivals;
 mod auth;
 mod broken;
 mod odd;

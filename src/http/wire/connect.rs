@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
@@ -15,7 +15,8 @@ use super::super::client::Shared;
 use super::super::connections::Connections;
 use super::super::transport::peer;
 use super::super::{Exchange, Failure, Version};
-use super::stream::Stream;
+use super::stream::{Socket, Stream};
+use super::{arrival, late};
 use super::watch::Phase;
 use super::{Conn, Origin};
 use crate::clock;
@@ -82,10 +83,13 @@ impl Dial {
         exchange.enter(Phase::Connect, clock::now());
         let (stream, address) = self.connect(url, addresses, shared.settings.connect_timeout).await?;
         exchange.connections_opened += 1;
+        let noticed = |socket: &Socket| late::connected(arrival::counted(socket.stream()), clock::now());
+        exchange.unresolved_read_lag += noticed(&stream);
         let open = Connections::open(&shared.connections);
         let stream = if is_tls {
             exchange.enter(Phase::Tls, clock::now());
             let stream = self.handshake(url, stream, shared).await?;
+            exchange.unresolved_read_lag += noticed(stream.get_ref().0);
             if shared.settings.version == Version::Auto && stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 return Ok(Opened::Http2);
             }
@@ -98,7 +102,7 @@ impl Dial {
     }
 
     /// Tries the addresses one after the other; each gets its share of the time, so that a dead one leaves some for the rest.
-    async fn connect(&self, url: &Url, addresses: Vec<SocketAddr>, limit: Duration) -> Result<(TcpStream, SocketAddr), Failure> {
+    async fn connect(&self, url: &Url, addresses: Vec<SocketAddr>, limit: Duration) -> Result<(Socket, SocketAddr), Failure> {
         let port = url.port_or_known_default().unwrap_or_default();
         let usable = |address: &SocketAddr| self.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
         let addresses: Vec<_> = addresses.into_iter().filter(usable).collect();
@@ -127,21 +131,22 @@ impl Dial {
         })
     }
 
-    async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
+    async fn connect_to(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(source) = self.source {
             socket.bind(SocketAddr::new(source, 0))?;
         }
         socket.set_nodelay(true)?;
-        socket.connect(address).await
+        arrival::enable(&socket);
+        socket.connect(address).await.map(Socket::new)
     }
 
     async fn handshake(
         &mut self,
         url: &Url,
-        stream: TcpStream,
+        stream: Socket,
         shared: &Shared,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Failure> {
+    ) -> Result<tokio_rustls::client::TlsStream<Socket>, Failure> {
         let name = match (&shared.settings.tls.server_name, url.host()) {
             (Some(name), _) => ServerName::try_from(name.clone()).ok(),
             (None, Some(Host::Domain(name))) => ServerName::try_from(name.to_owned()).ok(),

@@ -5,7 +5,7 @@
 //!    ├ Dial   name, TCP, TLS                                connect.rs, stream.rs
 //!    ├ Out    the bytes of the request                      request.rs, buffers.rs
 //!    └ Attempt   what is underway, and what follows           attempt.rs
-//!        ├ Turn   write, wait, read                         turn.rs
+//!        ├ Turn   write, wait, read, and when it arrived    turn.rs, arrival.rs, late.rs
 //!        └ Parser   bytes to a response, without I/O        response.rs, head.rs, chunked.rs
 //! ```
 //!
@@ -18,6 +18,7 @@
 //! have seen the request twice. A connection that is known to be closed before anything is written to it is replaced without
 //! a word: the target has seen nothing.
 
+mod arrival;
 mod attempt;
 mod buffers;
 mod chunked;
@@ -26,6 +27,7 @@ mod connect;
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "only the fuzz target is outside"))]
 pub mod fuzzing;
 mod head;
+mod late;
 mod request;
 pub(super) mod response;
 mod stream;
@@ -54,6 +56,7 @@ pub(super) use request::Out;
 pub(super) use turn::Ended;
 pub(super) use watch::Watch;
 
+pub use arrival::lacks_timestamps;
 pub use request::Prepared;
 
 /// Idle connections that a user keeps, one for each origin; the one that came first gives way.

@@ -15,11 +15,12 @@ use super::super::events::{Events, Flow};
 use super::super::identity::Identity;
 use super::super::{Exchange, Failure};
 use super::buffers::with_reading;
+use super::late::Arrived;
 use super::request::Out;
 use super::response::{Parser, Progress, Wrong};
 use super::stream::Stream;
 use super::watch::Phase;
-use crate::clock;
+use crate::clock::{self, Instant};
 
 pub(super) struct Turn<'t, 'a> {
     pub(super) stream: &'t mut Stream,
@@ -124,19 +125,20 @@ impl Turn<'_, '_> {
                 Ok(count) => count,
                 Err(error) => return Poll::Ready(Ended::Io(error)),
             };
-            let arrived = self.parser.head().is_none().then(clock::now);
+            let arrived = self.parser.head().is_none().then(|| self.arrived());
             let before = self.parser.received();
             let fed = self.parser.feed(&buffer[..count]);
             self.exchange.received_bytes += self.parser.received() - before;
-            if let (Some(arrived), Some(head)) = (arrived, self.parser.head()) {
+            if let (Some((arrived, _)), Some(head)) = (arrived, self.parser.head()) {
                 self.exchange.course.status = Some(head.status);
-                self.exchange.enter(Phase::Receive, arrived);
+                self.exchange.enter(Phase::Receive, arrived.at);
             }
             if let Some(events) = self.events {
                 match self.exchange.take_events(events, &self.parser.take_body()) {
                     Flow::More => {}
                     Flow::Enough => {
-                        self.exchange.end_at(clock::now());
+                        let (arrived, read_at) = self.arrived();
+                        self.ended(arrived, read_at);
                         return Poll::Ready(Ended::Whole { reusable: false });
                     }
                     Flow::TooLarge => return Poll::Ready(Ended::Wrong(Wrong::EventTooLarge)),
@@ -145,7 +147,8 @@ impl Turn<'_, '_> {
             match fed {
                 Ok(Progress::More) => {}
                 Ok(Progress::Done { unused }) => {
-                    self.exchange.end_at(arrived.unwrap_or_else(clock::now));
+                    let (arrived, read_at) = arrived.unwrap_or_else(|| self.arrived());
+                    self.ended(arrived, read_at);
                     let stays_open = self.parser.head().is_some_and(|head| head.stays_open);
                     return Poll::Ready(Ended::Whole { reusable: stays_open && unused == 0 && self.is_sent() });
                 }
@@ -154,11 +157,26 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// When what has just been read had arrived, and when it was read: now.
+    fn arrived(&mut self) -> (Arrived, Instant) {
+        let read_at = clock::now();
+        // It belongs to the phase underway.
+        let earliest = self.exchange.course.watch.since().unwrap_or(self.exchange.started);
+        (self.stream.arrived(earliest, read_at), read_at)
+    }
+
+    /// What has just been read was the last of the response.
+    fn ended(&mut self, arrived: Arrived, read_at: Instant) {
+        (self.exchange.finished, self.exchange.read_at) = (arrived.at, read_at);
+        self.exchange.unresolved_read_lag += arrived.unresolved;
+    }
+
     /// The server has said all it will say.
     fn end(&mut self) -> Ended {
         match (self.parser.end(), self.broken.take()) {
             (Ok(()), _) => {
-                self.exchange.end_at(clock::now());
+                let (arrived, read_at) = self.arrived();
+                self.ended(arrived, read_at);
                 Ended::Whole { reusable: false }
             }
             (Err(Wrong::Cut), Some(error)) if self.parser.received() == 0 => Ended::Io(error),

@@ -22,6 +22,11 @@ pub(in crate::http) struct Watch(Option<(Phase, Instant)>);
 // === Watch ===
 
 impl Watch {
+    /// When the phase underway began.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.0.map(|(_, since)| since)
+    }
+
     pub(super) fn phase(&self) -> Option<Phase> {
         self.0.map(|(phase, _)| phase)
     }
