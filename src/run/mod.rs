@@ -399,7 +399,8 @@ impl<'a> Conductor<'a> {
             self.notes.push("the run ended before its warm-up was over: nothing was measured".to_owned());
         }
         if crate::http::lacks_timestamps() {
-            self.notes.push("this kernel gives no receive timestamps: late reads are not corrected, and are in the times".to_owned());
+            self.notes
+                .push("this kernel gives no receive timestamps: late reads are not corrected, and are in the times".to_owned());
         }
         self.look(engine);
         mode

@@ -120,8 +120,9 @@ fn what_a_request_sent_and_received_before_it_was_cut_off_is_counted() {
     let scenario = format!("users: [{{name: U, tasks: [{{get: /a}}]}}]\nload: {{users: {USERS}}}\n");
     let mut run = Otload::run(&scenario, &["--host", &host]);
     wait_for("all to wait for the rest", Duration::from_secs(20), || (waiting.load(Ordering::SeqCst) == USERS).then_some(()));
-    std::thread::sleep(Duration::from_millis(300));
     run.signal(Signal::INT);
+    // Two at once would be one.
+    std::thread::sleep(Duration::from_millis(500));
     run.signal(Signal::INT);
     let finished = run.wait(Duration::from_secs(10));
     let totals = &finished.summary()["totals"];

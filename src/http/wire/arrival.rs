@@ -123,7 +123,8 @@ mod system {
     fn stamp(mut control: &[u8]) -> Option<Timestamp> {
         loop {
             let length = usize::from_ne_bytes(control.get(..8)?.try_into().ok()?);
-            let [level, kind] = [8, 12].map(|at| control.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes));
+            let [level, kind] =
+                [8, 12].map(|at| control.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes));
             if (level?, kind?) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) {
                 let number = |at: usize| Some(i64::from_ne_bytes(control.get(at..at + 8)?.try_into().ok()?));
                 let (seconds, nanos) = (u64::try_from(number(HEADER)?).ok()?, u32::try_from(number(HEADER + 8)?).ok()?);

@@ -105,7 +105,9 @@ mod tests {
         let stamp = |before: Duration| Arrival::Stamped(clock::timestamp_of(read_at - before));
         let is_at = |arrived: Arrived, before: Duration| {
             assert_eq!(arrived.unresolved, Duration::ZERO);
-            let off = (arrived.at + before).saturating_duration_since(read_at).max(read_at.saturating_duration_since(arrived.at + before));
+            let off = (arrived.at + before)
+                .saturating_duration_since(read_at)
+                .max(read_at.saturating_duration_since(arrived.at + before));
             assert!(off < Duration::from_micros(100), "{off:?}");
         };
         let times = (asked, since, read_at);
