@@ -71,12 +71,22 @@ fn main() {
         ("30 min, no wave, lag-1 0.3", Course { minutes: 30, wave: 0.0, lag1: 0.3, ..usual }),
     ];
     println!("Per cent of {runs} simulated runs that `regressed`:\n");
-    println!("{:<56} {:>9} {:>12} {:>12}", "", "no drift", "+15% line", "+15% step");
+    let header = ["no drift", "8% line", "8% step", "15% step", "20% line", "20% step"].map(|name| format!("{name:>9}")).join("");
+    println!("{:<56} {header}", "");
     for (name, course) in courses {
         let [none, _] = shares(course, 1, runs, 1_000_000);
-        let [_, line] = shares(Course { line: 0.15, ..course }, 1, runs, 2_000_000);
-        let [_, step] = shares(Course { step: 0.15, ..course }, 1, runs, 3_000_000);
-        println!("{name:<56} {none:>9.1} {line:>12.1} {step:>12.1}");
+        let drifts = [(0.08, 0.0), (0.0, 0.08), (0.0, 0.15), (0.2, 0.0), (0.0, 0.2)];
+        let found = drifts.iter().zip(2u64..).map(|((line, step), seed)| {
+            let [_, times] = shares(Course { line: *line, step: *step, ..course }, 1, runs, seed * 1_000_000);
+            format!("{times:>9.1}")
+        });
+        println!("{name:<56} {none:>9.1}{}", found.collect::<String>());
+    }
+    println!("\nChanges below 10%, as usual: line, step");
+    for (change, seed) in [0.02, 0.05, 0.08, 0.1, 0.12].into_iter().zip(10u64..) {
+        let [_, line] = shares(Course { line: change, ..usual }, 1, runs, seed * 1_000_000);
+        let [_, step] = shares(Course { step: change, ..usual }, 1, runs, seed * 1_000_000);
+        println!("{:>4.0}% {line:>9.1} {step:>9.1}", change * 100.0);
     }
     let few = (runs / 10).max(1);
     let fifty = [usual, Course { noise: 0.2, ..usual }, Course { requests: 60.0, ..usual }]

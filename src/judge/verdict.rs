@@ -51,8 +51,8 @@ struct Judged {
     condition: Condition,
     /// By index into the sources.
     source: usize,
-    /// What the figure is divided by: 1, or what it was in the baseline.
-    reference: f64,
+    /// What the figure is divided by: 1, or what it was in the baseline; `None` where the baseline does not know it.
+    reference: Option<f64>,
     window: Option<Window>,
     state: ThresholdState,
     /// The time that is judged as measured and without the generator's part: of the whole run, or of the first window that is
@@ -80,7 +80,7 @@ impl Verdict {
         let mut sources = Vec::new();
         let judged = thresholds.iter().map(|threshold| {
             let condition = &threshold.written.condition;
-            let known = if condition.figure.baseline { baseline(threshold).unwrap_or(f64::NAN) } else { 1.0 };
+            let known = if condition.figure.baseline { baseline(threshold) } else { Some(1.0) };
             Judged {
                 condition: condition.clone(),
                 source: Source::of(threshold, catalog).place_in(&mut sources),
@@ -259,7 +259,9 @@ impl Judged {
         if sum.is_empty() && !self.is_least() {
             return None;
         }
-        sum.figure(self.condition.figure.signal, length).map(|figure| figure / self.reference).filter(|figure| !figure.is_nan())
+        // Nothing is a multiple of nothing, and neither is something: by 0 there is no factor at all.
+        let reference = self.reference.filter(|reference| *reference > 0.0 && reference.is_finite())?;
+        sum.figure(self.condition.figure.signal, length).map(|figure| figure / reference).filter(|figure| figure.is_finite())
     }
 
     fn is_least(&self) -> bool {
@@ -280,7 +282,11 @@ impl Judged {
         let first = rule.over.unwrap_or_default().max(rule.after);
         let missing = match rule.over {
             _ if measured.is_zero() => "nothing was measured".to_owned(),
-            _ if self.reference.is_nan() => "the baseline does not know this figure".to_owned(),
+            _ if self.reference.is_none() => "the baseline does not know this figure".to_owned(),
+            _ if !self.reference.is_some_and(|reference| reference > 0.0) => {
+                "it was 0 in the baseline, and nothing is a multiple of 0; take a run as baseline in which there were requests"
+                    .to_owned()
+            }
             Some(over) if measured < first => {
                 let after = if rule.after.is_zero() {
                     String::new()

@@ -21,9 +21,9 @@ pub struct Drift {
     /// In the first and in the last quarter of the windows: seconds, shares of one, requests a second, bytes.
     pub first: f64,
     pub last: f64,
-    /// From the beginning to the end, relative to the beginning: 0.1 is a tenth more.
+    /// Of the last quarter against the first: 0.1 is a tenth more. The height of a step where a step explains it.
     pub change: f64,
-    /// The part of `change` that a straight line explains, for each hour.
+    /// Theil and Sen's slope, relative to where its line begins, for each hour.
     pub slope_per_hour: f64,
     /// How likely such a trend is by chance, given how many signals were looked at.
     pub p_value: f64,

@@ -65,7 +65,7 @@ impl Baseline {
         traces::read(folder)
     }
 
-    /// What the figure of a threshold was in that run.
+    /// What the figure of a threshold was in that run; 0 for requests that it did not make.
     pub(super) fn figure(&self, threshold: &Threshold, catalog: &Catalog) -> Option<f64> {
         let of: Vec<&Figures> = match &threshold.requests {
             Requests::All => vec![&self.totals],
@@ -118,7 +118,5 @@ impl Known {
             }
             _ => None,
         }
-        // Nothing is a multiple of nothing.
-        .filter(|seconds| *seconds > 0.0)
     }
 }

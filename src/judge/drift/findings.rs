@@ -13,6 +13,9 @@ const SIGNIFICANT: f64 = 0.01;
 /// Changes of the share of failures are relative to at least this much: from none to one in a hundred thousand is no tenfold.
 const LEAST_FAILURE_RATIO: f64 = 0.001;
 
+/// Of a line the quarters are one and a half times as far apart as the means of the halves; of a step, as far.
+const LIKE_A_STEP: f64 = 1.35;
+
 /// Judges all signals of all requests in these windows. Nothing is found while there are too few.
 pub fn judge<'a>(windows: &Windows, names: impl Iterator<Item = &'a str>, min_change: f64, space: &mut Workspace) -> Soak {
     let mut drifts = Vec::new();
@@ -54,12 +57,16 @@ fn drift(
     if base <= 0.0 {
         return None;
     }
-    // A step is seen whole between the quarters, and a line is not: from the middle of one quarter to that of another it has
-    // risen by three quarters. So the larger of both counts, if they agree on the direction.
+    // The line of Theil and Sen through a step rises by a fifth to three fifths more than the step is high, so it does not say how
+    // much has changed. The last quarter less the first is never more than what has changed, whatever its course: all of a step or
+    // a stair, three quarters of a line. Where a step explains them, its height is the surer figure, since it is of more windows.
     let quarters = (found.last - found.first) / base;
+    let change = match found.step.map(|step| step / base) {
+        Some(step) if step * quarters > 0.0 && step.abs() < quarters.abs() && quarters.abs() < LIKE_A_STEP * step.abs() => step,
+        _ => quarters,
+    };
     let start = if found.start > base / 2.0 { found.start.max(floor) } else { base };
     let line = found.rise / start;
-    let change = if line * quarters > 0.0 && line.abs() > quarters.abs() { line } else { quarters };
     let hours = n as f64 * windows.seconds() / 3600.0;
     Some(Drift {
         request: request.to_owned(),

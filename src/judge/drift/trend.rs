@@ -5,6 +5,7 @@
 //!                    ─▶ minus one wave        the strongest with three cycles or more, if it is a third of what moves
 //!                    ─▶ S, Z, p               Mann-Kendall; its variance widened by what autocorrelation is left
 //!                    ─▶ slope                 Theil-Sen
+//!                    ─▶ step                  the one that explains most
 //!                    ─▶ first, last           of quarters
 //! ```
 //!
@@ -28,6 +29,8 @@ pub struct Trend {
     /// Of the first and the last quarter.
     pub first: f64,
     pub last: f64,
+    /// How high the step is that explains the series best; `None` if a line explains it better.
+    pub step: Option<f64>,
 }
 
 /// Fewer windows, or fewer blocks with figures, than this are not judged.
@@ -77,8 +80,9 @@ pub fn trend(n: usize, space: &mut Workspace, mean: &mut Mean<'_>) -> Option<Tre
         (slope, score) = space.slope();
     }
     let start = space.start(slope);
+    let step = space.step();
     let p_value = space.p_value(score);
-    Some(Trend { p_value, rise: slope * count as f64, start, first, last })
+    Some(Trend { p_value, rise: slope * count as f64, start, first, last, step })
 }
 
 /// The mean of what is left when a quarter at each end is taken away; of three, the middle one.
@@ -114,6 +118,39 @@ impl Workspace {
         self.scratch.clear();
         self.scratch.extend(self.places.iter().zip(&self.blocks).map(|(place, figure)| figure - slope * place));
         median(&mut self.scratch)
+    }
+
+    /// How high the step is that explains most of the squares about the mean: what lies after one of the blocks less what lies before
+    /// it, at least an eighth of the blocks from either end. `None` if the line of least squares explains more.
+    fn step(&mut self) -> Option<f64> {
+        let n = self.blocks.len();
+        let count = n as f64;
+        let mean = self.blocks.iter().sum::<f64>() / count;
+        let (mut before, mut most, mut split) = (0.0, 0.0f64, n / 2);
+        for (at, figure) in self.blocks.iter().enumerate().take(n - n / 8) {
+            before += figure - mean;
+            let left = (at + 1) as f64;
+            let explained = before * before * count / (left * (count - left));
+            if at + 1 >= n / 8 && explained > most {
+                (most, split) = (explained, at + 1);
+            }
+        }
+        let middle = self.places.iter().sum::<f64>() / count;
+        let (mut product, mut square) = (0.0, 0.0);
+        for (place, figure) in self.places.iter().zip(&self.blocks) {
+            product += (place - middle) * (figure - mean);
+            square += (place - middle) * (place - middle);
+        }
+        if product * product > most * square {
+            return None;
+        }
+        let Self { blocks, scratch, .. } = self;
+        let [low, high] = [&blocks[..split], &blocks[split..]].map(|figures| {
+            scratch.clear();
+            scratch.extend(figures);
+            middle_mean(scratch).unwrap_or(0.0)
+        });
+        Some(high - low)
     }
 
     fn p_value(&mut self, score: f64) -> f64 {
@@ -232,6 +269,19 @@ mod tests {
         assert_eq!((found.first, found.last), (105.5, 141.5));
         let falling: Vec<f64> = line.iter().map(|figure| -figure).collect();
         assert!((of(&falling).unwrap().rise + 48.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_step_is_as_high_as_it_is_wherever_it_lies() {
+        let noise = |at: usize| [0.3, -0.5, 0.1, 0.4, -0.2, -0.1][at % 6];
+        for (place, height) in [(0.2, 8.0), (0.35, -8.0), (0.5, 8.0), (0.6, 8.0), (0.8, -8.0)] {
+            let figure = |at: usize| 100.0 + noise(at) + if (at as f64) < place * 96.0 { 0.0 } else { height };
+            let found = of(&(0..96).map(figure).collect::<Vec<_>>()).unwrap();
+            assert!((found.step.unwrap() - height).abs() < 0.3, "{place}: {found:?}");
+        }
+        assert_eq!(of(&[7.0; 96]).unwrap().step, Some(0.0));
+        let line: Vec<f64> = (0..96).map(|at| 100.0 + noise(at) + at as f64 / 12.0).collect();
+        assert_eq!(of(&line).unwrap().step, None);
     }
 
     #[test]

@@ -363,6 +363,27 @@ fn a_baseline_is_a_measure() {
 }
 
 #[test]
+fn what_is_divided_by_nothing_is_no_data_and_does_not_pass() {
+    let thresholds = ["baseline.rps > 0.5x", "baseline.rps < 2x", "baseline.p95 > 0.1x", "baseline.max > 0.1x over 2s"];
+    for reference in [0.0, -0.0, f64::INFINITY, f64::NAN] {
+        for threshold in thresholds {
+            let mut run = run_against(threshold, |_| Some(reference));
+            run.seconds(4, &[FAST]).finish();
+            assert_eq!(run.now(), (Judgement::NoData, None), "{threshold} of {reference}");
+            assert!(!run.verdict.passed(), "{threshold} of {reference}");
+        }
+    }
+    let mut run = run_against("baseline.rps > 0.5x", |_| Some(0.0));
+    run.seconds(4, &[FAST]).finish();
+    let missing = "it was 0 in the baseline, and nothing is a multiple of 0; take a run as baseline in which there were requests";
+    assert_eq!(run.state().missing.as_deref(), Some(missing));
+    // No requests now are a figure, and it is too small.
+    let mut none = run_against("baseline.rps > 0.5x", |_| Some(10.0));
+    none.seconds(4, &[]).finish();
+    assert_eq!(none.now(), (Judgement::Broken, Some(0.0)));
+}
+
+#[test]
 fn the_warm_up_is_left_out_and_windows_begin_after_it() {
     let mut run = run("max < 100ms, requests <= 6, max < 100ms over 2s");
     run.seconds(5, &[SLOW]);
