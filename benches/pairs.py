@@ -1,38 +1,51 @@
 #!/usr/bin/env python3
-"""Whether `otload compare` tells real runs from each other as it should.
+"""What `otload compare` says of real runs: pairs of equal ones, of slower ones, and of ones that fail more often.
 
-    pairs.py --otload target/release/otload                               22 runs of four minutes, all at once
-    pairs.py --otload target/release/otload --seconds 600 --same 6 --slower 3
+    pairs.py --otload target/release/otload                          20 pairs of a minute of each kind, takes some 5 minutes
+    pairs.py --otload target/release/otload --seconds 300            20 pairs of five minutes, takes some 22 minutes
+    pairs.py --otload target/release/otload --pairs 3 --seconds 60 --kinds equal,failures
 
-Each run has a target of its own on 127.0.0.1, whose answers take log-normal times (median 60 ms, spread 0.5) drawn from a seed of its
-own; for the slower runs each takes 10% longer. All run side by side, so that what else the machine does is common to
-them. Then every two runs of the same are compared, in the order in which they were numbered, and every slower one with
-every other one. `same` must be said of --bound-same per cent of the former and `worse` of --bound-worse per cent of the latter. Takes as long
-as a run and a minute; more runs than the machine has room for disturb each other. Exits with 1 if a bound is missed or a run failed; --json FILE writes all verdicts.
+Pairs are disjoint: each run is in one pair only. Each run has a target of its own on 127.0.0.1, whose answers take log-normal times (median
+40 ms, spread 0.5) drawn from a seed of its own, and of which a share fails with status 500. All runs of a kind go side by side, --at-once
+of them, so that what else the machine does is common to them; more than the machine has room for disturb each other.
+
+Prints what was said of each kind and each figure. Exits with 1 if a run failed or what was said is false: an equal pair is `worse` or
+`better`, or one that is not equal is `same` or `better`, more often than --bound-false per cent; or if `failures` or `30% slower` is
+found in fewer than --bound-found per cent. --json FILE writes all of it.
 """
-import argparse, asyncio, itertools, json, math, multiprocessing, random, socket, subprocess, sys, tempfile, time
+import argparse, asyncio, json, math, multiprocessing, os, random, socket, subprocess, sys, tempfile, time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SCENARIO = """\
 name: pairs
 host: http://127.0.0.1:{port}
-users: [{{name: U, tasks: [{{get: /cars}}]}}]
-load: {{arrival_rate: {rate}/s, max_users: 200}}
+users: [{{name: U, wait_time: {wait}ms, tasks: [{{get: /cars}}]}}]
+load: {{users: {users}}}
 validity: {{enabled: false}}
 """
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+USERS = 16
+# Factor of the times and share of failures: before, and after.
+KINDS = {
+    "equal": [(1.0, 0.0), (1.0, 0.0)],
+    "slower10": [(1.0, 0.0), (1.1, 0.0)],
+    "slower30": [(1.0, 0.0), (1.3, 0.0)],
+    "failures": [(1.0, 0.005), (1.0, 0.024)],
+}
+WORDS = ["same", "worse", "better", "cannot_tell"]
+ANSWERS = {status: f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok".encode() for status in (200, 500)}
 
 
-def target(listener, seed, factor):
-    """Answers each request after a time drawn by chance."""
+def target(listener, seed, factor, failures):
+    """Answers each request after a time, and with a status, drawn by chance."""
     chance = random.Random(seed)
 
     async def serve(reader, writer):
         try:
             while await reader.readuntil(b"\r\n\r\n"):
-                await asyncio.sleep(factor * 0.060 * math.exp(chance.gauss(0, 0.5)))
-                writer.write(ANSWER)
+                await asyncio.sleep(factor * 0.040 * math.exp(chance.gauss(0, 0.5)))
+                writer.write(ANSWERS[500 if chance.random() < failures else 200])
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
@@ -43,12 +56,14 @@ def target(listener, seed, factor):
     asyncio.run(main())
 
 
-def run(args, folder, number, factor):
+def run(args, folder, number, factor, failures):
     """The results folder of one run."""
     listener = socket.create_server(("127.0.0.1", 0))
     scenario, out = folder / f"{number}.yaml", folder / f"run-{number}"
-    scenario.write_text(SCENARIO.format(port=listener.getsockname()[1], rate=args.rate))
-    process = multiprocessing.Process(target=target, args=(listener, 1000 + number, factor), daemon=True)
+    # About 45 ms of each turn are the answer; the host has the port, so each run has a scenario of its own.
+    wait = round(1000 * USERS / args.rate - 45)
+    scenario.write_text(SCENARIO.format(port=listener.getsockname()[1], wait=wait, users=USERS))
+    process = multiprocessing.Process(target=target, args=(listener, args.seed + number, factor, failures), daemon=True)
     process.start()
     try:
         done = subprocess.run([args.otload, "run", scenario, "--workers", "1", "--run-time", f"{args.seconds}s", "--listen", "127.0.0.1:0",
@@ -62,46 +77,71 @@ def run(args, folder, number, factor):
     return out
 
 
-def compare(args, before, after):
-    done = subprocess.run([args.otload, "compare", before, after], capture_output=True, text=True, timeout=60)
-    if done.returncode not in (0, 1):
+def compare(args, pair):
+    """All that was said of a pair."""
+    done = subprocess.run([args.otload, "compare", *pair, "--format", "json"], capture_output=True, text=True, timeout=60)
+    if done.returncode not in (0, 1, 5):
         raise SystemExit(f"compare ended with {done.returncode}:\n{done.stderr}")
-    first = next(line for line in done.stdout.splitlines() if any(word in line for word in ("same", "worse", "better")))
-    return "worse" if done.returncode == 1 else "better" if "better" in first else "same"
+    said = json.loads(done.stdout)
+    expected = {"worse": 1, "cannot_tell": 5}.get(said["verdict"], 0)
+    if done.returncode != expected:
+        raise SystemExit(f"{said['verdict']} with exit code {done.returncode}")
+    return said
+
+
+def pairs_of(args, kind, first):
+    """Runs all pairs of a kind, and says what was said of them."""
+    with tempfile.TemporaryDirectory(prefix="otload-pairs-") as folder:
+        jobs = [(first + 2 * pair + at, *KINDS[kind][at]) for pair in range(args.pairs) for at in (0, 1)]
+        with ThreadPoolExecutor(args.at_once) as pool:
+            runs = list(pool.map(lambda job: run(args, Path(folder), *job), jobs))
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda pair: compare(args, pair), zip(runs[::2], runs[1::2])))
+
+
+def line(name, verdicts):
+    found = Counter(verdicts)
+    print(f"{name:<28}" + "".join(f"{found[word]:>13}" for word in WORDS), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--otload", required=True, help="the release binary")
-    parser.add_argument("--same", type=int, default=15, help="runs of the same (%(default)s)")
-    parser.add_argument("--slower", type=int, default=7, help="runs that are 10%% slower (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=240, help="length of each run (%(default)s)")
-    parser.add_argument("--rate", type=int, default=60, help="requests a second of each run (%(default)s)")
-    parser.add_argument("--bound-same", type=float, default=98, help="per cent (%(default)s)")
-    parser.add_argument("--bound-worse", type=float, default=95, help="per cent (%(default)s)")
-    parser.add_argument("--json", help="also write the verdicts here")
+    parser.add_argument("--otload", required=True, help="the binary")
+    parser.add_argument("--pairs", type=int, default=20, help="of each kind (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="length of each run (%(default)s)")
+    parser.add_argument("--rate", type=int, default=40, help="requests per second of each run, about (%(default)s)")
+    parser.add_argument("--at-once", type=int, default=40, help="runs side by side (%(default)s)")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="(%(default)s)")
+    parser.add_argument("--seed", type=int, default=1000, help="of the targets (%(default)s)")
+    parser.add_argument("--bound-false", type=float, default=5, help="per cent (%(default)s)")
+    parser.add_argument("--bound-found", type=float, default=90, help="per cent (%(default)s)")
+    parser.add_argument("--json", help="also write all that was said here")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="otload-pairs-") as folder:
-        factors = [1.0] * args.same + [1.1] * args.slower
-        with ThreadPoolExecutor(len(factors)) as pool:
-            started = time.monotonic()
-            runs = list(pool.map(lambda one: run(args, Path(folder), *one), enumerate(factors)))
-        print(f"{len(runs)} runs of {args.seconds} s, {args.rate} requests a second each, took {time.monotonic() - started:.0f} s", flush=True)
-        p50 = [json.loads((out / "summary.json").read_text())["totals"]["response_time_seconds"]["p50"] * 1e3 for out in runs]
-        print(f"p50 of the same {min(p50[:args.same]):.2f} to {max(p50[:args.same]):.2f} ms, of the slower {min(p50[args.same:]):.2f} to {max(p50[args.same:]):.2f} ms")
-        same, slower = runs[:args.same], runs[args.same:]
-        pairs = {"same": list(itertools.combinations(same, 2)), "worse": list(itertools.product(same, slower))}
-        with ThreadPoolExecutor(2) as pool:
-            found = {what: list(pool.map(lambda two: compare(args, *two), of)) for what, of in pairs.items()}
-    missed = 0
-    for what, bound in (("same", args.bound_same), ("worse", args.bound_worse)):
-        verdicts = found[what]
-        share = 100 * verdicts.count(what) / len(verdicts)
-        missed += share < bound
-        others = {word: verdicts.count(word) for word in sorted(set(verdicts) - {what})}
-        print(f"{'holds ' if share >= bound else 'MISSED'} {what}: {share:.1f}% of {len(verdicts)} pairs, at least {bound:g}%; {others}")
+    kinds = args.kinds.split(",")
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"unknown kinds: {', '.join(sorted(unknown))}")
+    print(f"{args.pairs} pairs of {args.seconds} s, about {args.rate} requests per second, {args.at_once} runs side by side, load {os.getloadavg()[0]:.1f}\n")
+    print(f"{'':<28}" + "".join(f"{word.replace('_', ' '):>13}" for word in WORDS))
+    missed, everything, started = [], {}, time.monotonic()
+    for at, kind in enumerate(kinds):
+        said = everything[kind] = pairs_of(args, kind, 10_000 * at)
+        verdicts = [one["verdict"] for one in said]
+        line(kind, verdicts)
+        figures = [one["requests"][0]["figures"] for one in said]
+        for figure in range(5):
+            line("  " + figures[0][figure]["figure"], [one[figure]["verdict"] for one in figures])
+        false = ["worse", "better"] if kind == "equal" else ["same", "better"]
+        share = 100 * sum(verdict in false for verdict in verdicts) / len(verdicts)
+        if share > args.bound_false:
+            missed.append(f"{kind}: {share:.0f}% are {' or '.join(false)}")
+        found = 100 * verdicts.count("worse") / len(verdicts)
+        if kind in ("slower30", "failures") and found < args.bound_found:
+            missed.append(f"{kind}: only {found:.0f}% are worse")
+    print(f"\ntook {time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f}")
     if args.json:
-        Path(args.json).write_text(json.dumps({"p50_ms": p50, "verdicts": found}))
+        Path(args.json).write_text(json.dumps(everything))
+    for miss in missed:
+        print(f"MISSED {miss}")
     sys.exit(1 if missed else 0)
 
 

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::control::client::DEFAULT_ADDRESS;
 use crate::control::guard::TOKEN_FILE_VARIABLE;
-use crate::units::{Rate, format_duration, parse_duration};
+use crate::units::{Rate, Ratio, format_duration, parse_duration};
 
 /// Load generator whose interface is Prometheus, Grafana and OpenTelemetry.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Rebuild the reports of a run from its results folder; or say where its time went, with a trace store
     Report(Box<ReportArgs>),
-    /// Compare two runs by their results: exit code 1 if the second one is worse
+    /// Compare two runs by their results: exit code 1 if the second one is worse, 5 if that cannot be told
     Compare(CompareArgs),
     /// Wait for runs: scenarios of a folder are started through the control API or by a schedule
     Serve(ServeArgs),
@@ -152,6 +152,12 @@ pub(super) struct CompareArgs {
     /// How it is written
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub format: CompareFormat,
+    /// Changes that matter, of times, throughput and failures [default: 5%]
+    #[arg(long, value_name = "SHARE", value_parser = parse_min_change)]
+    pub min_change: Option<Ratio>,
+    /// Changes of the failure ratio that matter, in all requests [default: 0.1%]
+    #[arg(long, value_name = "SHARE", value_parser = parse_min_change)]
+    pub min_failure_change: Option<Ratio>,
     /// Where to [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -162,6 +168,13 @@ pub(super) enum CompareFormat {
     Text,
     Markdown,
     Html,
+    Json,
+}
+
+/// A share above 0: two runs are never the same to the last digit.
+fn parse_min_change(text: &str) -> Result<Ratio, String> {
+    let share = Ratio::parse(text)?;
+    if share.get() > 0.0 { Ok(share) } else { Err("it has to be more than 0, like 5%".to_owned()) }
 }
 
 #[derive(Debug, Args)]

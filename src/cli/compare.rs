@@ -1,4 +1,4 @@
-//! `otload compare`: two runs side by side. The exit code says whether the second is worse.
+//! `otload compare`: two runs side by side. The exit code says whether the second is worse, or that it cannot be told.
 
 use std::path::Path;
 
@@ -6,13 +6,18 @@ use super::args::{CompareArgs, CompareFormat};
 use super::{Exit, colour, document, print, refuse};
 use crate::console;
 use crate::diagnostic::Diagnostic;
-use crate::report::compare::{self, Run, Verdict, html, markdown, text};
+use crate::report::compare::{self, Limits, Run, Verdict, html, json, markdown, text};
 use crate::run::{Failed, Results};
 
 pub(super) fn compare(args: &CompareArgs) -> Exit {
+    let default = Limits::default();
+    let limits = Limits {
+        min_change: args.min_change.map_or(default.min_change, |share| share.get()),
+        min_failure_change: args.min_failure_change.map_or(default.min_failure_change, |share| share.get()),
+    };
     let compared = (|| {
         let (before, after) = (read(&args.before)?, read(&args.after)?);
-        compare::compare(before, after).map_err(|error| Diagnostic::error(error.message).hint(error.hint))
+        compare::compare(before, after, limits).map_err(|error| Diagnostic::error(error.message).hint(error.hint))
     })();
     let comparison = match compared {
         Ok(comparison) => comparison,
@@ -22,6 +27,7 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
         CompareFormat::Text => text::write(&comparison),
         CompareFormat::Markdown => markdown::write(&comparison),
         CompareFormat::Html => html::write(&comparison),
+        CompareFormat::Json => json::write(&comparison),
     };
     let written = match &args.out {
         Some(file) => write(file, &report),
@@ -30,6 +36,7 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
     };
     match comparison.verdict {
         Verdict::Worse if written == Exit::Passed => Exit::ThresholdFailed,
+        Verdict::CannotTell if written == Exit::Passed => Exit::CannotTell,
         _ => written,
     }
 }

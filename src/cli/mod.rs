@@ -42,6 +42,8 @@ pub enum Exit {
     Invalid = 3,
     /// It could not run here: a port is taken, a folder cannot be written, there are too few descriptors.
     Failed = 4,
+    /// `compare` cannot tell whether the second run is worse.
+    CannotTell = 5,
     /// A second Ctrl-C.
     Interrupted = 130,
 }

@@ -5,21 +5,24 @@
 //!  intervals of 10 s ─▶ blocks        so long that one hardly depends on the next      compare/sample.rs
 //!                    ─▶ resampled     how much would the figure differ, had chance been another
 //!  both runs         ─▶ ratio, its interval, p                                          compare/change.rs
-//!  all of them       ─▶ p pays for the number of tests ─▶ better | same | worse
+//!  failures          ─▶ two proportions                                                 compare/proportion.rs
+//!  all of them       ─▶ p pays for the number of tests ─▶ better | same | worse | cannot tell
 //! ```
 
 mod change;
+mod proportion;
 mod recorded;
 mod sample;
 
 pub mod html;
+pub mod json;
 pub mod markdown;
 pub mod text;
 
 use std::fmt;
 
 use change::Difference;
-pub use change::{Change, Measure};
+pub use change::{Change, Effect, Enough, Measure, Reason, Undecided};
 use sample::Sample;
 
 use crate::measure::catalog::RequestName;
@@ -61,27 +64,45 @@ pub struct Interval {
 pub struct Comparison {
     /// The earlier one, which the other is compared with; without their intervals.
     pub runs: [Run; 2],
+    pub limits: Limits,
     pub rows: Vec<Row>,
-    /// The worst of the rows; or the best, if none is worse.
+    /// The worst of the rows; `cannot tell` if none is worse and one of them cannot be told; the best otherwise.
     pub verdict: Verdict,
-    /// What a reader should know, a sentence each.
+    /// What cannot be told, in the order of the rows.
+    pub undecided: Vec<(RequestName, Option<Measure>, Undecided)>,
+    /// Why the runs may not be comparable, a sentence each.
+    pub warnings: Vec<String>,
+    /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
+}
+
+/// Smaller changes do not matter, however sure they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Of times, throughput and failures: a part of what was before.
+    pub min_change: f64,
+    /// Of failures: a share of all requests, if that is more.
+    pub min_failure_change: f64,
 }
 
 #[derive(Clone, Debug)]
 pub struct Row {
     pub name: RequestName,
     pub requests: [u64; 2],
-    /// In the order of [`Measure::ALL`].
+    /// In the order of [`Measure::ALL`]; empty if the request came in too few intervals.
     pub changes: Vec<Change>,
     pub verdict: Verdict,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Better,
     Same,
     Worse,
+    /// It may be any of them.
+    CannotTell,
+    /// It is shown, but says nothing of the target.
+    NotJudged,
 }
 
 /// Why there is no comparison.
@@ -94,104 +115,147 @@ pub struct NotComparable {
 /// Fewer intervals than this tell nothing of what is chance.
 pub const FEWEST: usize = 6;
 
-/// A change counts when its p, after paying for the number of tests, is below this.
-const SIGNIFICANT: f64 = 0.01;
-
 // === Comparison ===
 
 /// Compares `after` with `before`.
 ///
 /// # Errors
 /// When no request is in both, or none of them is in enough intervals.
-pub fn compare(before: Run, after: Run) -> Result<Comparison, NotComparable> {
-    let mut notes = notes(&before, &after);
-    let (mut rows, mut differences) = (Vec::new(), Vec::new());
-    // Of a run of a second there is no interval that counts.
-    let mut short = before.requests.is_empty() || after.requests.is_empty();
+pub fn compare(before: Run, after: Run, limits: Limits) -> Result<Comparison, NotComparable> {
+    let (warnings, mut notes) = (warnings(&before, &after), Vec::new());
+    let (mut rows, mut samples, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
+    let mut absent = |rows: &mut Vec<Row>, name: &RequestName, requests: [u64; 2], reason: Reason| {
+        undecided.push((name.clone(), None, Undecided { reason, enough: None }));
+        rows.push(Row { name: name.clone(), requests, changes: Vec::new(), verdict: Verdict::CannotTell });
+    };
+    let same_scenario = before.scenario_sha256 == after.scenario_sha256;
     for request in &before.requests {
         let Some(other) = after.requests.iter().find(|other| other.name == request.name) else { continue };
-        let (Some(a), Some(b)) = (Sample::new(&request.intervals), Sample::new(&other.intervals)) else {
-            notes.push(format!("`{}` was not compared: it came in fewer than {FEWEST} intervals", request.name.request));
-            short = true;
-            continue;
-        };
-        differences.extend(Difference::all(&a, &b));
-        rows.push(Row {
-            name: request.name.clone(),
-            requests: [a.requests(), b.requests()],
-            changes: Vec::new(),
-            verdict: Verdict::Same,
-        });
-    }
-    if rows.is_empty() {
-        return Err(if short {
-            let message = format!("the runs are too short: no request was made in {FEWEST} intervals of both");
-            NotComparable { message, hint: "an interval is 10 s; let both run for some minutes" }
-        } else {
-            let message = "no request is in both runs".to_owned();
-            NotComparable {
-                message,
-                hint: "compare runs of the same scenario; requests are told apart by user, task, name and method",
+        match (Sample::new(&request.intervals), Sample::new(&other.intervals)) {
+            (Some(a), Some(b)) => {
+                let requests = [a.requests(), b.requests()];
+                samples.push([a, b]);
+                rows.push(Row { name: request.name.clone(), requests, changes: Vec::new(), verdict: Verdict::Same });
             }
-        });
+            _ => absent(&mut rows, &request.name, [request.count(), other.count()], Reason::FewIntervals),
+        }
     }
+    if samples.is_empty() {
+        // Of a run of a second there is no interval that counts.
+        return Err(NotComparable::of(before.requests.is_empty() || after.requests.is_empty() || !rows.is_empty()));
+    }
+    for (one, other, which) in [(&before, &after, "first"), (&after, &before, "second")] {
+        let alone = one.requests.iter().filter(|request| other.requests.iter().all(|them| them.name != request.name));
+        for request in alone {
+            if same_scenario {
+                let count = request.count();
+                let requests = if which == "first" { [count, 0] } else { [0, count] };
+                absent(&mut rows, &request.name, requests, Reason::OnlyIn(which));
+            } else {
+                notes.push(format!("`{}` is only in the {which} run", request.name.request));
+            }
+        }
+    }
+    let differences: Vec<Difference> = samples.iter().flat_map(|[a, b]| Difference::all(a, b)).collect();
     let mut p_values: Vec<f64> = differences.iter().map(|difference| difference.p_value).collect();
     pay_for_number(&mut p_values);
     let same_load = before.peak_users == after.peak_users;
-    let all: Vec<Change> = differences
-        .iter()
-        .zip(p_values)
-        .map(|(difference, p_value)| {
-            let judged = p_value < SIGNIFICANT && (same_load || difference.measure != Measure::Throughput);
-            difference.change(p_value, judged)
-        })
-        .collect();
-    for (row, changes) in rows.iter_mut().zip(all.chunks(Measure::ALL.len())) {
-        row.changes = changes.to_vec();
-        row.verdict = Verdict::of(changes.iter().map(|change| change.verdict));
+    let invalid = !before.valid || !after.valid;
+    let mut judged = differences.iter().zip(p_values);
+    let compared = rows.iter_mut().filter(|row| row.verdict != Verdict::CannotTell);
+    for (row, [a, b]) in compared.zip(&samples) {
+        for (difference, p_value) in judged.by_ref().take(Measure::ALL.len()) {
+            let (mut change, why) = difference.judge(p_value, &limits, [a, b], invalid);
+            if change.measure == Measure::Throughput && !same_load {
+                change.verdict = Verdict::NotJudged;
+            } else {
+                undecided.extend(why.map(|why| (row.name.clone(), Some(change.measure), why)));
+            }
+            row.changes.push(change);
+        }
+        row.verdict = Verdict::of(row.changes.iter().map(|change| change.verdict));
     }
     let verdict = Verdict::of(rows.iter().map(|row| row.verdict));
     let runs = [before, after].map(|run| Run { requests: Vec::new(), ..run });
-    Ok(Comparison { runs, rows, verdict, notes })
+    Ok(Comparison { runs, limits, rows, verdict, undecided, warnings, notes })
 }
 
-fn notes(before: &Run, after: &Run) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (run, what) in [(before, "first"), (after, "second")] {
-        if !run.valid {
-            notes.push(format!(
-                "the {what} run is invalid: the generator was its bottleneck, so its latencies are the generator's own"
-            ));
-        }
+/// What differs between the runs besides the target, and what spoils one of them.
+fn warnings(before: &Run, after: &Run) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let short = |sha256: &str| sha256.chars().take(12).collect::<String>();
+    if before.scenario_sha256 != after.scenario_sha256 {
+        warnings.push(format!(
+            "the scenarios are not the same (SHA-256 {}…, then {}…): a change may be that of the scenario",
+            short(&before.scenario_sha256),
+            short(&after.scenario_sha256)
+        ));
+    }
+    if before.host != after.host {
+        warnings.push(format!("the hosts are not the same ({}, then {}): two targets are compared", before.host, after.host));
     }
     if before.peak_users != after.peak_users {
-        notes.push(format!(
+        warnings.push(format!(
             "the load was not the same ({} users at most, then {}): throughput is shown and not judged",
             before.peak_users, after.peak_users
         ));
     }
-    if before.scenario_sha256 != after.scenario_sha256 {
-        notes.push("the scenarios are not the same".to_owned());
+    for (run, what) in [(before, "first"), (after, "second")] {
+        if !run.valid {
+            warnings.push(format!(
+                "the {what} run is invalid: the generator was its bottleneck, so its times and its throughput are the generator's own"
+            ));
+        }
     }
-    for (one, other, which) in [(before, after, "first"), (after, before, "second")] {
-        let alone = one.requests.iter().filter(|request| other.requests.iter().all(|them| them.name != request.name));
-        notes.extend(alone.map(|request| format!("`{}` is only in the {which} run", request.name.request)));
+    if before.run_id == after.run_id && !before.run_id.is_empty() {
+        warnings.push("both are the same run".to_owned());
     }
-    notes
+    warnings
+}
+
+impl Request {
+    fn count(&self) -> u64 {
+        self.intervals.iter().map(|interval| interval.requests).sum()
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { min_change: 0.05, min_failure_change: 0.001 }
+    }
+}
+
+impl NotComparable {
+    fn of(short: bool) -> Self {
+        if short {
+            let message = format!("the runs are too short: no request was made in {FEWEST} intervals of both");
+            Self { message, hint: "an interval is 10 s; let both run for some minutes" }
+        } else {
+            Self {
+                message: "no request is in both runs".to_owned(),
+                hint: "compare runs of the same scenario; requests are told apart by user, task, name and method",
+            }
+        }
+    }
 }
 
 // === Verdict ===
 
 impl Verdict {
     fn of(verdicts: impl Iterator<Item = Self>) -> Self {
-        let (mut better, mut worse) = (false, false);
+        let mut seen = [false; 3];
         for verdict in verdicts {
-            better |= verdict == Self::Better;
-            worse |= verdict == Self::Worse;
+            match verdict {
+                Self::Worse => seen[0] = true,
+                Self::CannotTell => seen[1] = true,
+                Self::Better => seen[2] = true,
+                Self::Same | Self::NotJudged => {}
+            }
         }
-        match (better, worse) {
-            (_, true) => Self::Worse,
-            (true, false) => Self::Better,
+        match seen {
+            [true, ..] => Self::Worse,
+            [_, true, _] => Self::CannotTell,
+            [.., true] => Self::Better,
             _ => Self::Same,
         }
     }
@@ -201,6 +265,17 @@ impl Verdict {
             Self::Better => "better",
             Self::Same => "same",
             Self::Worse => "worse",
+            Self::CannotTell => "cannot tell",
+            Self::NotJudged => "not judged",
+        }
+    }
+
+    /// One word, for scripts and style sheets.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::CannotTell => "cannot_tell",
+            Self::NotJudged => "not_judged",
+            _ => self.name(),
         }
     }
 }
@@ -213,8 +288,7 @@ impl fmt::Display for Verdict {
 
 impl Comparison {
     /// The request as a row shows it: with its task where another row has the same name.
-    fn shown(&self, row: &Row) -> String {
-        let name = &row.name;
+    fn shown(&self, name: &RequestName) -> String {
         let alike = self.rows.iter().filter(|other| other.name.request == name.request).count();
         let shown = if alike > 1 { format!("{} ({}, {})", name.request, name.user, name.task) } else { name.request.clone() };
         super::printable(&shown)

@@ -510,4 +510,11 @@ fn a_baseline_is_handed_on_and_compared_with() {
     let job = of("after", &[("baseline", "before"), ("fail-on", "worse")]);
     assert_eq!(job.code, 1, "{}", job.log);
     assert!(job.log.contains("::error title=otload::worse than the baseline"), "{}", job.log);
+    runner
+        .program("otload", &format!("if [ \"$1\" = compare ]; then echo \"| it varies |\"; exit 5; fi\nexec {otload} \"$@\"\n"));
+    let job = of("after", &[("baseline", "before"), ("fail-on", "worse")]);
+    assert_eq!((job.code, job.outputs["report.compared"].as_str()), (0, "cannot-tell"), "{}", job.log);
+    assert!(job.summary.ends_with("| it varies |\n") && job.log.contains("::notice title=otload::cannot tell"), "{}", job.log);
+    let job = of("after", &[("baseline", "before"), ("fail-on", "worse,cannot-tell")]);
+    assert_eq!(job.code, 5, "{}", job.log);
 }

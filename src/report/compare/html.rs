@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::markup::escape;
-use super::change::{Change, LEAST_CHANGE};
-use super::text::{cells, conclusion, label};
-use super::{Comparison, Verdict};
+use super::change::Change;
+use super::text::{cells, conclusion, label, undecided};
+use super::{Comparison, Limits, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -18,7 +18,8 @@ pub fn write(comparison: &Comparison) -> String {
          <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
         escape(&title)
     );
-    let _ = writeln!(out, "<h1 class=\"{}\">{}</h1>", comparison.verdict, escape(&conclusion(comparison)));
+    let _ = writeln!(out, "<h1 class=\"{}\">{}</h1>", comparison.verdict.key(), escape(&conclusion(comparison)));
+    list(&mut out, "warnings", &comparison.warnings);
     out.push_str("<table class=\"runs\">\n");
     for (what, run) in [("before", before), ("after", after)] {
         let cells =
@@ -27,13 +28,13 @@ pub fn write(comparison: &Comparison) -> String {
     }
     out.push_str(
         "</table>\n<table>\n<thead><tr><th>Request</th><th></th><th>before</th><th>after</th><th>change</th>\
-         <th>99% confidence</th><th>−20% … +20%</th><th></th></tr></thead>\n",
+         <th>95% confidence</th><th>−20% … +20%</th><th></th></tr></thead>\n",
     );
     for row in &comparison.rows {
         out.push_str("<tbody>\n");
         for (at, change) in row.changes.iter().enumerate() {
             let name = match at {
-                0 => format!("<th rowspan=\"{}\">{}</th>", row.changes.len(), escape(&comparison.shown(row))),
+                0 => format!("<th rowspan=\"{}\">{}</th>", row.changes.len(), escape(&comparison.shown(&row.name))),
                 _ => String::new(),
             };
             let [before, after, by, confidence] = cells(change);
@@ -42,31 +43,34 @@ pub fn write(comparison: &Comparison) -> String {
                 out,
                 "<tr class=\"{}\">{name}<td>{}</td><td>{before}</td><td>{after}</td><td>{by}</td><td>{confidence}</td><td>{}</td>\
                  <td>{said}</td></tr>",
-                change.verdict,
+                change.verdict.key(),
                 label(change.measure),
-                bar(change)
+                bar(change, &comparison.limits)
             );
         }
         out.push_str("</tbody>\n");
     }
     out.push_str("</table>\n");
-    if !comparison.notes.is_empty() {
-        out.push_str("<ul>\n");
-        comparison.notes.iter().for_each(|note| out.push_str(&format!("<li>{}</li>\n", escape(note))));
-        out.push_str("</ul>\n");
-    }
+    list(&mut out, "undecided", &undecided(comparison, usize::MAX));
+    list(&mut out, "notes", &comparison.notes);
     out.push_str("</body>\n</html>\n");
     out
 }
 
-/// The change and its bounds on a line from −20% to +20%, with the part that is too small to matter.
-fn bar(change: &Change) -> String {
-    if !change.measure.is_ratio() {
-        return String::new();
+fn list(out: &mut String, class: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        let _ = writeln!(out, "<ul class=\"{class}\">");
+        lines.iter().for_each(|line| out.push_str(&format!("<li>{}</li>\n", escape(line))));
+        out.push_str("</ul>\n");
     }
+}
+
+/// The change and its bounds on a line from −20% to +20%, with the part that is too small to matter.
+fn bar(change: &Change, limits: &Limits) -> String {
+    let Some(effect) = change.effect.filter(|_| change.measure.is_ratio()) else { return String::new() };
     let place = |ratio: f64| 100.0 + ((ratio - 1.0) / 0.2).clamp(-1.0, 1.0) * 98.0;
-    let (low, high, middle) = (place(change.low), place(change.high), place(change.change));
-    let (from, to) = (place(1.0 / (1.0 + LEAST_CHANGE)), place(1.0 + LEAST_CHANGE));
+    let (low, high, middle) = (place(effect.low), place(effect.high), place(effect.change));
+    let (from, to) = (place(1.0 / (1.0 + limits.min_change)), place(1.0 + limits.min_change));
     format!(
         "<svg width=\"200\" height=\"14\" role=\"img\" aria-label=\"change and its bounds\"><rect x=\"{from:.1}\" y=\"0\" \
          width=\"{:.1}\" height=\"14\" class=\"small\"/><line x1=\"100\" x2=\"100\" y1=\"0\" y2=\"14\" class=\"one\"/><line x1=\"{low:.1}\" \

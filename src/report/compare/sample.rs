@@ -1,7 +1,11 @@
 //! One request of one run: its figures, and how much each would differ had chance been another. Intervals are resampled in
 //! blocks (Künsch, Ann. Statist. 17, 1989), since those that follow each other resemble each other; of each resample, the
 //! histograms of its blocks are added and the figure is read from the sum (Efron, Ann. Statist. 7, 1979).
+//!
+//! A few blocks say little of how much they vary. What requests vary by even if nothing else does is known without them, from the
+//! ranks beside the quantile; so it is the least, and what blocks vary more is what they have in common.
 
+use super::proportion::Proportion;
 use super::{FEWEST, Interval};
 use crate::measure::quantiles::Quantiles;
 use crate::random::Random;
@@ -39,6 +43,11 @@ const BLOCKS: usize = 24;
 /// So many intervals are in a block at least, if there are enough of them.
 const LENGTH: usize = 3;
 const RESAMPLES: usize = 1000;
+/// With fewer blocks than this it cannot be seen how much they resemble each other.
+const ENOUGH: usize = 12;
+/// So much more than what few blocks show of a common level is assumed: that of (1 + r) / (1 − r) for r = 0.6, the most that is
+/// assumed of many; by simulation (docs/compare.md).
+const LEVELS: f64 = 4.0;
 const SEED: u64 = 0x5eed;
 
 // === Sample ===
@@ -79,37 +88,46 @@ impl Sample {
         let mut at = 0;
         Some(quantiles.map(|quantile| {
             let by_block = self.blocks.iter().map(|block| block.times.at(quantile));
-            let estimate = self.estimate(found[at].unwrap_or(0.0), moments[at].variance(), by_block);
+            let estimate =
+                self.estimate(found[at].unwrap_or(0.0), moments[at].variance(), self.by_ranks(&ones, quantile), by_block);
             at += 1;
             estimate
         }))
     }
 
-    /// The share of failures.
-    pub(super) fn failure_ratio(&self) -> Estimate {
-        let ratio = |failures: f64, requests: f64| if requests > 0.0 { failures / requests } else { 0.0 };
-        let (requests, failures) = self.blocks.iter().fold((0, 0), |sum, block| (sum.0 + block.requests, sum.1 + block.failures));
-        let value = ratio(failures as f64, requests as f64);
-        let mut moments = Moments::default();
-        self.resample(|times| {
-            let (mut requests, mut failures) = (0.0, 0.0);
-            for (block, times) in self.blocks.iter().zip(times) {
-                requests += block.requests as f64 * f64::from(*times);
-                failures += block.failures as f64 * f64::from(*times);
-            }
-            moments.add((requests > 0.0).then(|| failures / requests));
-        });
-        let by_block = self.blocks.iter().map(|b| (b.requests > 0).then(|| b.failures as f64 / b.requests as f64));
-        let estimate = self.estimate(value, moments.variance(), by_block);
-        // Failures that no block happens to have more of than another are still a matter of chance.
-        let binomial = value * (1.0 - value) / (requests as f64).max(1.0);
-        Estimate { variance: estimate.variance.max(binomial), ..estimate }
+    /// The variance of a quantile's logarithm if all requests were independent: its ranks have a binomial error, and the values an
+    /// error to either side lie two errors apart (Woodruff, J. Am. Stat. Assoc. 47, 1952).
+    fn by_ranks(&self, ones: &[u32], quantile: f64) -> f64 {
+        let error = (quantile * (1.0 - quantile) / self.timed().max(1.0)).sqrt();
+        let at = |quantile: f64| self.quantile(ones, quantile.clamp(0.0, 1.0)).map(f64::ln);
+        match (at(quantile - error), at(quantile + error)) {
+            (Some(low), Some(high)) if low.is_finite() => ((high - low) / 2.0).powi(2),
+            _ => 0.0,
+        }
     }
 
-    /// Requests a second; the variance is of the logarithm.
+    /// Failures, of so many requests as would be as sure if they were independent; and the degrees of freedom of what makes them fewer,
+    /// `None` where blocks do not vary more than chance lets them.
+    pub(super) fn failures(&self) -> (Proportion, Option<f64>) {
+        let (requests, failures) = self.blocks.iter().fold((0, 0), |sum, block| (sum.0 + block.requests, sum.1 + block.failures));
+        let whole = Proportion { failures: failures as f64, requests: requests as f64 };
+        let (value, m) = (whole.ratio(), self.blocks.len() as f64);
+        let binomial = value * (1.0 - value) / whole.requests.max(1.0);
+        // The variance of a ratio of sums over blocks (Cochran, Sampling Techniques, 1977, 6.4).
+        let square: f64 = self.blocks.iter().map(|b| (b.failures as f64 - value * b.requests as f64).powi(2)).sum();
+        let between = square * m / (m - 1.0) / whole.requests.max(1.0).powi(2);
+        let by_block = self.blocks.iter().map(|b| (b.requests > 0).then(|| b.failures as f64 / b.requests as f64));
+        let design = if binomial > 0.0 { between * self.inflation(by_block) / binomial } else { 1.0 };
+        if design > 1.0 {
+            (Proportion { failures: whole.failures / design, requests: whole.requests / design }, Some(m - 1.0))
+        } else {
+            (whole, None)
+        }
+    }
+
+    /// Requests per second; the variance is of the logarithm.
     pub(super) fn throughput(&self) -> Estimate {
         let rate = |requests: f64, seconds: f64| if seconds > 0.0 { requests / seconds } else { 0.0 };
-        let seconds: f64 = self.blocks.iter().map(|block| block.seconds).sum();
         let mut moments = Moments::default();
         self.resample(|times| {
             let (mut requests, mut seconds) = (0.0, 0.0);
@@ -120,7 +138,19 @@ impl Sample {
             moments.add(Some(rate(requests, seconds)).filter(|rate| *rate > 0.0).map(f64::ln));
         });
         let by_block = self.blocks.iter().map(|b| (b.seconds > 0.0).then(|| b.requests as f64 / b.seconds));
-        self.estimate(rate(self.requests() as f64, seconds), moments.variance(), by_block)
+        // Users who wait for their answers come more regularly than by chance, so chance is the most that is independent of blocks.
+        let requests = self.requests() as f64;
+        let independent = moments.variance().min(1.0 / requests.max(1.0));
+        self.estimate(rate(requests, self.seconds()), moments.variance(), independent, by_block)
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.blocks.iter().map(|block| block.seconds).sum()
+    }
+
+    /// Requests that have a response time.
+    pub(super) fn timed(&self) -> f64 {
+        self.blocks.iter().map(|block| block.times.count()).sum::<u64>() as f64
     }
 
     /// Draws as many blocks as there are, again and again: how often each was drawn.
@@ -155,13 +185,23 @@ impl Sample {
         self.values.get(low).copied()
     }
 
-    /// Widens a resampled variance: by m / (m − 1), since m blocks vary less about their own mean than about the true one; and
-    /// by what neighbouring blocks still have in common.
-    fn estimate(&self, value: f64, variance: f64, by_block: impl Iterator<Item = Option<f64>>) -> Estimate {
-        let figures: Vec<f64> = by_block.flatten().collect();
+    /// Widens a resampled variance: by m / (m − 1), since m blocks vary less about their own mean than about the true one; and what
+    /// is more than `independent` requests vary by what neighbouring blocks still have in common.
+    fn estimate(&self, value: f64, variance: f64, independent: f64, by_block: impl Iterator<Item = Option<f64>>) -> Estimate {
         let m = self.blocks.len() as f64;
+        let excess = (variance * m / (m - 1.0) - independent).max(0.0);
+        let inflation = if self.blocks.len() < ENOUGH { LEVELS } else { self.inflation(by_block) };
+        Estimate { value, variance: independent + excess * inflation, freedom: m - 1.0 }
+    }
+
+    /// By how much the variance of a mean grows when blocks resemble their neighbours (Bartlett, J. R. Statist. Soc. 98, 1935).
+    fn inflation(&self, by_block: impl Iterator<Item = Option<f64>>) -> f64 {
+        if self.blocks.len() < ENOUGH {
+            return 1.0;
+        }
+        let figures: Vec<f64> = by_block.flatten().collect();
         let r = autocorrelation(&figures);
-        Estimate { value, variance: variance * m / (m - 1.0) * (1.0 + r) / (1.0 - r), freedom: m - 1.0 }
+        (1.0 + r) / (1.0 - r)
     }
 }
 

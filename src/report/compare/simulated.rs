@@ -33,9 +33,11 @@ impl Course {
         between: 0.01,
         wave: 0.03,
         period: 12.0,
-        failure_ratio: 0.01,
+        failure_ratio: 0.0,
         names: 1,
     };
+    /// Nothing varies but single latencies.
+    pub(super) const CALM: Self = Self { noise: 0.0, between: 0.0, wave: 0.0, ..Self::USUAL };
 }
 
 /// One run of such a course, all times `factor` times as long.
