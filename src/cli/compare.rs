@@ -8,12 +8,13 @@ use crate::console;
 use crate::diagnostic::Diagnostic;
 use crate::report::compare::{self, Limits, Run, Verdict, html, json, markdown, text};
 use crate::run::{Failed, Results};
+use crate::units::Ratio;
 
 pub(super) fn compare(args: &CompareArgs) -> Exit {
     let default = Limits::default();
     let limits = Limits {
-        min_change: args.min_change.map_or(default.min_change, |share| share.get()),
-        min_failure_change: args.min_failure_change.map_or(default.min_failure_change, |share| share.get()),
+        min_change: args.min_change.map_or(default.min_change, Ratio::get),
+        min_failure_change: args.min_failure_change.map_or(default.min_failure_change, Ratio::get),
     };
     let compared = (|| {
         let (before, after) = (read(&args.before)?, read(&args.after)?);
