@@ -230,7 +230,9 @@ impl Judged {
         let Some(value) = self.state.value.filter(|_| now.at >= self.state.rule.after) else { return };
         if !self.condition.holds(value) {
             let split = part.split(self.condition.figure.signal);
-            self.split = self.split.or(split.filter(|[_, without]| self.condition.holds(without / self.reference)));
+            self.split = self
+                .split
+                .or(split.filter(|[_, without]| self.multiple(*without).is_some_and(|value| self.condition.holds(value))));
             self.broken(now.at, value);
             return;
         }
@@ -259,9 +261,14 @@ impl Judged {
         if sum.is_empty() && !self.is_least() {
             return None;
         }
-        // Nothing is a multiple of nothing, and neither is something: by 0 there is no factor at all.
+        self.multiple(sum.figure(self.condition.figure.signal, length)?)
+    }
+
+    /// The figure as a multiple of what it was in the baseline. Nothing is a multiple of nothing, and neither is something: by 0 there is no
+    /// factor at all.
+    fn multiple(&self, figure: f64) -> Option<f64> {
         let reference = self.reference.filter(|reference| *reference > 0.0 && reference.is_finite())?;
-        sum.figure(self.condition.figure.signal, length).map(|figure| figure / reference).filter(|figure| figure.is_finite())
+        Some(figure / reference).filter(|factor| factor.is_finite())
     }
 
     fn is_least(&self) -> bool {
