@@ -43,6 +43,7 @@ use tokio::sync::oneshot;
 use url::{Host, Url};
 
 use crate::diagnostic::Diagnostic;
+use crate::threads;
 
 /// The running API; it stops when this is dropped.
 #[derive(Debug)]
@@ -140,11 +141,8 @@ impl Demo {
                 _ = stopped => {}
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("demo".to_owned())
-            // Dropping the runtime at the end also closes the connections.
-            .spawn(move || runtime.block_on(serve))
-            .map_err(explain)?;
+        let thread = // Dropping the runtime at the end also closes the connections.
+            threads::start("demo", move || runtime.block_on(serve)).map_err(explain)?;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 

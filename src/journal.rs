@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::printable;
+use crate::threads;
 
 /// A handle on the log of one run. What is said before the file is opened is kept for it, as far as the queue goes.
 #[derive(Clone)]
@@ -121,7 +122,7 @@ impl Journal {
         let write = move || {
             let _ = report.send(shared.write(file, &lines));
         };
-        thread::Builder::new().name("otload-log".to_owned()).spawn(write).map_err(failed)?;
+        threads::start("otload-log", write).map_err(failed)?;
         *state = State::Written(path.to_owned(), reported);
         Ok(())
     }

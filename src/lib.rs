@@ -51,6 +51,7 @@ pub mod scenario;
 pub mod secrets;
 pub mod statistics;
 pub mod template;
+pub mod threads;
 pub mod trace;
 pub mod units;
 pub mod view;

@@ -10,7 +10,6 @@
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
@@ -27,6 +26,7 @@ use crate::measure::catalog::UserId;
 use crate::measure::shard::Shard;
 use crate::scenario::plan::{Plan, Step};
 use crate::template::Value;
+use crate::threads;
 
 /// Which steps of a plan are done before its users come, and after they have gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,9 @@ pub async fn perform(
         };
         let _ = done.send(performed);
     };
-    match thread::Builder::new().name(around.name().to_owned()).spawn(body) {
+    match threads::start(around.name(), body) {
         Ok(_) => outcome.await.unwrap_or_else(|_| Performed::failed("it broke down; this is a defect of otload")),
-        Err(error) => Performed::failed(&format!("there is no thread for it: {error}")),
+        Err(error) => Performed::failed(&error.to_string()),
     }
 }
 

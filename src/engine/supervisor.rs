@@ -30,6 +30,7 @@ use crate::measure::shard::Shard;
 use crate::scenario::plan::Plan;
 use crate::secrets::mask;
 use crate::template::{Shared, Value};
+use crate::threads;
 
 /// What a run is told besides its plan.
 #[derive(Clone, Debug)]
@@ -122,7 +123,9 @@ impl Engine {
             client: (client, options.tracing.clone()),
         };
         for index in 0..options.workers {
-            engine.start_worker(Part { index, of: options.workers }, ending.clone())?;
+            // Those that have begun do not go on without the others.
+            let started = engine.start_worker(Part { index, of: options.workers }, ending.clone());
+            started.inspect_err(|_| engine.tell(Mode::Cut))?;
         }
         Ok(engine)
     }
@@ -153,7 +156,7 @@ impl Engine {
             drop(ending);
         };
         let name = format!("worker-{}", part.index);
-        self.threads.push(thread::Builder::new().name(name).spawn(body).map_err(failed)?);
+        self.threads.push(threads::start(&name, body).map_err(failed)?);
         let broke_down = |_| failed(std::io::Error::other("it ended before it began"));
         self.runtimes.push(runtime.recv().map_err(broke_down)?.map_err(failed)?);
         Ok(())

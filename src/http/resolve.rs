@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use super::failure::{Failure, shortage};
 use crate::fault;
 use crate::reason::Reason;
+use crate::threads;
 
 /// The names that are not looked up.
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ async fn system_lookup(name: String) -> io::Result<Vec<SocketAddr>> {
         fault::may_hang("resolve");
         (&*name, 0).to_socket_addrs().map(Iterator::collect)
     };
-    tokio::task::spawn_blocking(lookup).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    threads::result_of("resolve", lookup).await?
 }
 
 // === DnsError ===

@@ -55,6 +55,7 @@ use crate::measure::snapshot::{Phase, Snapshot};
 use crate::report;
 use crate::scenario::plan::Plan;
 use crate::secrets;
+use crate::threads;
 use desk::{Desk, Event};
 use files::ResultFolder;
 use hub::Hub;
@@ -207,22 +208,26 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         (options.setup, mishaps) = (setup.variables, setup.mishaps);
         setup.good
     });
-    let setup_failure = (ready == Some(false)).then(|| setup_failed(&live, mishaps.first()));
+    let mut failure = (ready == Some(false)).then(|| setup_failed(&live, mishaps.first()));
     let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up, job.journal.clone());
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
     if ready == Some(true) && mode == Mode::Run {
         let started = clock::now();
-        let mut engine =
-            Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started).map_err(Failed::Broken)?;
-        live.begin(&engine);
-        folder.clear(Format::ALL.iter().flat_map(|format| format.files()).copied());
-        job.journal.say(Topic::Event, "the load begins");
-        conductor.recorder.begin(&live);
-        mode = conductor.until_the_end(&mut engine, &mut desk).await;
-        conductor.broken = engine.join().err().or(conductor.broken.take());
-        conductor.judge();
-        conductor.notes.extend(engine.mishaps());
-    } else if setup_failure.is_none() {
+        match Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started) {
+            Ok(mut engine) => {
+                live.begin(&engine);
+                folder.clear(Format::ALL.iter().flat_map(|format| format.files()).copied());
+                job.journal.say(Topic::Event, "the load begins");
+                conductor.recorder.begin(&live);
+                mode = conductor.until_the_end(&mut engine, &mut desk).await;
+                conductor.broken = engine.join().err().or(conductor.broken.take());
+                conductor.judge();
+                conductor.notes.extend(engine.mishaps());
+            }
+            // What setup made is to be cleared away all the same.
+            Err(problem) => failure = Some(problem),
+        }
+    } else if failure.is_none() {
         conductor.notes.push("stopped during setup: no user was started".to_owned());
     }
     if mode != Mode::Cut {
@@ -236,7 +241,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     // Before the summary, which says what became of the spans.
     std::mem::take(&mut conductor.observer).finish(mode != Mode::Cut).await.iter().for_each(|news| warn(job, news));
     drop(watch);
-    if let Some(failure) = setup_failure {
+    if let Some(failure) = failure {
         return Err(Failed::Broken(failure));
     }
     conductor.interrupted = mode == Mode::Cut;
@@ -257,7 +262,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     // Meanwhile `/metrics` is served.
     let write = move || json.and_then(|json| folder.write_summary(&json).and_then(|()| reports::write(&folder, json)));
     let summary = job.out.join(files::SUMMARY);
-    let written = tokio::task::spawn_blocking(write)
+    let written = threads::result_of_even_here("reports", write)
         .await
         .unwrap_or_else(|_| Err(Diagnostic::error("the reports could not be made: otload itself broke down there")));
     if !job.quiet || job.terminal {

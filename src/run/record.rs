@@ -10,6 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::journal::Journal;
 use crate::measure::snapshot::{Facts, Snapshot};
 use crate::report::intervals::{self, LENGTH};
+use crate::threads;
 
 /// The parts of a run, each written when it is over.
 pub(super) struct Recorder {
@@ -89,7 +90,7 @@ impl Recorder {
             Ok(lines) => lines,
             Err(error) => return self.writer.fail(error.to_string()),
         };
-        if tokio::task::spawn_blocking(self.writer.finish(lines)).await.is_err() {
+        if threads::result_of_even_here("disk", self.writer.finish(lines)).await.is_err() {
             self.writer.fail("the thread that waits for the disk has crashed".to_owned());
         }
     }

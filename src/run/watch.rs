@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -13,6 +12,7 @@ use crate::clock;
 use crate::fault;
 use crate::journal::Topic;
 use crate::printable;
+use crate::threads;
 use crate::view::keys::{self, Input, Keyboard};
 use crate::view::screen::{self, Screen};
 use crate::view::{Turn, View};
@@ -57,7 +57,7 @@ impl Watch {
             serve(screen, &live, colour, &keys, &ends);
         };
         // Without a thread the screen is dropped with the work, and the terminal given back.
-        thread::Builder::new().name("view".to_owned()).spawn(work).ok()?;
+        threads::start("view", work).ok()?;
         Some(Self { over, ended })
     }
 }

@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
+
+use crate::threads;
 
 /// A file that pieces are added to, each on disk before the next one.
 pub(super) struct Writer {
@@ -32,9 +34,9 @@ impl Writer {
             }
         };
         let mut writer = Self { queue: Some(queue), thread: None, failure };
-        match Builder::new().name("otload-intervals".to_owned()).spawn(write) {
+        match threads::start("otload-intervals", write) {
             Ok(thread) => writer.thread = Some(thread),
-            Err(error) => writer.fail(format!("cannot start a thread: {error}")),
+            Err(error) => writer.fail(format!("cannot write intervals.jsonl: {error}")),
         }
         writer
     }

@@ -54,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("reason", &[]),
     ("statistics", &[]),
+    ("threads", &[]),
     ("units", &[]),
 ];
 
@@ -72,6 +73,7 @@ const GROUND: &[&str] = &[
     "console",
     "file",
     "secrets",
+    "threads",
 ];
 
 #[test]

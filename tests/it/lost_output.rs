@@ -20,7 +20,7 @@ fn place(run_time: &str) -> (TempDir, CountingTarget) {
     let (dir, target) = (tempfile::tempdir().unwrap(), CountingTarget::start(Delays::none()));
     let scenario = format!(
         "host: {}\nusers: [{{name: U, wait_time: 20ms, tasks: [{{get: /}}]}}]\nload: {{users: 2, run_time: {run_time}}}\n\
-         validity: {{schedule_lag: 1h, busy: 100%}}\n",
+         validity: {{max_generator_time: 1h, busy: 100%}}\n",
         target.url()
     );
     std::fs::write(dir.path().join("s.yaml"), scenario).unwrap();

@@ -39,6 +39,7 @@ mod serve;
 mod servers;
 mod soak;
 mod stack;
+mod threads;
 mod thresholds;
 mod tls;
 mod traces;

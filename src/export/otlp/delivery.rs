@@ -13,6 +13,7 @@ use super::exporter::Signal;
 use super::health::Health;
 use crate::clock::{self, Instant};
 use crate::diagnostic::Diagnostic;
+use crate::threads;
 
 /// What one signal has to do.
 pub struct Job {
@@ -88,7 +89,6 @@ pub fn start(jobs: Vec<Job>) -> Result<Delivery, Diagnostic> {
     let (stop, stopped) = watch::channel(None);
     let (all_done, done) = oneshot::channel();
     let healths = jobs.iter().map(|job| job.health.clone()).collect();
-    let thread = std::thread::Builder::new().name("otlp".to_owned());
     let run = move || {
         runtime.block_on(async {
             let mut running = JoinSet::new();
@@ -102,7 +102,7 @@ pub fn start(jobs: Vec<Job>) -> Result<Delivery, Diagnostic> {
         // Nobody listens any more when `Delivery` was dropped.
         let _ = all_done.send(());
     };
-    thread.spawn(run).map_err(refused)?;
+    threads::start("otlp", run).map_err(refused)?;
     Ok(Delivery { healths, stop, done })
 }
 

@@ -1,13 +1,13 @@
 //! Threads that read files for the daemon. Its event loop never does: a disk, or a server behind it, may not answer for ever.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::control::Refusal;
+use crate::threads;
 
 /// So many threads at most, those that never come back among them. None of them keeps the daemon from ending.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl FileThreads {
         let done = async {
             let slot = self.slots.clone().acquire_owned().await.ok();
             let (tell, told) = oneshot::channel();
-            let started = thread::Builder::new().name("files".to_owned()).spawn(move || {
+            let started = threads::start("files", move || {
                 // Nobody may be waiting any more.
                 let _ = tell.send(work());
                 drop(slot);

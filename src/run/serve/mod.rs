@@ -21,7 +21,6 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,6 +41,7 @@ use crate::diagnostic::Diagnostic;
 use crate::fault;
 use crate::journal::Journal;
 use crate::measure::daemon::{DaemonCounts, Verdict};
+use crate::threads;
 use config::{Due, Settings};
 use file_threads::FileThreads;
 use history::{History, Run};
@@ -218,10 +218,7 @@ impl Runner {
         let me = self.me.upgrade().ok_or_else(|| broken("the daemon is ending"))?;
         let (rings, interrupts) = mpsc::unbounded_channel();
         let mut state = self.room()?;
-        thread::Builder::new()
-            .name("conductor".to_owned())
-            .spawn(move || me.watch_run(&job, interrupts))
-            .map_err(|error| broken(&format!("the system gives no thread: {error}")))?;
+        threads::start("conductor", move || me.watch_run(&job, interrupts)).map_err(|error| broken(&error.to_string()))?;
         let value = run.json();
         console::line(&format!("run {} of {} begins", run.id, run.scenario));
         state.interrupts = Some(rings);

@@ -40,7 +40,7 @@ fn wait_for_the_end(runner: &Runner) {
         if runner.state().history.running().is_none() {
             return;
         }
-        thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     panic!("it has not ended");
 }

@@ -15,6 +15,7 @@ use super::place::closed;
 use super::reported::Reported;
 use super::syntax;
 use crate::diagnostic::{Diagnostic, Problems, Source};
+use crate::threads;
 
 /// A value and where it is written, in bytes of the source.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +65,8 @@ impl Node {
                 Ok(Ok(parsed)) => parsed,
                 Ok(Err(panic)) => std::panic::resume_unwind(panic),
                 Err(error) => {
-                    Err(Diagnostic::error(format!("no thread can be started to read `{}`: {error}", source.name)).into())
+                    let error = threads::refused(&error);
+                    Err(Diagnostic::error(format!("cannot read `{}`: {error}", source.name)).into())
                 }
             }
         })
