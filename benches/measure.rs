@@ -187,7 +187,7 @@ fn judge_five_thresholds(bencher: Bencher<'_, '_>) {
     );
     let source = Arc::new(Source { name: "cars.yaml".to_owned(), text });
     let Ok((plan, _)) = compile(source, &Overrides::default()) else { return };
-    let mut verdict = Verdict::new(&plan.thresholds, &plan.catalog, |_| None);
+    let mut verdict = Verdict::new(&plan.thresholds, &plan.catalog, false, |_| None);
     let shards = [Arc::new(Mutex::new(filled(&plan.catalog)))];
     let mut facts = facts();
     for second in 1..=120 {

@@ -79,6 +79,9 @@ pub(super) struct RunArgs {
     /// Results folder of an earlier run, for thresholds like `baseline.p95 < 1.1x` and for dashboards
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
+    /// Fail, with exit code 1, if any request or iteration fails
+    #[arg(long)]
+    pub fail_on_errors: bool,
     /// No live view and no progress, only warnings and the summary
     #[arg(long)]
     pub quiet: bool,
@@ -333,8 +336,9 @@ impl ScenarioArgs {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 2 the scenario or the command line is wrong · 3 the run is invalid: the generator was the
-bottleneck · 4 it could not run · 130 interrupted by a second Ctrl-C. The first Ctrl-C stops gracefully.";
+Exit codes: 0 passed, or not judged · 1 failed: by a threshold, because nothing succeeded, or by --fail-on-errors ·
+2 the scenario or the command line is wrong · 3 the run is invalid: the generator was the bottleneck · 4 it could not
+run · 130 interrupted by a second Ctrl-C. The first Ctrl-C, SIGTERM or SIGHUP stops gracefully.";
 
 const REPORT_EXIT_CODES: &str = "\
 Exit codes: 0 done · 2 the folder or the command line is wrong · 4 a report cannot be written, or the

@@ -22,7 +22,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         Ok(0) => print(&format!("\nall well: {requests} requests, none failed\n")),
         Ok(failed) => {
             print(&format!("\n{failed} of {requests} requests failed\n"));
-            Exit::ThresholdFailed
+            Exit::RunFailed
         }
         Err(failed) => refuse(&failed),
     }

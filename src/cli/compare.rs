@@ -36,7 +36,7 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
         None => document(&report),
     };
     match comparison.verdict {
-        Verdict::Worse if written == Exit::Passed => Exit::ThresholdFailed,
+        Verdict::Worse if written == Exit::Passed => Exit::RunFailed,
         Verdict::CannotTell if written == Exit::Passed => Exit::CannotTell,
         _ => written,
     }

@@ -33,9 +33,10 @@ const LARGEST_TOKEN: u64 = 64 << 10;
 /// How a command ended, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
+    /// The run passed, or was not judged.
     Passed = 0,
-    /// A threshold is broken or was not judged, in a run that is valid; or a request of `check --once` failed.
-    ThresholdFailed = 1,
+    /// The run failed; or a request of `check --once` did.
+    RunFailed = 1,
     /// The scenario or the command line is wrong; nothing was run.
     Wrong = 2,
     /// The generator was the bottleneck.

@@ -8,6 +8,7 @@ use super::{Exit, colour, plan, print, refuse, token};
 use crate::clock;
 use crate::console::{self, Stream};
 use crate::journal::{Journal, Topic};
+use crate::measure::outcome::RunVerdict;
 use crate::run::{self, Baseline, Ended, Failed, Job};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
@@ -33,9 +34,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         workers: args.workers.unwrap_or(cores as u32),
         listen: args.listen,
         token,
-        overrides: args.scenario.given(),
+        overrides: args.scenario.given().into_iter().chain(args.fail_on_errors.then(|| "--fail-on-errors".to_owned())).collect(),
         demo: args.demo,
         baseline,
+        fail_on_errors: args.fail_on_errors,
         quiet: args.quiet,
         linger: args.linger,
         colour: colour(),
@@ -54,8 +56,8 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     });
     match ended {
         Ok(Ended { interrupted: true, .. }) => Exit::Interrupted,
+        Ok(Ended { verdict: RunVerdict::Failed, .. }) => Exit::RunFailed,
         Ok(Ended { valid: false, .. }) => Exit::Invalid,
-        Ok(Ended { passed: false, .. }) => Exit::ThresholdFailed,
         Ok(Ended { recorded: false, .. }) => Exit::Failed,
         Ok(_) => unprinted.unwrap_or(Exit::Passed),
         Err(failed) => refuse(&failed),

@@ -30,26 +30,28 @@ pub(super) fn dashboard() -> Dashboard {
 
 // === the verdict ===
 
-pub(super) const VERDICT: [(i32, &str, Colour); 7] = [
+pub(super) const VERDICT: [(i32, &str, Colour); 8] = [
     (-1, "no such run", Colour::Muted),
     (0, "INVALID", Colour::Invalid),
     (1, "FAILED", Colour::Bad),
     (2, "passing so far", Colour::Load),
     (3, "PASSED", Colour::Good),
     (4, "running", Colour::Load),
-    (5, "done, nothing judged", Colour::Muted),
+    (5, "NOT JUDGED", Colour::Muted),
+    (6, "FAILED, INVALID", Colour::Bad),
 ];
 
 /// One of [`VERDICT`]'s numbers, by a function that picks the metrics' series.
 pub(super) fn verdict_of(pick: impl Fn(&'static name::Metric) -> Selector, by: &[&str]) -> String {
     let least = |of: Selector| aggregate("min", by, &last(&of));
     let valid = least(pick(&name::RUN_VALID));
-    let passed = least(pick(&name::RUN_PASSED));
     let done = least(pick(&name::RUN_PHASE).only("phase", "done"));
-    // 1 without thresholds, else 0.
-    let judged = aggregate("count", by, &last(&pick(&name::THRESHOLD_LIMIT)));
-    let unjudged = format!("(({valid} * 0 + 1) unless {judged} or {valid} * 0)");
-    format!("{valid} * (1 + {passed} * (1 + {done} + 2 * {unjudged}))")
+    let judged = least(pick(&name::RUN_JUDGED));
+    // Absent while it is not judged; what it was before does not count then.
+    let passed = format!("({} or {valid} * 0)", least(pick(&name::RUN_PASSED)));
+    let judged_now = format!("{judged} * (1 + {passed} * (1 + {done}))");
+    let unjudged = format!("(1 - {judged}) * (4 + {done})");
+    format!("{valid} * ({judged_now} + {unjudged}) + (1 - {valid}) * {judged} * (1 - {passed}) * 6")
 }
 
 fn verdict() -> Panel {
@@ -58,8 +60,8 @@ fn verdict() -> Panel {
         Kind::Stat,
         "Verdict",
         Unit::State,
-        "Whether all thresholds are kept and the figures can be believed. INVALID: the generator was the bottleneck, see its dashboard. \
-         FAILED: the table of thresholds says which.",
+        "Whether the run did what was asked of it and the figures can be believed. INVALID: the generator was the bottleneck, see its \
+         dashboard. FAILED: the table of thresholds says which, or nothing succeeded. NOT JUDGED: it has no thresholds.",
     )
     .ask(Target::now("", expr))
     .words(&VERDICT)

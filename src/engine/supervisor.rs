@@ -26,6 +26,7 @@ use crate::diagnostic::Diagnostic;
 use crate::http::{Client, watch_event_loop};
 use crate::journal::{Journal, Topic};
 use crate::load::{Course, Part, Steering, Wish};
+use crate::measure::outcome::StopCause;
 use crate::measure::shard::Shard;
 use crate::scenario::plan::Plan;
 use crate::secrets::mask;
@@ -246,9 +247,10 @@ impl Engine {
     }
 
     /// Why the run is to end before its load does: a step says so, or its data has come to its end.
-    pub fn wants_to_stop(&self) -> Option<String> {
-        let by_step = self.run.signals.stopped().cloned();
-        by_step.or_else(|| self.run.feeds.stop(self.run.users.load(Ordering::Relaxed)))
+    pub fn wants_to_stop(&self) -> Option<(StopCause, String)> {
+        let by_step = self.run.signals.stopped().cloned().map(|why| (StopCause::Step, why));
+        let by_data = || self.run.feeds.stop(self.run.users.load(Ordering::Relaxed)).map(|why| (StopCause::Data, why));
+        by_step.or_else(by_data)
     }
 
     /// Rung when [`Self::wants_to_stop`] may have another answer, and should be asked at once.

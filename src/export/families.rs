@@ -282,7 +282,8 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         name::ANNOTATIONS => Some(Value::Integer(facts.annotations)),
         name::RESULTS_WRITE_ERRORS => Some(Value::Integer(facts.results_write_errors)),
         name::RUN_VALID => Some(Value::Integer(facts.valid.into())),
-        name::RUN_PASSED => Some(Value::Integer((facts.valid && facts.passed).into())),
+        name::RUN_PASSED => facts.verdict.given(facts.valid).passed().map(|passed| Value::Integer(passed.into())),
+        name::RUN_JUDGED => Some(Value::Integer(facts.verdict.given(facts.valid).passed().is_some().into())),
         name::SPANS_EXPORTED => facts.spans.map(|spans| Value::Integer(spans.exported)),
         name::SPANS_DROPPED => {
             for (reason, spans) in facts.spans.iter().flat_map(SpanCounts::by_reason) {

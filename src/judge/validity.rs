@@ -145,6 +145,11 @@ impl Validity {
         if self.limits.enabled { self.found() } else { Vec::new() }
     }
 
+    /// Whether requests failed for want of descriptors or ports: those are the generator's own failures.
+    pub fn is_short(&self) -> bool {
+        self.counts.shortages.iter().any(|count| *count > 0)
+    }
+
     /// What else a reader should know.
     pub fn notes(&self) -> Vec<Finding> {
         let mut notes = if self.limits.enabled { Vec::new() } else { self.found() };

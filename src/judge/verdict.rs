@@ -10,7 +10,7 @@
 //! - `requests > 1000` of the whole run can be kept until the end, and is open until then.
 //! - The least of requests or of their rate is not asked of windows that end while the load falls.
 //! - A window without requests is not judged, but by the least of requests or of their rate.
-//! - What was never judged has not passed, and nothing passes in an invalid run.
+//! - What was never judged has not passed, and nothing passes in an invalid run; `outcome.rs` says which failures count in one.
 
 mod sum;
 mod window;
@@ -76,7 +76,13 @@ struct Now {
 impl Verdict {
     /// Nothing has been judged. `baseline` knows what the figure of a threshold was in an earlier run, and is asked of those
     /// that are compared with one; without an answer such a threshold has no data.
-    pub fn new(thresholds: &[Threshold], catalog: &Catalog, baseline: impl Fn(&Threshold) -> Option<f64>) -> Self {
+    /// `timed_checks`: checks of requests have limits of time.
+    pub fn new(
+        thresholds: &[Threshold],
+        catalog: &Catalog,
+        timed_checks: bool,
+        baseline: impl Fn(&Threshold) -> Option<f64>,
+    ) -> Self {
         let mut sources = Vec::new();
         let judged = thresholds.iter().map(|threshold| {
             let condition = &threshold.written.condition;
@@ -86,7 +92,7 @@ impl Verdict {
                 source: Source::of(threshold, catalog).place_in(&mut sources),
                 reference: known,
                 window: threshold.written.over.map(Window::new),
-                state: ThresholdState::new(Arc::new(rule(threshold))),
+                state: ThresholdState::new(Arc::new(rule(threshold, timed_checks))),
                 split: None,
             }
         });
@@ -133,11 +139,6 @@ impl Verdict {
         states.collect()
     }
 
-    /// Whether none of them is broken so far; at the end, whether all were kept.
-    pub fn passed(&self) -> bool {
-        self.judged.iter().all(|judged| judged.state.judgement.is_ok())
-    }
-
     /// The figure of which the generator's part exceeds its limit by most, if there is one. A window of the run counts if its
     /// verdict hangs on that part: one in many may be off without harm.
     pub fn inflated(&self, limits: &ValidityLimits) -> Option<Inflated> {
@@ -163,7 +164,7 @@ impl Verdict {
     }
 }
 
-fn rule(threshold: &Threshold) -> ThresholdRule {
+fn rule(threshold: &Threshold, timed_checks: bool) -> ThresholdRule {
     let condition = &threshold.written.condition;
     ThresholdRule {
         name: threshold.name.clone(),
@@ -175,6 +176,7 @@ fn rule(threshold: &Threshold) -> ThresholdRule {
         over: threshold.written.over,
         after: threshold.after,
         abort: threshold.abort,
+        lag_proof: threshold.is_lag_proof(timed_checks),
     }
 }
 

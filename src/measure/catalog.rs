@@ -212,8 +212,8 @@ const BASELINE_SERIES: usize = 4;
 /// Of each signal: slope, p value, change, verdict.
 const SOAK_SERIES: usize = 4;
 
-/// Connections 2, generator 7, clamped 1, info 1, phases 6, annotations 1, write errors 1, start 1, planned 1, steady 1, elapsed 1, valid 1, passed 1, budget 2; and spans.
-const RUN_SERIES: usize = 27 + 1 + Dropped::ALL.len();
+/// Connections 2, generator 7, clamped 1, info 1, phases 6, annotations 1, write errors 1, start 1, planned 1, steady 1, elapsed 1, valid 1, passed 1, judged 1, budget 2; and spans.
+const RUN_SERIES: usize = 27 + 2 + Dropped::ALL.len();
 
 /// Where `item` is in the list; appended when it is not there yet.
 fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {

@@ -6,8 +6,10 @@ use super::name::{Kind, Metric, Unit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Passed,
-    /// A threshold did not hold.
+    /// It did not do what was asked of it.
     Failed,
+    /// Nothing was asked of it.
+    NotJudged,
     /// The generator was the bottleneck.
     Invalid,
     Interrupted,
@@ -53,13 +55,22 @@ pub const RUNNING: Metric = Metric {
 pub const ALL: &[&Metric] = &[&RUNS, &SKIPPED, &RUNNING];
 
 impl Verdict {
-    pub const ALL: [Self; 7] =
-        [Self::Passed, Self::Failed, Self::Invalid, Self::Interrupted, Self::Unrecorded, Self::NotRun, Self::Crashed];
+    pub const ALL: [Self; 8] = [
+        Self::Passed,
+        Self::Failed,
+        Self::NotJudged,
+        Self::Invalid,
+        Self::Interrupted,
+        Self::Unrecorded,
+        Self::NotRun,
+        Self::Crashed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
+            Self::NotJudged => "not_judged",
             Self::Invalid => "invalid",
             Self::Interrupted => "interrupted",
             Self::Unrecorded => "unrecorded",

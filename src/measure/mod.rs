@@ -22,6 +22,7 @@ pub mod health;
 pub mod histogram;
 pub mod measured;
 pub mod name;
+pub mod outcome;
 mod pending;
 pub mod phases;
 pub mod pulse;

@@ -306,7 +306,15 @@ pub const RUN_VALID: Metric = Metric {
 pub const RUN_PASSED: Metric = Metric {
     name: "otload_run_passed",
     kind: Kind::Gauge,
-    help: "1 while no threshold is broken and the figures can be believed; at the end, whether the run passed.",
+    help: "1 while nothing that the run is judged by has failed, 0 once it has; at the end, whether the run passed. Absent while it is not \
+           judged.",
+    unit: Unit::None,
+    labels: &[],
+};
+pub const RUN_JUDGED: Metric = Metric {
+    name: "otload_run_judged",
+    kind: Kind::Gauge,
+    help: "1 if the run is judged, 0 if nothing was asked of it or its figures are not valid.",
     unit: Unit::None,
     labels: &[],
 };
@@ -435,6 +443,7 @@ pub const ALL: &[&Metric] = &[
     &RESULTS_WRITE_ERRORS,
     &RUN_VALID,
     &RUN_PASSED,
+    &RUN_JUDGED,
     &THRESHOLD_OK,
     &THRESHOLD_VALUE,
     &THRESHOLD_LIMIT,

@@ -10,6 +10,7 @@ use crate::trace::queue::SpanCounts;
 use super::catalog::{Catalog, CheckId, RequestId};
 use super::generator_shift::SplitTimes;
 use super::health::Health;
+use super::outcome::RunVerdict;
 use super::quantiles::{Quantiles, Times};
 use super::shard::{Figures, Shard, Summary};
 use super::soak::Soak;
@@ -56,8 +57,8 @@ pub struct Facts {
     pub peak_users: u64,
     /// Whether the figures can be believed so far.
     pub valid: bool,
-    /// Whether no threshold is broken so far.
-    pub passed: bool,
+    /// The verdict so far, and in the end.
+    pub verdict: RunVerdict,
     /// All thresholds, in the order of the file.
     pub thresholds: Arc<[ThresholdState]>,
     /// Whether a long run gets worse, as of the last judgement.
@@ -155,7 +156,7 @@ impl Facts {
             steady: Duration::ZERO,
             peak_users: 0,
             valid: true,
-            passed: true,
+            verdict: RunVerdict::NotJudged,
             thresholds: Arc::default(),
             soak: Arc::default(),
             baseline: Arc::default(),

@@ -42,6 +42,8 @@ pub struct ThresholdRule {
     pub after: Duration,
     /// It stops the run when it is broken.
     pub abort: bool,
+    /// A generator that is late cannot make it fail: a failure stands in a run that is not valid, too.
+    pub lag_proof: bool,
 }
 
 /// How a threshold stands.

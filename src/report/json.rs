@@ -10,6 +10,7 @@ use super::traces::Traces;
 use super::{Outcome, soak};
 use crate::measure::catalog::{Catalog, RequestName};
 use crate::measure::measured::{Measured, Row};
+use crate::measure::outcome::FailureCause;
 use crate::measure::quantiles::Times;
 use crate::measure::snapshot::{Facts, Snapshot};
 use crate::measure::threshold::ThresholdState;
@@ -27,17 +28,27 @@ struct Summary<'a> {
     started_at: String,
     /// The whole run, without pauses.
     duration_seconds: f64,
+    /// How long the load was to last; `null` without an end of its own.
+    planned_duration_seconds: Option<f64>,
     paused_seconds: f64,
     /// Without the warm-up: what all figures below are about.
     measured_seconds: f64,
-    /// `finished` `interrupted` `cut_off`
+    /// `finished` `stopped` `interrupted` `cut_off`
     ended: &'static str,
+    /// Who ended it early, and when: a signal's name, `api` `key` `threshold` `step` `data` `defect`; `null` if nobody did.
+    stopped_by: Option<&'static str>,
+    stopped_at_seconds: Option<f64>,
     /// Whether all of its intervals and its log are on disk.
     recorded: bool,
     /// Of a run that was cut off, or had too few requests to be judged: `false` or not known.
     valid: Option<bool>,
     invalid_reasons: &'a [String],
+    /// `null` if it was not judged.
     passed: Option<bool>,
+    /// `passed` `failed` `not_judged`
+    verdict: &'static str,
+    failure_causes: Vec<Cause<'a>>,
+    fail_on_errors: bool,
     notes: &'a [String],
     /// What was said and done while it ran.
     annotations: Vec<Written>,
@@ -63,6 +74,14 @@ struct Summary<'a> {
     generator: Generator,
     /// Exported requests that are worth a look.
     traces: Option<&'a Traces>,
+}
+
+/// Why the run failed.
+#[derive(Serialize)]
+struct Cause<'a> {
+    /// `threshold` `threshold_no_data` `nothing_succeeded` `errors` `regression` `regression_no_data`
+    kind: &'static str,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -217,11 +236,17 @@ pub(super) fn write_of(
         duration_seconds: facts.elapsed.as_secs_f64(),
         paused_seconds: facts.paused.as_secs_f64(),
         measured_seconds: measured.seconds,
-        ended: outcome.ended.name(),
+        planned_duration_seconds: facts.planned.map(|planned| planned.as_secs_f64()),
+        ended: outcome.end.name(),
+        stopped_by: outcome.end.stop().map(|stop| stop.cause.name()),
+        stopped_at_seconds: outcome.end.stop().map(|stop| stop.at.as_secs_f64()),
         recorded: outcome.recorded,
-        valid: outcome.known(outcome.valid).filter(|valid| !valid || outcome.unjudged.is_none()),
+        valid: outcome.known_validity().filter(|valid| !valid || outcome.unjudged.is_none()),
         invalid_reasons: &outcome.invalid_reasons,
-        passed: outcome.known(outcome.passed),
+        passed: outcome.verdict.passed(),
+        verdict: outcome.verdict.name(),
+        failure_causes: outcome.failure_causes.iter().map(Cause::of).collect(),
+        fail_on_errors: outcome.fail_on_errors,
         notes: &outcome.notes,
         annotations: outcome.remarks.iter().map(Remark::written).collect(),
         peak_users: facts.peak_users,
@@ -250,6 +275,12 @@ pub(super) fn write_of(
         traces: outcome.traces.as_ref(),
     };
     Ok(serde_json::to_string_pretty(&summary)? + "\n")
+}
+
+impl<'a> Cause<'a> {
+    fn of(cause: &'a FailureCause) -> Self {
+        Self { kind: cause.kind.name(), message: &cause.message }
+    }
 }
 
 impl<'a> Threshold<'a> {

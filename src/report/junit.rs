@@ -1,7 +1,11 @@
-//! `junit.xml`: a run as a suite of tests, for pipelines. No case fails or errs exactly if the run's exit code is 0.
+//! `junit.xml`: a run as a suite of tests, for pipelines. No case fails or errs exactly if the run's exit code is 0. A case that says
+//! nothing, neither good nor bad, is skipped.
 //!
 //! ```text
-//!  came to its end            error: interrupted, or killed
+//!  came to its end            error: interrupted, or killed; skipped: stopped early
+//!  judged                     skipped: nothing was asked of the run
+//!  requests succeeded         failure: none did
+//!  no errors, if asked for    failure: something failed
 //!  generator                  failure: the run is invalid; error: not known
 //!  results                    error: not all could be written
 //!  threshold, each            failure: broken; error: could not be judged
@@ -16,11 +20,18 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::escape::xml;
-use super::summary::{Read, Verdict, figure, limit, moment, remark};
+use super::summary::{Read, Verdict, figure, limit, moment, remark, stopped};
 
 struct Case {
     name: String,
-    wrong: Option<Wrong>,
+    result: CaseResult,
+}
+
+enum CaseResult {
+    Good,
+    /// Neither good nor bad: why.
+    Skipped(String),
+    Wrong(Wrong),
 }
 
 struct Wrong {
@@ -36,18 +47,19 @@ struct Wrong {
 /// All of it.
 pub fn write(summary: &Value) -> String {
     let cases = cases(summary);
-    let count = |failed| cases.iter().filter(|case| case.wrong.as_ref().is_some_and(|wrong| wrong.failed == failed)).count();
+    let count = |of: fn(&CaseResult) -> bool| cases.iter().filter(|case| of(&case.result)).count();
     let time = summary.number("duration_seconds").unwrap_or(0.0) + summary.number("paused_seconds").unwrap_or(0.0);
     let suite = token(summary.text("test"), "otload");
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     let _ = writeln!(
         out,
         "  <testsuite name=\"{suite}\" package=\"otload\" id=\"0\" timestamp=\"{}\" hostname=\"localhost\" tests=\"{}\" \
-         failures=\"{}\" errors=\"{}\" skipped=\"0\" time=\"{time:.3}\">\n    <properties>",
+         failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{time:.3}\">\n    <properties>",
         xml(began(summary.text("started_at"))),
         cases.len(),
-        count(true),
-        count(false),
+        count(|result| matches!(result, CaseResult::Wrong(wrong) if wrong.failed)),
+        count(|result| matches!(result, CaseResult::Wrong(wrong) if !wrong.failed)),
+        count(|result| matches!(result, CaseResult::Skipped(_))),
     );
     let facts = ["run_id", "host", "version", "scenario_sha256"].map(|name| (name, summary.text(name)));
     let labels = summary.entries("labels").into_iter().map(|(label, value)| (label, value.as_str().unwrap_or_default()));
@@ -63,9 +75,12 @@ pub fn write(summary: &Value) -> String {
             "    <testcase name=\"{}\" classname=\"otload.{suite}\" time=\"{time:.3}\"",
             token(&case.name, "threshold")
         );
-        match &case.wrong {
-            None => out.push_str("/>\n"),
-            Some(Wrong { failed, kind, message, more }) => {
+        match &case.result {
+            CaseResult::Good => out.push_str("/>\n"),
+            CaseResult::Skipped(why) => {
+                let _ = writeln!(out, ">\n      <skipped message=\"{}\"/>\n    </testcase>", xml(why));
+            }
+            CaseResult::Wrong(Wrong { failed, kind, message, more }) => {
                 let element = if *failed { "failure" } else { "error" };
                 let (message, more) = (xml(message), xml(more).replace("&#10;", "\n"));
                 let _ = writeln!(
@@ -82,12 +97,14 @@ pub fn write(summary: &Value) -> String {
 
 fn cases(summary: &Value) -> Vec<Case> {
     let mut cases = vec![ending(summary), generator(summary), results(summary)];
+    cases.extend(judged(summary));
+    cases.extend(requests(summary));
     cases.extend(summary.list("thresholds").iter().map(threshold));
     cases.extend(summary.get("soak").filter(|soak| soak.flag("fail_on_regression") == Some(true)).map(soak));
     // A verdict that no case explains is not to be lost.
-    if Verdict::of(summary) == Verdict::Failed && cases.iter().all(|case| case.wrong.is_none()) {
+    if Verdict::of(summary) == Verdict::Failed && cases.iter().all(|case| !matches!(case.result, CaseResult::Wrong(_))) {
         let wrong = Wrong::failure("run", "the run has not passed", summary.texts("notes").join("\n"));
-        cases.push(Case { name: "run: passed".to_owned(), wrong: Some(wrong) });
+        cases.push(Case::new("run: passed", Some(wrong)));
     }
     cases
 }
@@ -99,7 +116,13 @@ fn ending(summary: &Value) -> Case {
         _ => None,
     };
     let wrong = message.map(|message| Wrong::error("run", message, summary.texts("notes").join("\n")));
-    Case { name: "run: came to its end".to_owned(), wrong }
+    let mut case = Case::new("run: came to its end", wrong);
+    // One without an end of its own is always stopped, and one that its scenario ends has done all of it.
+    let is_early = summary.number("planned_duration_seconds").is_some() && !matches!(summary.text("stopped_by"), "step" | "data");
+    if let (CaseResult::Good, true, Some(stopped)) = (&case.result, is_early, stopped(summary)) {
+        case.result = CaseResult::Skipped(stopped);
+    }
+    case
 }
 
 fn generator(summary: &Value) -> Case {
@@ -113,13 +136,32 @@ fn generator(summary: &Value) -> Case {
         None if summary.text("ended") == "finished" => None,
         None => Some(Wrong::error("validity", "not known: that is decided at the end of a run", String::new())),
     };
-    Case { name: "run: the generator was not the bottleneck".to_owned(), wrong }
+    Case::new("run: the generator was not the bottleneck", wrong)
 }
 
 fn results(summary: &Value) -> Case {
     let lost = summary.flag("recorded") == Some(false);
     let wrong = lost.then(|| Wrong::error("results", "not all results could be written", String::new()));
-    Case { name: "run: all results were written".to_owned(), wrong }
+    Case::new("run: all results were written", wrong)
+}
+
+/// Only of a run of which nothing was asked.
+fn judged(summary: &Value) -> Option<Case> {
+    let why = "nothing was asked of this run: it has no thresholds";
+    let case = Case { name: "run: passed".to_owned(), result: CaseResult::Skipped(why.to_owned()) };
+    (Verdict::of(summary) == Verdict::NotJudged).then_some(case)
+}
+
+/// What became of the requests themselves.
+fn requests(summary: &Value) -> Vec<Case> {
+    let cause = |kind: &'static str| {
+        let cause = summary.list("failure_causes").iter().find(|cause| cause.text("kind") == kind)?;
+        Some(Wrong::failure("run", cause.text("message"), cause.text("message").to_owned()))
+    };
+    let nothing = cause("nothing_succeeded").map(|wrong| Case::new("run: requests succeeded", Some(wrong)));
+    let asked = summary.flag("fail_on_errors") == Some(true);
+    let errors = asked.then(|| Case::new("run: no errors", cause("errors")));
+    nothing.into_iter().chain(errors).collect()
 }
 
 fn threshold(threshold: &Value) -> Case {
@@ -137,7 +179,7 @@ fn threshold(threshold: &Value) -> Case {
         "invalid" => Some(Wrong::error("threshold", "not judged: the run is invalid", more)),
         _ => Some(Wrong::error("threshold", "not judged: that is done at the end of a run", more)),
     };
-    Case { name: format!("threshold: {name}"), wrong }
+    Case::new(&format!("threshold: {name}"), wrong)
 }
 
 fn soak(soak: &Value) -> Case {
@@ -150,7 +192,7 @@ fn soak(soak: &Value) -> Case {
     } else {
         None
     };
-    Case { name: "soak: the run did not get worse".to_owned(), wrong }
+    Case::new("soak: the run did not get worse", wrong)
 }
 
 fn drift(line: &Value) -> String {
@@ -169,8 +211,15 @@ fn told(summary: &Value) -> String {
         totals.count("failures"),
         moment(summary.text("started_at")),
     )];
+    lines.extend(stopped(summary));
     lines.extend(summary.texts("notes").into_iter().map(|note| format!("note: {note}")));
     lines.join("\n")
+}
+
+impl Case {
+    fn new(name: &str, wrong: Option<Wrong>) -> Self {
+        Self { name: name.to_owned(), result: wrong.map_or(CaseResult::Good, CaseResult::Wrong) }
+    }
 }
 
 impl Wrong {

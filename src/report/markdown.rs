@@ -32,7 +32,8 @@ fn text(summary: &Value, most: usize) -> String {
     let verdict = Verdict::of(summary);
     let sign = match verdict {
         Verdict::Passed => "🟢",
-        Verdict::Failed => "🔴",
+        Verdict::Failed | Verdict::FailedInvalid => "🔴",
+        Verdict::NotJudged => "⚪",
         Verdict::Invalid | Verdict::Unfinished => "🟡",
     };
     let mut out = format!("### {sign} {}: {}\n\n", markdown(summary.text("test")), verdict.name());
@@ -42,6 +43,9 @@ fn text(summary: &Value, most: usize) -> String {
         [] if verdict == Verdict::Passed || (verdict == Verdict::Failed && !summary.list("thresholds").is_empty()) => {}
         [] => out.push_str(&format!("{}\n\n", verdict.sentence())),
         reasons => {
+            if verdict == Verdict::NotJudged {
+                out.push_str(&format!("{}\n\n", verdict.sentence()));
+            }
             reasons.iter().take(most).for_each(|reason| out.push_str(&format!("- {}\n", cut_at(3 * LONGEST, reason))));
             out.push('\n');
         }

@@ -24,13 +24,14 @@ pub mod traces;
 pub mod where_time_goes;
 
 use crate::measure::catalog::RequestName;
+use crate::measure::outcome::{FailureCause, RunEnd, RunVerdict};
 use crate::measure::snapshot::Snapshot;
 pub(crate) use crate::printable::one_line as printable;
 
 /// How the run is judged, by those who judge it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    pub ended: Ending,
+    pub end: RunEnd,
     /// Whether all of its intervals and its log are on disk.
     pub recorded: bool,
     /// Whether the figures can be believed: the generator was not the bottleneck.
@@ -39,7 +40,11 @@ pub struct Outcome {
     pub unjudged: Option<String>,
     /// Why they cannot, a sentence each.
     pub invalid_reasons: Vec<String>,
-    pub passed: bool,
+    /// Whether it did what was asked of it, and if not, why.
+    pub verdict: RunVerdict,
+    pub failure_causes: Vec<FailureCause>,
+    /// Whether it was to fail if anything failed.
+    pub fail_on_errors: bool,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
     /// What was said and done while it ran.
@@ -48,45 +53,37 @@ pub struct Outcome {
     pub traces: Option<traces::Traces>,
 }
 
-/// How a run came to its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ending {
-    /// As planned, or it was stopped and its users ended their tasks.
-    #[default]
-    Finished,
-    /// A second signal cut off what was under way.
-    Interrupted,
-    /// It was killed: what is known of it is what it had written by then.
-    CutOff,
-}
-
-impl Ending {
-    /// As `summary.json` has it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Finished => "finished",
-            Self::Interrupted => "interrupted",
-            Self::CutOff => "cut_off",
-        }
-    }
-}
-
 impl Outcome {
-    /// What went wrong stays wrong; of a run that was cut off nobody knows whether all would have gone well.
-    fn known(&self, good: bool) -> Option<bool> {
-        (!good || self.ended != Ending::CutOff).then_some(good)
+    /// What went wrong stays wrong; of a run that was cut off nobody knows whether its figures would have stayed valid.
+    fn known_validity(&self) -> Option<bool> {
+        (!self.valid || self.end != RunEnd::CutOff).then_some(self.valid)
+    }
+
+    /// The outcome in a word or two: `failed, invalid`.
+    pub(crate) fn words(&self) -> &'static str {
+        match (self.end, self.verdict, self.valid) {
+            (RunEnd::Interrupted(_), RunVerdict::Failed, _) => "failed, interrupted",
+            (RunEnd::Interrupted(_), ..) => "interrupted",
+            (_, RunVerdict::Failed, false) => "failed, invalid",
+            (_, RunVerdict::Failed, true) => "failed",
+            (.., false) => "invalid",
+            (_, RunVerdict::Passed, true) => "passed",
+            (_, RunVerdict::NotJudged, true) => "not judged",
+        }
     }
 }
 
 impl Default for Outcome {
     fn default() -> Self {
         Self {
-            ended: Ending::Finished,
+            end: RunEnd::Finished,
             recorded: true,
             valid: false,
             unjudged: None,
             invalid_reasons: Vec::new(),
-            passed: false,
+            verdict: RunVerdict::NotJudged,
+            failure_causes: Vec::new(),
+            fail_on_errors: false,
             notes: Vec::new(),
             remarks: Vec::new(),
             traces: None,

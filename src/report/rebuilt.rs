@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::digest::{Digest, Sum, duration};
 use super::intervals::{HealthPart, RulePart, ThresholdPart};
 use super::remarks::Remark;
-use super::{Ending, Outcome, json};
+use super::{Outcome, json};
 use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, RequestId};
 use crate::measure::health::Health;
 use crate::measure::measured::{Failure, Measured, Row, Tally};
+use crate::measure::outcome::{CauseKind, FailureCause, RunEnd, RunVerdict};
 use crate::measure::quantiles::Quantiles;
 use crate::measure::snapshot::{Facts, Phase, RunInfo};
 use crate::measure::threshold::{Judgement, ThresholdRule, ThresholdState};
@@ -30,7 +31,12 @@ pub fn summary(digest: &Digest) -> Result<String, serde_json::Error> {
 /// What was known of it when its last interval was written. What was wrong by then stays wrong.
 fn outcome(digest: &Digest, thresholds: &[ThresholdState]) -> Outcome {
     let valid = digest.last.as_ref().is_none_or(|last| last.valid);
-    let kept = thresholds.iter().all(|threshold| threshold.judgement != Judgement::Broken);
+    let broken = thresholds.iter().filter(|threshold| threshold.judgement == Judgement::Broken);
+    let failed = broken.filter(|threshold| valid || threshold.rule.lag_proof).map(|threshold| FailureCause {
+        kind: CauseKind::Threshold,
+        message: format!("threshold failed: {}", threshold.rule.that),
+    });
+    let failure_causes: Vec<_> = failed.collect();
     let end = digest.last.as_ref().map_or(0.0, |last| last.at + last.seconds);
     let cut = format!(
         "this is what the run had written by second {end:.0}; whether it would have passed, whether it got worse as it went on, and \
@@ -38,12 +44,14 @@ fn outcome(digest: &Digest, thresholds: &[ThresholdState]) -> Outcome {
     );
     let invalid = "the generator was the bottleneck when the last interval was written; otload.log says more".to_owned();
     Outcome {
-        ended: Ending::CutOff,
+        end: RunEnd::CutOff,
         recorded: false,
         valid,
         unjudged: None,
         invalid_reasons: if valid { Vec::new() } else { vec![invalid] },
-        passed: valid && kept,
+        verdict: if failure_causes.is_empty() { RunVerdict::NotJudged } else { RunVerdict::Failed },
+        failure_causes,
+        fail_on_errors: false,
         notes: [cut].into_iter().chain(digest.torn.clone()).collect(),
         remarks: digest.remarks.iter().filter_map(Remark::read).collect(),
         traces: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{grouped, millis, short_name};
+use crate::measure::outcome::StopCause;
 use crate::units::{duration_from_seconds, format_duration, format_size};
 
 /// Fields that may lack.
@@ -28,6 +29,10 @@ pub(crate) trait Read {
 pub(crate) enum Verdict {
     Passed,
     Failed,
+    /// The generator was the bottleneck, and something failed that it cannot be the cause of.
+    FailedInvalid,
+    /// Nothing was asked of it.
+    NotJudged,
     /// The generator was the bottleneck.
     Invalid,
     /// It was interrupted or killed, and nothing had gone wrong by then.
@@ -79,12 +84,16 @@ impl Read for Value {
 
 impl Verdict {
     pub(crate) fn of(summary: &Value) -> Self {
-        // Summaries of earlier versions do not say how the run ended.
-        let ended = matches!(summary.text("ended"), "finished" | "");
-        match (summary.flag("valid"), summary.flag("passed")) {
-            (Some(false), _) => Self::Invalid,
-            (_, Some(false)) => Self::Failed,
-            (_, Some(true)) if ended => Self::Passed,
+        // Summaries of earlier versions say neither how the run ended nor its verdict.
+        let ended = !matches!(summary.text("ended"), "interrupted" | "cut_off");
+        let invalid = summary.flag("valid") == Some(false);
+        match (summary.text("verdict"), summary.flag("passed")) {
+            ("failed", _) if invalid => Self::FailedInvalid,
+            ("failed", _) => Self::Failed,
+            _ if invalid => Self::Invalid,
+            ("", Some(false)) => Self::Failed,
+            ("passed", _) | ("", Some(true)) if ended => Self::Passed,
+            ("not_judged", _) if ended => Self::NotJudged,
             _ => Self::Unfinished,
         }
     }
@@ -93,15 +102,27 @@ impl Verdict {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
+            Self::FailedInvalid => "failed, invalid",
+            Self::NotJudged => "not judged",
             Self::Invalid => "invalid",
             Self::Unfinished => "unfinished",
+        }
+    }
+
+    /// A class of pages.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::FailedInvalid => "failed",
+            Self::NotJudged => "not-judged",
+            other => other.name(),
         }
     }
 
     pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::Passed => "✓",
-            Self::Failed => "✗",
+            Self::Failed | Self::FailedInvalid => "✗",
+            Self::NotJudged => "–",
             Self::Invalid | Self::Unfinished => "?",
         }
     }
@@ -109,7 +130,8 @@ impl Verdict {
     pub(crate) fn sentence(self) -> &'static str {
         match self {
             Self::Passed => "Nothing is wrong with this run.",
-            Self::Failed => "The run does not keep what was asked of it.",
+            Self::Failed | Self::FailedInvalid => "The run does not keep what was asked of it.",
+            Self::NotJudged => "Nothing was asked of this run: it has no thresholds.",
             Self::Invalid => "The figures cannot be believed: what made the load was the bottleneck.",
             Self::Unfinished => "The run did not get to its end. What was known by then is here.",
         }
@@ -117,7 +139,8 @@ impl Verdict {
 
     /// Why it is so, a sentence each, with a capital letter.
     pub(crate) fn reasons(self, summary: &Value) -> Vec<String> {
-        let mut reasons: Vec<String> = summary.texts("invalid_reasons").into_iter().map(titled).collect();
+        let mut reasons = causes(summary, |_| true);
+        reasons.extend(summary.texts("invalid_reasons").into_iter().map(titled));
         reasons.extend(self.thresholds(summary));
         reasons.extend(Self::other(summary));
         reasons
@@ -125,38 +148,70 @@ impl Verdict {
 
     /// Those that a table of thresholds does not show.
     pub(crate) fn reasons_beside_thresholds(summary: &Value) -> Vec<String> {
-        summary.texts("invalid_reasons").into_iter().map(titled).chain(Self::other(summary)).collect()
+        let mut reasons = causes(summary, |kind| !matches!(kind, "threshold" | "threshold_no_data"));
+        reasons.extend(summary.texts("invalid_reasons").into_iter().map(titled));
+        reasons.extend(Self::other(summary));
+        reasons
     }
 
+    /// Failed thresholds that are no cause: of a summary of an earlier version, or of a run that is not valid.
     fn thresholds(self, summary: &Value) -> Vec<String> {
+        let told = |threshold: &Value| {
+            let that = threshold.text("that");
+            summary.list("failure_causes").iter().any(|cause| cause.text("message").contains(that))
+        };
         let mut reasons = Vec::new();
         if self != Self::Passed {
-            let broken = summary.list("thresholds").iter().filter(|threshold| threshold.text("state") == "broken");
-            reasons.extend(broken.map(|threshold| {
+            let of = |state: &'static str| {
+                summary.list("thresholds").iter().filter(move |threshold| threshold.text("state") == state && !told(threshold))
+            };
+            reasons.extend(of("broken").map(|threshold| {
                 let value = figure(threshold, "value").map_or_else(String::new, |value| format!(": it was {value}"));
-                format!("Threshold broken: {}{value}", threshold.text("that"))
+                format!("Threshold failed: {}{value}", threshold.text("that"))
             }));
-            let open = summary.list("thresholds").iter().filter(|threshold| threshold.text("state") == "no_data");
-            reasons.extend(open.map(|threshold| format!("Threshold without data: {}", threshold.text("that"))));
+            reasons.extend(of("no_data").map(|threshold| format!("Threshold without data: {}", threshold.text("that"))));
         }
         reasons
     }
 
     fn other(summary: &Value) -> Vec<String> {
         let mut reasons = Vec::new();
-        if summary.get("soak").and_then(|soak| soak.flag("regressed")) == Some(true) {
+        let regressed = summary.get("soak").and_then(|soak| soak.flag("regressed")) == Some(true);
+        let told = summary.list("failure_causes").iter().any(|cause| cause.text("kind") == "regression");
+        if regressed && !told {
             reasons.push("It got worse as it went on".to_owned());
         }
         match summary.text("ended") {
+            "stopped" => reasons.push(titled(&stopped(summary).unwrap_or_default())),
             "interrupted" => reasons.push("The run was interrupted before its end".to_owned()),
             "cut_off" => reasons.push("The run was cut off before its end, or is not over yet".to_owned()),
             _ => {}
         }
-        if summary.flag("recorded") == Some(false) && summary.text("ended") == "finished" {
+        if summary.flag("recorded") == Some(false) && matches!(summary.text("ended"), "finished" | "stopped") {
             reasons.push("Not all results could be written".to_owned());
         }
         reasons
     }
+}
+
+/// Why the run failed, a sentence each, with a capital letter.
+fn causes(summary: &Value, of: impl Fn(&str) -> bool) -> Vec<String> {
+    let causes = summary.list("failure_causes").iter().filter(|cause| of(cause.text("kind")));
+    causes.map(|cause| titled(cause.text("message"))).collect()
+}
+
+/// `stopped by SIGTERM after 3s of 30s`, of a run that was.
+pub(crate) fn stopped(summary: &Value) -> Option<String> {
+    if !matches!(summary.text("ended"), "stopped" | "interrupted") {
+        return None;
+    }
+    let by = match summary.text("stopped_by") {
+        "" => String::new(),
+        name => format!(" by {}", StopCause::words_of(name)),
+    };
+    let at = summary.number("stopped_at_seconds").map_or_else(String::new, |at| format!(" after {}", duration(at)));
+    let planned = summary.number("planned_duration_seconds").map_or_else(String::new, |of| format!(" of {}", duration(of)));
+    Some(format!("{}{by}{at}{planned}", summary.text("ended")))
 }
 
 // === thresholds ===
@@ -289,5 +344,27 @@ mod tests {
         assert_eq!(said(json!(false), json!(false), "finished"), "invalid");
         assert_eq!(said(Value::Null, json!(false), "cut_off"), "failed");
         assert_eq!(said(Value::Null, Value::Null, "cut_off"), "unfinished");
+        let said = |valid: bool, verdict: &str, ended: &str| {
+            Verdict::of(&json!({"valid": valid, "verdict": verdict, "passed": null, "ended": ended})).name()
+        };
+        for (valid, verdict, ended, name) in [
+            (true, "passed", "stopped", "passed"),
+            (true, "not_judged", "finished", "not judged"),
+            (true, "not_judged", "interrupted", "unfinished"),
+            (false, "not_judged", "finished", "invalid"),
+            (false, "failed", "finished", "failed, invalid"),
+            (true, "failed", "interrupted", "failed"),
+        ] {
+            assert_eq!(said(valid, verdict, ended), name);
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_says_by_whom_and_when() {
+        let mut summary = json!({"ended": "stopped", "stopped_by": "SIGTERM", "stopped_at_seconds": 3.04, "planned_duration_seconds": 30.0});
+        assert_eq!(stopped(&summary).as_deref(), Some("stopped by SIGTERM after 3s of 30s"));
+        (summary["stopped_by"], summary["planned_duration_seconds"]) = (json!("api"), Value::Null);
+        assert_eq!(stopped(&summary).as_deref(), Some("stopped by the control API after 3s"));
+        assert_eq!(stopped(&json!({"ended": "finished", "stopped_by": null})), None);
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::measure::catalog::{Catalog, CheckId, RequestId, TaskId, UserId};
 use crate::measure::health::Health;
+use crate::measure::outcome::CauseKind;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::tests::PHASES;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo};
@@ -53,7 +54,7 @@ fn facts(seconds: u64) -> Facts {
     };
     facts.thresholds = thresholds();
     facts.soak = Arc::new(soak());
-    facts.passed = false;
+    facts.verdict = RunVerdict::Failed;
     facts.spans = Some(SpanCounts { exported: 1_234_567, dropped: [1000, 0, 0, 2, 0, 0, 0], queued: 3 });
     facts
 }
@@ -91,6 +92,7 @@ fn thresholds() -> Arc<[ThresholdState]> {
         over: None,
         after: Duration::ZERO,
         abort: false,
+        lag_proof: false,
     };
     let invalid = ThresholdState {
         judgement: Judgement::Invalid,
@@ -172,12 +174,17 @@ fn remark() -> Remark {
 fn outcome() -> Outcome {
     Outcome {
         remarks: vec![remark()],
-        ended: Ending::Finished,
+        end: RunEnd::Finished,
         recorded: true,
         valid: false,
         unjudged: None,
         invalid_reasons: vec!["a worker was busy for 95% of the time".into()],
-        passed: false,
+        verdict: RunVerdict::Failed,
+        failure_causes: vec![FailureCause {
+            kind: CauseKind::Threshold,
+            message: "threshold failed: few failures: failure_ratio < 1% over 2s: it was 50%".into(),
+        }],
+        fail_on_errors: false,
         notes: vec!["the target answered with redirects".into()],
         traces: None,
     }
@@ -198,12 +205,12 @@ fn nothing_measured_is_no_reason_to_fail() {
     let mut nothing = snapshot(&Shard::new(&catalog()), 0);
     nothing.facts.spans = None;
     nothing.facts.thresholds = Arc::default();
-    let text = text::write(&nothing, &Outcome { valid: true, passed: true, ..Outcome::default() });
+    let text = text::write(&nothing, &Outcome { valid: true, ..Outcome::default() });
     assert!(
         text.contains("      Aggregated                             0  0 (0.00%) |   -    -    -    - |  0.00        0.00\n"),
         "{text}"
     );
-    assert!(text.contains(" · done\n"), "{text}");
+    assert!(text.contains(" · not judged\n"), "{text}");
     for absent in ["Failures", "Thresholds", "Spans", "invalid", "note", "NaN", "inf"] {
         assert!(!text.contains(absent), "{absent} in {text}");
     }
@@ -220,11 +227,17 @@ fn the_verdict_is_in_the_first_line_and_a_sign_before_each_threshold() {
     let mut thresholds = snapshot.facts.thresholds.to_vec();
     thresholds[0].judgement = Judgement::Holds;
     snapshot.facts.thresholds = thresholds.into();
-    let said = |valid, passed| text::write(&snapshot, &Outcome { valid, passed, ..Outcome::default() });
-    for (valid, passed, verdict) in [(true, true, "passed"), (true, false, "failed"), (false, false, "invalid")] {
-        assert!(said(valid, passed).contains(&format!(" · {verdict}\n")), "{verdict}");
+    let said = |valid, verdict| text::write(&snapshot, &Outcome { valid, verdict, ..Outcome::default() });
+    for (valid, verdict, words) in [
+        (true, RunVerdict::Passed, "passed"),
+        (true, RunVerdict::Failed, "failed"),
+        (true, RunVerdict::NotJudged, "not judged"),
+        (false, RunVerdict::NotJudged, "invalid"),
+        (false, RunVerdict::Failed, "failed, invalid"),
+    ] {
+        assert!(said(valid, verdict).contains(&format!(" · {words}\n")), "{words}");
     }
-    assert!(said(true, false).contains("\n✓  p50 < 300ms                                 8ms\n"), "{}", said(true, false));
+    assert!(said(true, RunVerdict::Failed).contains("\n✓  p50 < 300ms                                 8ms\n"), "{}", said(true, RunVerdict::Failed));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The final report on a terminal: statistics as Locust prints them, percentiles, failures, checks, the generator, notes.
 
+use std::time::Duration;
+
 use super::summary::share_of;
 use super::traces::tables;
-use super::{Ending, Outcome, grouped, millis, printable, row_name, soak, thresholds};
+use super::{Outcome, grouped, millis, printable, row_name, soak, thresholds};
 use crate::measure::health::Health;
 use crate::measure::measured::{Measured, Row};
 use crate::measure::quantiles::Times;
@@ -33,7 +35,9 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
     out.push_str(&generator(snapshot, &measured));
     out.push_str(&snapshot.facts.spans.as_ref().map(spans).unwrap_or_default());
     out.push_str(&outcome.traces.as_ref().map(tables).unwrap_or_default());
-    let problems = outcome.invalid_reasons.iter().map(|reason| format!("invalid: {}\n", printable(reason)));
+    let causes = outcome.failure_causes.iter().map(|cause| format!("failed: {}\n", printable(&cause.message)));
+    let doubts = outcome.invalid_reasons.iter().map(|reason| format!("invalid: {}\n", printable(reason)));
+    let problems = causes.chain(doubts);
     let notes = outcome.notes.iter().map(|note| format!("note: {}\n", printable(note)));
     let remarks = std::iter::once(super::remarks::lines(&outcome.remarks));
     let last: String = problems.chain(notes).chain(remarks).collect();
@@ -47,20 +51,22 @@ pub fn write(snapshot: &Snapshot, outcome: &Outcome) -> String {
 /// What was run, and how it came out, in a line.
 fn title(snapshot: &Snapshot, outcome: &Outcome) -> String {
     let facts = &snapshot.facts;
-    let verdict = match outcome {
-        Outcome { ended: Ending::Interrupted, .. } => "interrupted",
-        Outcome { valid: false, .. } => "invalid",
-        Outcome { passed: false, .. } => "failed",
-        _ if !facts.thresholds.is_empty() => "passed",
-        // Without thresholds there is nothing to pass.
-        _ => "done",
-    };
+    let verdict = outcome.words();
     let (test, run_id) = (printable(&facts.run.test), printable(&facts.run.run_id));
-    let took = format_duration(std::time::Duration::from_secs_f64(facts.elapsed.as_secs_f64().round()));
+    let took = format_duration(whole_seconds(facts.elapsed));
     let users = if facts.peak_users == 1 { "1 user".to_owned() } else { format!("at most {} users", facts.peak_users) };
     let warm_up = facts.elapsed.saturating_sub(facts.measured);
     let without = if warm_up.is_zero() { String::new() } else { format!(", the first {} left out", format_duration(warm_up)) };
-    format!("\n{test}: {took}{without} · {users} · run {run_id} · {verdict}\n")
+    let stopped = outcome.end.stop().map_or_else(String::new, |stop| {
+        let planned = facts.planned.map_or_else(String::new, |planned| format!(" of {}", format_duration(planned)));
+        let (by, at) = (stop.cause.words(), format_duration(whole_seconds(stop.at)));
+        format!(", {} by {by} after {at}{planned}", outcome.end.name())
+    });
+    format!("\n{test}: {took}{without}{stopped} · {users} · run {run_id} · {verdict}\n")
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs_f64(duration.as_secs_f64().round())
 }
 
 /// Type, name and figures of each request, and of all of them at the end.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::ending::Ending;
 use super::live::Live;
 use super::stage::until;
 use super::watch::{Key, Keys, show};
@@ -13,9 +14,10 @@ use crate::clock;
 use crate::control::{Command, Effect, Order, Refusal};
 use crate::diagnostic::Diagnostic;
 use crate::engine::Mode;
+use crate::measure::outcome::StopCause;
 
 /// The end of a line that signals come in by.
-pub(super) type Interrupts = mpsc::UnboundedReceiver<()>;
+pub(super) type Interrupts = mpsc::UnboundedReceiver<StopCause>;
 
 /// What a run listens to.
 pub(super) struct Desk {
@@ -26,8 +28,8 @@ pub(super) struct Desk {
 
 /// What it hears.
 pub(super) enum Event {
-    /// Ctrl-C or SIGTERM: the first one stops, the second one cuts.
-    Interrupt,
+    /// A signal: the first one stops, the second one cuts.
+    Interrupt(StopCause),
     Order(Order),
     /// Of the live view; its stop is an interrupt.
     Key(Key),
@@ -38,27 +40,70 @@ pub(super) const ORDERS: usize = 64;
 
 const NOBODY: &str = "setup or teardown is under way: there are no users yet, or no more";
 
-/// Ctrl-C and SIGTERM, each time.
+/// Ctrl-C, SIGTERM and SIGHUP, each time.
 ///
 /// # Errors
 /// When the system does not allow to listen for them.
 pub(super) fn signals() -> Result<Interrupts, Diagnostic> {
-    let failed = |error| Diagnostic::error(format!("cannot listen for signals: {error}"));
+    // Whoever started this process may have had it ignored, as `nohup` does: then it stays so.
+    let hangup = if is_ignored(SIGHUP) { None } else { Some(hangups()?) };
+    listen(hangup)
+}
+
+/// Ctrl-C and SIGTERM, each time: SIGHUP has another meaning.
+///
+/// # Errors
+/// When the system does not allow to listen for them.
+pub(super) fn signals_but_hangup() -> Result<Interrupts, Diagnostic> {
+    listen(None)
+}
+
+/// SIGHUP, each time.
+///
+/// # Errors
+/// When the system does not allow to listen for it.
+pub(super) fn hangups() -> Result<Signal, Diagnostic> {
+    signal(SignalKind::hangup()).map_err(failed)
+}
+
+fn listen(mut hangup: Option<Signal>) -> Result<Interrupts, Diagnostic> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let (rings, interrupts) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if rings.send(()).is_err() {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+                () = received(&mut hangup) => "SIGHUP",
+            };
+            if rings.send(StopCause::Signal(name)).is_err() {
                 return;
             }
         }
     });
     Ok(interrupts)
+}
+
+/// The next such signal; never without one to listen for.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn failed(error: std::io::Error) -> Diagnostic {
+    Diagnostic::error(format!("cannot listen for signals: {error}"))
+}
+
+const SIGHUP: u32 = 1;
+
+/// Whether this process ignores a signal, as it does from its start if its parent did.
+fn is_ignored(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }
 
 impl Desk {
@@ -69,8 +114,8 @@ impl Desk {
     pub(super) async fn next(&mut self) -> Event {
         tokio::select! {
             biased;
-            Some(()) = self.interrupts.recv() => Event::Interrupt,
-            Some(key) = self.keys.recv() => if key == Key::Stop { Event::Interrupt } else { Event::Key(key) },
+            Some(cause) = self.interrupts.recv() => Event::Interrupt(cause),
+            Some(key) = self.keys.recv() => if key == Key::Stop { Event::Interrupt(StopCause::Key) } else { Event::Key(key) },
             Some(order) = self.orders.recv() => Event::Order(order),
             else => std::future::pending().await,
         }
@@ -80,18 +125,18 @@ impl Desk {
     pub(super) async fn interrupted(&mut self) {
         loop {
             match self.next().await {
-                Event::Interrupt => return,
+                Event::Interrupt(_) => return,
                 Event::Key(_) => {}
                 Event::Order(order) => reply(order, |_| Err(Refusal::over())),
             }
         }
     }
 
-    /// Does `work` to its end, also when a first signal comes, which is answered with `message` and noted in `mode`. A second
+    /// Does `work` to its end, also when a first signal comes, which is answered with `message` and noted in `ending`. A second
     /// one cuts it off, and so does the end of `limit` after the first: `None`. There are no users meanwhile, so that only few orders can be obeyed.
     pub(super) async fn bounded<T>(
         &mut self,
-        mode: &mut Mode,
+        ending: &mut Ending,
         live: &Live,
         (message, limit): (&str, Duration),
         work: impl Future<Output = T>,
@@ -100,16 +145,16 @@ impl Desk {
         let mut deadline = None;
         loop {
             // Counted from the signal, or from the beginning after one.
-            deadline = deadline.or_else(|| (*mode != Mode::Run).then(|| clock::now() + limit));
+            deadline = deadline.or_else(|| (ending.mode() != Mode::Run).then(|| clock::now() + limit));
             let event = tokio::select! {
                 done = &mut work => return Some(done),
                 event = self.next() => event,
                 () = until(deadline) => return None,
             };
             match event {
-                Event::Interrupt => {
-                    *mode = if *mode == Mode::Run { Mode::Stop } else { Mode::Cut };
-                    if *mode == Mode::Cut {
+                Event::Interrupt(cause) => {
+                    ending.interrupt(cause, live.moment().1);
+                    if ending.mode() == Mode::Cut {
                         return None;
                     }
                     live.tell(message);
@@ -117,9 +162,8 @@ impl Desk {
                 Event::Key(_) => show(NOBODY),
                 Event::Order(order) => reply(order, |command| match command {
                     Command::Stop => {
-                        let changed = *mode == Mode::Run;
+                        let changed = ending.stop(StopCause::Api, live.moment().1);
                         if changed {
-                            *mode = Mode::Stop;
                             live.tell(message);
                         }
                         Ok(stopping(changed, Duration::ZERO))

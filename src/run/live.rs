@@ -22,6 +22,7 @@ use crate::load::Trend;
 use crate::measure::catalog::{Catalog, UserId};
 use crate::measure::health::{self, Health, Pressure, Reading};
 use crate::measure::measured::Measured;
+use crate::measure::outcome::RunVerdict;
 use crate::measure::pulse::{self, Pulse};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Detail, Facts, Phase, RunInfo, Snapshot};
@@ -61,8 +62,6 @@ struct State {
     load_ended: Option<Instant>,
     finished: bool,
     hold: Hold,
-    /// It got worse, and was not to.
-    soak_failed: bool,
     reading: Option<Reading>,
     /// The threads of the workers, as the system knows them.
     tasks: Vec<PathBuf>,
@@ -126,7 +125,6 @@ impl Live {
             crews: plan.crews.len(),
             load_ended: None,
             finished: false,
-            soak_failed: false,
             hold: Hold::default(),
             reading: None,
             tasks: Vec::new(),
@@ -278,10 +276,9 @@ impl Live {
         state.facts.worst_health.saturated |= saturated;
     }
 
-    /// What is found in the windows of a long run, and whether the run has failed by it.
-    pub(super) fn set_soak(&self, soak: Arc<Soak>, failed: bool) {
-        let mut state = self.state();
-        (state.facts.soak, state.soak_failed) = (soak, failed);
+    /// What is found in the windows of a long run.
+    pub(super) fn set_soak(&self, soak: Arc<Soak>) {
+        self.state().facts.soak = soak;
     }
 
     /// The phase, and how long the load has lasted.
@@ -290,10 +287,10 @@ impl Live {
         (self.phase(&state), state.elapsed())
     }
 
-    /// How the thresholds stand, and whether all of them can still be kept.
-    pub(super) fn set_verdict(&self, thresholds: Arc<[ThresholdState]>, passed: bool) {
+    /// How the thresholds stand, and the run.
+    pub(super) fn set_verdict(&self, thresholds: Arc<[ThresholdState]>, verdict: RunVerdict) {
         let mut state = self.state();
-        (state.facts.thresholds, state.facts.passed) = (thresholds, passed);
+        (state.facts.thresholds, state.facts.verdict) = (thresholds, verdict);
     }
 
     /// Results could not be written.
@@ -392,9 +389,7 @@ impl Live {
             drop(extra);
             state.connections = connections;
             state.facts.spans = self.spans.as_ref().map(|counts| counts.now());
-            let mut facts = state.facts.clone();
-            facts.passed &= !state.soak_failed;
-            (facts, state.shards.clone())
+            (state.facts.clone(), state.shards.clone())
         };
         Snapshot::take(&self.plan.catalog, facts, &shards, detail)
     }

@@ -11,6 +11,7 @@ mod baseline;
 mod deadline;
 mod debug;
 mod desk;
+mod ending;
 mod files;
 mod hold;
 mod hub;
@@ -25,6 +26,7 @@ mod reports;
 mod results;
 mod say;
 mod serve;
+mod silence;
 mod soak;
 mod stage;
 mod steer;
@@ -50,6 +52,7 @@ use crate::engine::{self, Around, Engine, Mode};
 use crate::fault;
 use crate::journal::{Journal, Topic};
 use crate::judge::validity::Validity;
+use crate::measure::outcome::{RunVerdict, StopCause};
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::report;
@@ -57,13 +60,16 @@ use crate::scenario::plan::Plan;
 use crate::secrets;
 use crate::threads;
 use desk::{Desk, Event};
+use ending::Ending;
 use files::ResultFolder;
 use hub::Hub;
+use judgement::Conclusion;
 use live::Live;
 use observe::Observer;
 use preflight::Room;
 use record::Recorder;
 use say::warn;
+use silence::SilenceWatch;
 use soak::Soaking;
 use stage::{Ready, Stage, announce, linger, on_event_loop, setup_failed, until};
 use stress::Stresses;
@@ -99,6 +105,8 @@ pub struct Job {
     pub demo: bool,
     /// The run that this one is compared with.
     pub baseline: Option<Baseline>,
+    /// Whether the run fails if anything fails, beside what the plan says.
+    pub fail_on_errors: bool,
     pub quiet: bool,
     /// How long to wait for one more scrape at the end; `None` decides by whether there was any.
     pub linger: Option<Duration>,
@@ -116,8 +124,7 @@ pub struct Job {
 pub struct Ended {
     /// Whether its figures can be believed.
     pub valid: bool,
-    /// Whether they can be believed and no threshold is broken.
-    pub passed: bool,
+    pub verdict: RunVerdict,
     /// By a second Ctrl-C.
     pub interrupted: bool,
     /// Whether all of its results are on disk.
@@ -181,7 +188,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let (keys, pressed) = mpsc::unbounded_channel();
     let mut desk = Desk::new(stage.interrupts, received, pressed);
     let live = Arc::new(Live::new(job, client.clone(), extra.clone(), prepared.counts.clone(), orders));
-    let thresholds = Thresholds::new(job, &live);
+    let thresholds = Thresholds::new(job);
     stage.hub.set(&live);
     if let Some(address) = stage.address {
         announce(job, address, &folder);
@@ -198,11 +205,11 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
         ..engine::Options::plain(&job.run_id, job.seed)
     };
     let observer = prepared.start(&live)?;
-    let mut mode = Mode::Run;
+    let mut ending = Ending::new();
     // Teardown is also done after a setup that failed or was interrupted: what it made is to be cleared away.
     let limit = deadline::around(&job.plan);
     let setup = engine::perform(&job.plan, &client, &options, &extra, Around::Setup);
-    let setup = desk.bounded(&mut mode, &live, (SETUP, limit), setup).await;
+    let setup = desk.bounded(&mut ending, &live, (SETUP, limit), setup).await;
     let mut mishaps = Vec::new();
     let ready = setup.map(|setup| {
         (options.setup, mishaps) = (setup.variables, setup.mishaps);
@@ -211,7 +218,8 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     let mut failure = (ready == Some(false)).then(|| setup_failed(&live, mishaps.first()));
     let recorder = Recorder::new(folder.path(), &live, job.plan.warm_up, job.journal.clone());
     let mut conductor = Conductor::new(job, &live, room, (observer, thresholds, recorder), print);
-    if ready == Some(true) && mode == Mode::Run {
+    conductor.show();
+    if ready == Some(true) && ending.mode() == Mode::Run {
         let started = clock::now();
         match Engine::start(job.plan.clone(), client.clone(), &options, extra.clone(), started) {
             Ok(mut engine) => {
@@ -219,7 +227,7 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
                 folder.clear(Format::ALL.iter().flat_map(|format| format.files()).copied());
                 job.journal.say(Topic::Event, "the load begins");
                 conductor.recorder.begin(&live);
-                mode = conductor.until_the_end(&mut engine, &mut desk).await;
+                conductor.until_the_end(&mut engine, &mut desk, &mut ending).await;
                 conductor.broken = engine.join().err().or(conductor.broken.take());
                 conductor.judge();
                 conductor.notes.extend(engine.mishaps());
@@ -230,23 +238,25 @@ async fn perform(job: &Job, ready: Ready, stage: Stage, print: &mut dyn FnMut(&s
     } else if failure.is_none() {
         conductor.notes.push("stopped during setup: no user was started".to_owned());
     }
-    if mode != Mode::Cut {
+    if ending.mode() != Mode::Cut {
         let teardown = engine::perform(&job.plan, &client, &options, &extra, Around::Teardown);
-        let good = desk.bounded(&mut mode, &live, (TEARDOWN, limit), teardown).await;
+        let good = desk.bounded(&mut ending, &live, (TEARDOWN, limit), teardown).await;
         if !good.is_some_and(|teardown| teardown.good) {
+            conductor.teardown_failed = true;
             conductor.warn(&Diagnostic::warning("teardown did not succeed; its failures are in the summary"));
         }
     }
     live.finish();
     // Before the summary, which says what became of the spans.
-    std::mem::take(&mut conductor.observer).finish(mode != Mode::Cut).await.iter().for_each(|news| warn(job, news));
+    std::mem::take(&mut conductor.observer).finish(ending.mode() != Mode::Cut).await.iter().for_each(|news| warn(job, news));
     drop(watch);
     if let Some(failure) = failure {
         return Err(Failed::Broken(failure));
     }
-    conductor.interrupted = mode == Mode::Cut;
+    conductor.interrupted = ending.mode() == Mode::Cut;
     conductor.soak.finish(&live, &|problem| warn(job, problem));
-    conductor.thresholds.finish(&live.snapshot(), &live);
+    conductor.thresholds.finish(&live.snapshot());
+    conductor.conclude(ending.end(job.plan.end()));
     conductor.recorder.finish(&live.snapshot(), &live).await;
     conductor.recorder.news(&live).iter().for_each(|news| warn(job, news));
     conductor.notes.extend(console::losses().notes_since(lost));
@@ -306,6 +316,10 @@ struct Conductor<'a> {
     interrupted: bool,
     /// Workers did not end, and what they had in flight is not counted.
     left_behind: bool,
+    teardown_failed: bool,
+    silence: SilenceWatch,
+    /// What is said of the run, once it is over.
+    conclusion: Conclusion,
     /// The warm-up was over before the end.
     warm: bool,
     notes: Vec<String>,
@@ -340,14 +354,17 @@ impl<'a> Conductor<'a> {
             dropped: false,
             interrupted: false,
             left_behind: false,
+            teardown_failed: false,
+            silence: SilenceWatch::default(),
+            conclusion: Conclusion::default(),
             warm: true,
             notes: Vec::new(),
             print,
         }
     }
 
-    /// Returns when the last worker has ended; says whether signals ended it.
-    async fn until_the_end(&mut self, engine: &mut Engine, desk: &mut Desk) -> Mode {
+    /// Returns when the last worker has ended; `ending` then says who ended the run, if anybody did.
+    async fn until_the_end(&mut self, engine: &mut Engine, desk: &mut Desk, ending: &mut Ending) {
         let started = engine.started();
         let mut tick = tokio::time::interval_at((started + TICK).into(), TICK);
         let mut progress = tokio::time::interval_at((started + PROGRESS).into(), PROGRESS);
@@ -355,28 +372,28 @@ impl<'a> Conductor<'a> {
         progress.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let warm_up = self.job.plan.warm_up;
         self.warm = warm_up.is_zero();
-        let mut mode = Mode::Run;
         self.entered(self.live.moment().0);
         let urgent = engine.urgent();
         let mut told = deadline::Told::default();
         loop {
-            told.note(mode);
+            told.note(ending.mode());
             let deadline = told.deadline(engine.load_end(), self.job.plan.graceful_stop);
             let warm_at = engine.moment(warm_up);
             // Health and shards are looked at between, never inside, the other branches.
             tokio::select! {
                 () = engine.ended() => break,
                 () = until(deadline) => {
-                    self.leave(engine, mode);
+                    self.leave(engine, ending.mode());
+                    if self.left_behind {
+                        ending.leave_behind(self.live.moment().1);
+                    }
                     break;
                 }
-                _ = tick.tick() => if self.look(engine) && mode == Mode::Run {
-                    mode = Mode::Stop;
-                    engine.tell(mode);
+                _ = tick.tick() => if let Some(cause) = self.look(engine) {
+                    self.stop(engine, ending, cause);
                 },
-                () = urgent.notified() => if self.is_asked(engine) && mode == Mode::Run {
-                    mode = Mode::Stop;
-                    engine.tell(mode);
+                () = urgent.notified() => if let Some(cause) = self.is_asked(engine) {
+                    self.stop(engine, ending, cause);
                 },
                 _ = progress.tick() => self.progress(),
                 () = until(warm_at), if !self.warm => {
@@ -386,16 +403,14 @@ impl<'a> Conductor<'a> {
                     self.validity.end_warm_up();
                 }
                 event = desk.next() => match event {
-                    Event::Interrupt => {
-                        let next = if mode == Mode::Run { Mode::Stop } else { Mode::Cut };
-                        self.end(engine, &mut mode, next);
-                    }
-                    Event::Key(key) => self.pressed(engine, &mut mode, key),
-                    Event::Order(order) => desk::reply(order, |command| self.obey(engine, &mut mode, command)),
+                    Event::Interrupt(cause) => self.interrupted(engine, ending, cause),
+                    Event::Key(key) => self.pressed(engine, ending, key),
+                    Event::Order(order) => desk::reply(order, |command| self.obey(engine, ending, command)),
                 },
             }
         }
         self.live.load_ended();
+        ending.load_ended();
         self.live.set_peak(engine.peak_users());
         if !self.warm {
             self.recorder.cut(&self.live.snapshot(), self.live);
@@ -408,20 +423,26 @@ impl<'a> Conductor<'a> {
                 .push("this kernel gives no receive timestamps: late reads are not corrected, and are in the times".to_owned());
         }
         self.look(engine);
-        mode
     }
 
     /// Whether a step or the data wants the run to stop; why is noted.
-    fn is_asked(&mut self, engine: &Engine) -> bool {
-        let asked = engine.wants_to_stop();
-        let asks = asked.is_some();
-        self.notes.extend(asked.filter(|note| !self.notes.contains(note)));
-        asks
+    fn is_asked(&mut self, engine: &Engine) -> Option<StopCause> {
+        let (cause, note) = engine.wants_to_stop()?;
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+        Some(cause)
     }
 
     /// Once a second: the generator's health, whether users are wanting, whether a target broke, and what thresholds say.
     /// Whether the run is to stop.
-    fn look(&mut self, engine: &Engine) -> bool {
+    fn look(&mut self, engine: &Engine) -> Option<StopCause> {
+        let cause = self.look_at_all(engine);
+        self.show();
+        cause
+    }
+
+    fn look_at_all(&mut self, engine: &Engine) -> Option<StopCause> {
         let asks = self.is_asked(engine);
         self.live.set_peak(engine.peak_users());
         self.observer.news().iter().for_each(|news| self.warn(news));
@@ -443,7 +464,7 @@ impl<'a> Conductor<'a> {
             self.warn(&Diagnostic::warning(message).hint("the target is too slow for this rate; or raise `max_users`"));
         }
         if broke {
-            return true;
+            return Some(StopCause::Defect);
         }
         // One snapshot for all who look at it, and none if nobody does.
         let judged = self.warm && self.thresholds.any();
@@ -451,7 +472,8 @@ impl<'a> Conductor<'a> {
         self.entered(phase);
         let window = self.soak.wants(phase, elapsed);
         let part = self.recorder.is_due(elapsed);
-        if !judged && !self.stresses.any() && !window && !part {
+        let silent = self.silence.wants(elapsed);
+        if !judged && !self.stresses.any() && !window && !part && !silent {
             return asks;
         }
         let now = self.live.snapshot();
@@ -461,6 +483,8 @@ impl<'a> Conductor<'a> {
         if window {
             self.soak.look(&now, self.live, &|problem| warn(self.job, problem));
         }
+        let silence = if silent { self.silence.look(&now) } else { None };
+        silence.iter().for_each(|problem| self.warn(problem));
         for (crew, at, note) in self.stresses.look(&now) {
             engine.broke(crew, at);
             if self.job.quiet {
@@ -469,8 +493,8 @@ impl<'a> Conductor<'a> {
                 self.live.tell(&note);
             }
         }
-        let aborts = judged && self.thresholds.look(&now, self.live, &|problem| warn(self.job, problem));
-        asks || aborts
+        let aborts = judged && self.thresholds.look(&now, &|problem| warn(self.job, problem));
+        asks.or(aborts.then_some(StopCause::Threshold))
     }
 
     fn warn(&self, problem: &Diagnostic) {

@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::watch::{Key, show};
+use super::ending::Ending;
 use super::{Conductor, desk, steer};
 use crate::clock;
 use crate::control::{Command, Effect, Refusal, Scale};
 use crate::engine::{Engine, Mode};
 use crate::load::{Profile, Steering};
+use crate::measure::outcome::StopCause;
 use crate::report::remarks::Kind;
 use crate::units::{Rate, format_duration};
 use crate::view::screen;
@@ -18,18 +20,17 @@ use crate::view::screen;
 const TELL_EACH: Duration = Duration::from_secs(1);
 
 impl Conductor<'_> {
-    pub(super) fn obey(&mut self, engine: &Engine, mode: &mut Mode, command: Command) -> Result<Effect, Refusal> {
+    pub(super) fn obey(&mut self, engine: &Engine, ending: &mut Ending, command: Command) -> Result<Effect, Refusal> {
         match command {
             Command::Annotate(text) => self.live.annotate(text),
             Command::Stop => {
-                let changed = *mode == Mode::Run;
+                let changed = ending.mode() == Mode::Run;
                 if changed {
-                    self.live.remark(Kind::Stopped, String::new());
-                    self.end(engine, mode, Mode::Stop);
+                    self.interrupted(engine, ending, StopCause::Api);
                 }
                 Ok(desk::stopping(changed, self.job.plan.graceful_stop))
             }
-            _ if *mode != Mode::Run => Err(Refusal::conflict("the run is ending")),
+            _ if ending.mode() != Mode::Run => Err(Refusal::conflict("the run is ending")),
             Command::Pause => {
                 let changed = engine.pause();
                 if changed {
@@ -49,14 +50,14 @@ impl Conductor<'_> {
     }
 
     /// What a key asks for is ordered as the control API orders it; a refusal is told.
-    pub(super) fn pressed(&mut self, engine: &Engine, mode: &mut Mode, key: Key) {
+    pub(super) fn pressed(&mut self, engine: &Engine, ending: &mut Ending, key: Key) {
         let command = match key {
             Key::Stop => Command::Stop,
             Key::Pause if engine.orders().borrow().pauses.are_on() => Command::Resume,
             Key::Pause => Command::Pause,
             Key::Users(by) => Command::Scale(self.scaled_by(engine, by)),
         };
-        if let Err(refusal) = self.obey(engine, mode, command) {
+        if let Err(refusal) = self.obey(engine, ending, command) {
             let hint = refusal.hint.map_or_else(String::new, |hint| format!("; {hint}"));
             self.live.tell(&format!("{}{hint}", refusal.error));
         }
@@ -102,13 +103,23 @@ impl Conductor<'_> {
         Ok(effect)
     }
 
-    /// Tells the workers to end.
-    pub(super) fn end(&self, engine: &Engine, mode: &mut Mode, next: Mode) {
-        *mode = next;
-        engine.tell(next);
-        if next == Mode::Stop {
+    /// Somebody ends the run, or cuts it off who has ended it before.
+    pub(super) fn interrupted(&mut self, engine: &Engine, ending: &mut Ending, cause: StopCause) {
+        let first = ending.mode() == Mode::Run;
+        ending.interrupt(cause, self.live.moment().1);
+        engine.tell(ending.mode());
+        if first {
+            self.live.remark(Kind::Stopped, format!("by {}", cause.words()));
             let grace = format_duration(self.job.plan.graceful_stop);
             self.live.tell(&format!("stopping: users end their tasks, at most {grace}; Ctrl-C again ends at once"));
+        }
+    }
+
+    /// The run itself asks for its end.
+    pub(super) fn stop(&mut self, engine: &Engine, ending: &mut Ending, cause: StopCause) {
+        if ending.stop(cause, self.live.moment().1) {
+            engine.tell(ending.mode());
+            self.live.remark(Kind::Stopped, format!("by {}", cause.words()));
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Conductor, Ended, Failed, Job, without_secrets};
 use crate::diagnostic::Diagnostic;
 use crate::journal::{Journal, Topic};
 use crate::measure::snapshot::Phase;
-use crate::report::{self, Ending, Outcome};
+use crate::report::{self, Outcome};
 use crate::view::screen;
 
 /// Beside the other results.
@@ -42,12 +42,8 @@ pub(super) fn conclude(job: &Job, live: &Live, outcome: &Outcome) {
     let journal = &job.journal;
     outcome.invalid_reasons.iter().for_each(|reason| journal.say(Topic::Warning, &format!("invalid: {reason}")));
     outcome.notes.iter().for_each(|note| journal.say(Topic::Info, &format!("note: {note}")));
-    let verdict = match outcome {
-        Outcome { ended: Ending::Interrupted, .. } => "interrupted",
-        Outcome { valid: false, .. } => "invalid",
-        Outcome { passed: false, .. } => "failed",
-        Outcome { .. } => "passed",
-    };
+    outcome.failure_causes.iter().for_each(|cause| journal.say(Topic::Warning, &format!("failed: {}", cause.message)));
+    let verdict = outcome.words();
     let (requests, failures) = live.totals().totals.requests.iter().fold((0, 0), |(requests, failures), request| {
         let (more, failed) = request.counters.requests_and_failures();
         (requests + more, failures + failed)

@@ -7,6 +7,7 @@ use super::live::Live;
 use crate::diagnostic::Diagnostic;
 use crate::judge::drift::Watch;
 use crate::judge::drift::trend::FEWEST;
+use crate::judge::outcome;
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::measure::soak::{Drift, Signal};
 use crate::scenario::plan::{Plan, SoakLimits};
@@ -44,7 +45,7 @@ impl Soaking {
 
     fn tell(&mut self, live: &Live, warn: &dyn Fn(&Diagnostic)) {
         let found = self.watch.found();
-        live.set_soak(found.clone(), self.limits.fail_on_regression && found.regressed().next().is_some());
+        live.set_soak(found.clone());
         let news = found.regressed().filter(|drift| !self.said.contains(&(drift.request.clone(), drift.signal)));
         let news: Vec<&Drift> = news.collect();
         for drift in news {
@@ -55,10 +56,15 @@ impl Soaking {
         }
     }
 
-    /// A run that is to fail when it gets worse passes only if it was long enough to see that.
-    pub(super) fn passed(&self) -> bool {
+    /// What `fail_on_regression` comes to: a run passes only if it was long enough to see whether it gets worse.
+    pub(super) fn drift(&self) -> outcome::Drift {
         let found = self.watch.found();
-        !self.limits.fail_on_regression || (found.windows > 0 && found.regressed().next().is_none())
+        match (self.limits.fail_on_regression, found.windows > 0) {
+            (false, _) => outcome::Drift::NotAsked,
+            (true, false) => outcome::Drift::TooShort,
+            (true, true) if found.regressed().next().is_some() => outcome::Drift::Regressed,
+            (true, true) => outcome::Drift::Steady,
+        }
     }
 
     pub(super) fn notes(&self) -> Option<String> {

@@ -1,12 +1,14 @@
 //! Thresholds of a run: what cannot be judged is refused before the start; each second they are judged, and whoever looks at the
 //! run is told; at the end they say whether it passed.
 
+use std::sync::Arc;
+
 use super::Job;
-use super::live::Live;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::judge::validity::Inflated;
 use crate::judge::verdict::Verdict;
 use crate::measure::snapshot::Snapshot;
+use crate::measure::threshold::ThresholdState;
 use crate::scenario::plan::{Threshold, ValidityLimits};
 
 /// All thresholds of a run.
@@ -27,13 +29,10 @@ pub(super) fn check(job: &Job) -> Result<(), Diagnostic> {
 }
 
 impl Thresholds {
-    /// Also tells of them, so that their series are there from the first scrape.
-    pub(super) fn new(job: &Job, live: &Live) -> Self {
+    pub(super) fn new(job: &Job) -> Self {
         let catalog = &job.plan.catalog;
         let baseline = |threshold: &Threshold| job.baseline.as_ref()?.figure(threshold, catalog);
-        let thresholds = Self(Verdict::new(&job.plan.thresholds, catalog, baseline));
-        thresholds.tell(live, true);
-        thresholds
+        Self(Verdict::new(&job.plan.thresholds, catalog, job.plan.has_timed_checks(), baseline))
     }
 
     /// Whether there are any.
@@ -42,28 +41,23 @@ impl Thresholds {
     }
 
     /// A look after the warm-up; what has broken is handed to `warn`. Whether the run is to stop.
-    pub(super) fn look(&mut self, snapshot: &Snapshot, live: &Live, warn: &dyn Fn(&Diagnostic)) -> bool {
+    pub(super) fn look(&mut self, snapshot: &Snapshot, warn: &dyn Fn(&Diagnostic)) -> bool {
         let mut stop = false;
         for broken in self.0.look(snapshot) {
             stop |= broken.abort;
             warn(&Diagnostic::warning(broken.message));
         }
-        self.tell(live, snapshot.facts.valid);
         stop
     }
 
     /// Judges by the last figures.
-    pub(super) fn finish(&mut self, snapshot: &Snapshot, live: &Live) {
+    pub(super) fn finish(&mut self, snapshot: &Snapshot) {
         self.0.finish(snapshot);
-        self.tell(live, snapshot.facts.valid);
     }
 
-    fn tell(&self, live: &Live, valid: bool) {
-        live.set_verdict(self.0.states(valid), self.0.passed());
-    }
-
-    pub(super) fn passed(&self) -> bool {
-        self.0.passed()
+    /// How all of them stand, in a run that is valid or not.
+    pub(super) fn states(&self, valid: bool) -> Arc<[ThresholdState]> {
+        self.0.states(valid)
     }
 
     /// The figure that is judged and has too much of the generator's lateness in it.

@@ -220,6 +220,7 @@ impl<'a> Compiler<'a> {
             validity,
             soak,
             thresholds,
+            fail_on_errors: scenario.fail_on_errors.value().copied().unwrap_or_default(),
             observe,
             catalog: Arc::new(std::mem::take(&mut self.catalog)),
             requests: self.requests,

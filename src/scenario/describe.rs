@@ -131,6 +131,9 @@ impl Description<'_> {
             let head = if number == 0 { "passes if" } else { "" };
             self.line(1, &format!("{head:<9} {}", threshold_of(threshold)));
         }
+        if plan.fail_on_errors {
+            self.line(1, "fails if  any request or iteration fails");
+        }
         observed(&plan.observe).iter().for_each(|line| self.line(1, line));
         let headers: Vec<_> = self.common.headers.iter().map(|(name, value)| format!("header    {name}: {value}")).collect();
         headers.iter().for_each(|header| self.line(1, header));

@@ -63,6 +63,8 @@ pub struct Plan {
     pub soak: SoakLimits,
     /// What the run has to keep to pass.
     pub thresholds: Vec<Threshold>,
+    /// Whether the run fails if anything fails.
+    pub fail_on_errors: bool,
     /// Where telemetry is sent.
     pub observe: Observe,
     pub catalog: Arc<Catalog>,
@@ -394,6 +396,15 @@ impl Plan {
         let mut leads = self.oauth2.iter().any(|oauth2| oauth2.address.depends_on(&names));
         self.each_request(&mut |request| leads |= request.address.depends_on(&names));
         leads
+    }
+
+    /// Whether checks have a limit of time, which a generator that is late can break.
+    pub fn has_timed_checks(&self) -> bool {
+        let mut timed = false;
+        self.each_request(&mut |request| {
+            timed |= request.expect.iter().any(|check| matches!(check.rule, Rule::MaxTime(_)));
+        });
+        timed
     }
 
     /// The crew of the user type with index `user`.

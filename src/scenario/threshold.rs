@@ -140,6 +140,23 @@ pub struct Wrong {
     pub hint: String,
 }
 
+// === Threshold ===
+
+impl Threshold {
+    /// Whether a generator that is late cannot make it fail. It makes times longer and rates smaller, so a ratio of failures and a
+    /// figure on the other side of its limit are not its doing; `timed_checks` fail when it is late, too.
+    pub fn is_lag_proof(&self, timed_checks: bool) -> bool {
+        let Condition { figure, comparison, .. } = &self.written.condition;
+        match figure.signal {
+            _ if figure.baseline => false,
+            Signal::FailureRatio | Signal::Checks => !timed_checks,
+            Signal::Failures => comparison.is_upper() && !timed_checks,
+            Signal::Requests => comparison.is_upper() && self.written.over.is_none(),
+            Signal::Rps | Signal::Quantile(_) | Signal::Mean | Signal::Min | Signal::Max => false,
+        }
+    }
+}
+
 // === Written ===
 
 impl Written {

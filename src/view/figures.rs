@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::measure::measured::Row;
+use crate::measure::outcome::RunVerdict;
 use crate::measure::quantiles::Times;
 use crate::measure::threshold::{Judgement, ThresholdState};
 use crate::report::{grouped, millis, printable, row_name};
@@ -30,11 +31,12 @@ impl View {
     /// What would be said of the run if it ended now.
     pub(super) fn verdict(&self) -> (&'static str, Tone) {
         let facts = &self.snapshot.facts;
-        match (facts.valid, facts.passed) {
+        match (facts.valid, facts.verdict.given(facts.valid)) {
+            (false, RunVerdict::Failed) => ("failed, invalid so far", Tone::Bad),
             (false, _) => ("invalid so far", Tone::Bad),
-            (true, false) => ("failed", Tone::Bad),
-            (true, true) if facts.thresholds.is_empty() => ("valid so far", Tone::Good),
-            (true, true) => ("passing so far", Tone::Good),
+            (true, RunVerdict::Failed) => ("failed", Tone::Bad),
+            (true, RunVerdict::NotJudged) => ("not judged", Tone::Odd),
+            (true, RunVerdict::Passed) => ("passing so far", Tone::Good),
         }
     }
 

@@ -9,6 +9,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::{Turn, View, draw};
 use crate::measure::catalog::{Catalog, RequestId};
+use crate::measure::outcome::RunVerdict;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::tests::facts;
 use crate::measure::snapshot::{Detail, Phase, Snapshot};
@@ -65,10 +66,11 @@ fn snapshot(requests: u32, seconds: u64) -> Snapshot {
         over: None,
         after: Duration::ZERO,
         abort: false,
+        lag_proof: false,
     };
     let broken = Judgement::Broken;
     facts.thresholds = [ThresholdState { judgement: broken, value: Some(0.02), ..ThresholdState::new(Arc::new(rule)) }].into();
-    facts.passed = false;
+    facts.verdict = RunVerdict::Failed;
     let mut snapshot = Snapshot::empty(&catalog, facts);
     snapshot.add(&mut shard, Detail::Full);
     snapshot

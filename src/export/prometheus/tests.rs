@@ -17,6 +17,7 @@ use crate::measure::daemon::Verdict;
 use crate::measure::exemplar::Traced;
 use crate::measure::health::Health;
 use crate::measure::name;
+use crate::measure::outcome::RunVerdict;
 use crate::measure::shard::{Sample, Shard};
 use crate::measure::snapshot::tests::PHASES;
 use crate::measure::snapshot::{BaselineTime, Detail, Facts, Phase, RunInfo};
@@ -121,7 +122,7 @@ pub(in crate::export) fn snapshot() -> Snapshot {
     let baseline =
         |request: &str| quantiles.map(|quantile| BaselineTime { request: request.to_owned(), quantile, seconds: 0.02 });
     facts.baseline = ["GET /cars", "POST /\"x\\"].map(baseline).concat().into();
-    facts.passed = false;
+    facts.verdict = RunVerdict::Failed;
     let mut snapshot = Snapshot::empty(&catalog, facts);
     snapshot.add(&mut shard, Detail::Totals);
     snapshot
@@ -164,6 +165,7 @@ fn broken() -> ThresholdState {
         over: None,
         after: Duration::ZERO,
         abort: false,
+        lag_proof: false,
     };
     ThresholdState { judgement: Judgement::Broken, value: Some(0.512), ..ThresholdState::new(Arc::new(rule)) }
 }
@@ -286,13 +288,21 @@ fn a_threshold_without_data_has_no_value_and_is_not_broken_yet() {
     let line = |name: &str| format!("{name}{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\",threshold=\"p95 < 300ms\"}} ");
     let mut snapshot = snapshot();
     snapshot.facts.thresholds = [ThresholdState::new(broken().rule)].into();
-    for (passed, valid, run) in [(true, true, 1), (false, true, 0), (true, false, 0)] {
-        (snapshot.facts.passed, snapshot.facts.valid) = (passed, valid);
+    for (verdict, valid, run) in [
+        (RunVerdict::Passed, true, Some(1)),
+        (RunVerdict::Failed, true, Some(0)),
+        (RunVerdict::Failed, false, Some(0)),
+        (RunVerdict::Passed, false, None),
+        (RunVerdict::NotJudged, true, None),
+    ] {
+        (snapshot.facts.verdict, snapshot.facts.valid) = (verdict, valid);
         let text = text_of(&snapshot, Format::Text);
         assert!(text.contains(&format!("{}1\n", line("otload_threshold_ok"))), "{text}");
         assert!(text.contains(&format!("{}0.3\n", line("otload_threshold_limit"))), "{text}");
         assert!(!text.contains("otload_threshold_value"), "{text}");
-        assert!(text.contains(&format!("otload_run_passed{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\"}} {run}\n")), "{text}");
+        let of_run = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("{name}{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\"}} ")));
+        assert_eq!(of_run("otload_run_passed").map(|value| value.parse().unwrap()), run, "{text}");
+        assert_eq!(of_run("otload_run_judged"), Some(if run.is_some() { "1" } else { "0" }), "{text}");
     }
 }
 

@@ -21,6 +21,11 @@ struct Run {
     said: Vec<(u64, Broken)>,
 }
 
+/// Whether nothing is wrong with any of them.
+fn passed(verdict: &Verdict) -> bool {
+    verdict.states(true).iter().all(|state| state.judgement.is_ok())
+}
+
 /// Two requests, the first with a check; thresholds as in a file.
 fn run(thresholds: &str) -> Run {
     run_against(thresholds, |_| None)
@@ -33,7 +38,7 @@ fn run_against(thresholds: &str, baseline: impl Fn(&Threshold) -> Option<f64>) -
     );
     let source = Arc::new(File { name: "x.yaml".into(), text });
     let (plan, _) = compile(source, &Overrides::default()).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
-    let verdict = Verdict::new(&plan.thresholds, &plan.catalog, baseline);
+    let verdict = Verdict::new(&plan.thresholds, &plan.catalog, plan.has_timed_checks(), baseline);
     Run { shard: Shard::new(&plan.catalog), plan, verdict, phase: Phase::Steady, seconds: 0, said: Vec::new() }
 }
 
@@ -145,7 +150,7 @@ fn every_figure_of_the_whole_run() {
             }
             (figure, value) => assert_eq!(figure, value, "{threshold}"),
         }
-        assert_eq!(run.verdict.passed(), judgement == Judgement::Holds, "{threshold}");
+        assert_eq!(passed(&run.verdict), judgement == Judgement::Holds, "{threshold}");
         assert!(run.said.is_empty(), "{threshold}: only what is final is said at once");
     }
 }
@@ -201,14 +206,14 @@ fn the_whole_run_may_recover_and_counts_can_still_come() {
         (slow_at_first.state().judgement, slow_at_first.state().broken_at),
         (Judgement::Broken, Some(Duration::from_secs(1)))
     );
-    assert!(!slow_at_first.verdict.passed());
+    assert!(!passed(&slow_at_first.verdict));
     slow_at_first.seconds(5, &[FAST]).finish();
     assert_eq!((slow_at_first.state().judgement, slow_at_first.state().broken_at), (Judgement::Holds, None));
 
     let mut count = run("requests > 3");
     count.seconds(3, &[FAST]);
     assert_eq!(count.now(), (Judgement::Open, Some(3.0)));
-    assert!(count.verdict.passed(), "nothing is broken yet");
+    assert!(passed(&count.verdict), "nothing is broken yet");
     count.seconds(1, &[FAST]);
     assert_eq!(count.now(), (Judgement::Holds, Some(4.0)));
 
@@ -276,7 +281,7 @@ fn a_target_that_is_silent_breaks_the_least_and_nothing_else() {
     ending.seconds(2, &[FAST]);
     ending.phase = Phase::RampDown;
     ending.seconds(5, &[]).finish();
-    assert!(ending.verdict.passed());
+    assert!(passed(&ending.verdict));
 }
 
 #[test]
@@ -307,7 +312,7 @@ fn what_stops_the_run_stays_broken() {
     let state = run.state();
     assert_eq!((state.judgement, state.value, state.aborted), (Judgement::Broken, Some(0.5), true));
     assert_eq!(run.verdict.notes(), ["the run was stopped: `failure_ratio < 50%` (not too bad) broke after 4s: it was 50%"]);
-    assert!(!run.verdict.passed());
+    assert!(!passed(&run.verdict));
 }
 
 #[test]
@@ -324,9 +329,9 @@ fn nothing_passes_on_no_data_and_it_says_why() {
     ] {
         let mut run = run(&format!("'{threshold}'"));
         run.seconds(seconds, requests);
-        assert!(run.verdict.passed(), "{threshold}: not yet");
+        assert!(passed(&run.verdict), "{threshold}: not yet");
         run.finish();
-        assert!(!run.verdict.passed(), "{threshold}");
+        assert!(!passed(&run.verdict), "{threshold}");
         assert_eq!(run.now(), (Judgement::NoData, None), "{threshold}");
         assert_eq!(run.state().missing.as_deref(), Some(missing), "{threshold}");
         assert_eq!(run.verdict.notes(), [format!("`{threshold}` did not pass, it was not judged: {missing}")]);
@@ -390,9 +395,9 @@ fn the_warm_up_is_left_out_and_windows_begin_after_it() {
     run.shard.end_warm_up();
     run.seconds = 0;
     run.said.clear();
-    run.verdict = Verdict::new(&run.plan.thresholds, &run.plan.catalog, |_| None);
+    run.verdict = Verdict::new(&run.plan.thresholds, &run.plan.catalog, false, |_| None);
     run.seconds(6, &[FAST]).finish();
-    assert!(run.verdict.passed(), "{:?}", run.verdict.states(true));
+    assert!(passed(&run.verdict), "{:?}", run.verdict.states(true));
     // Figures that begin anew cannot be subtracted from those before.
     run.shard.end_warm_up();
     run.seconds = 0;

@@ -17,9 +17,11 @@ pub(super) fn header(summary: &Value) -> String {
         facts(summary),
         verdict.sign(),
         titled(verdict.name()),
-        name = verdict.name(),
+        name = verdict.class(),
     );
     let reasons = verdict.reasons(summary);
+    let alone = matches!(verdict, Verdict::NotJudged) || reasons.is_empty();
+    let reasons: Vec<String> = alone.then(|| verdict.sentence().to_owned()).into_iter().chain(reasons).collect();
     if reasons.len() < 2 {
         let reason = reasons.first().map_or(verdict.sentence(), String::as_str);
         let _ = writeln!(out, "<p class=\"why\">{}</p>", escape(reason));
@@ -63,7 +65,7 @@ fn tiles(summary: &Value) -> String {
         ("", "Median", time("p50"), "response time".to_owned()),
         ("", "p95", time("p95"), "95% were faster".to_owned()),
         ("", "p99", time("p99"), format!("max {} ms", times.number("max").map_or_else(|| "–".to_owned(), millis))),
-        ("", "Users", grouped(summary.count("peak_users")), format!("at most, run of {}", length("duration_seconds"))),
+        ("", "Users", grouped(summary.count("peak_users")), format!("at most, run of {}", lasted(summary))),
     ];
     let mut out = String::from("<section class=\"tiles\" aria-label=\"Main figures\"><dl>\n");
     for (class, name, figure, what) in tiles {
@@ -71,6 +73,16 @@ fn tiles(summary: &Value) -> String {
     }
     out.push_str("</dl></section>\n");
     out
+}
+
+/// `3s of 30s` of a run that was stopped.
+fn lasted(summary: &Value) -> String {
+    let length = |field| summary.number(field).map(duration);
+    let actual = length("duration_seconds").unwrap_or_else(|| "–".to_owned());
+    match length("planned_duration_seconds").filter(|_| summary.text("ended") != "finished") {
+        Some(planned) => format!("{actual} of {planned}"),
+        None => actual,
+    }
 }
 
 fn time_tile(seconds: f64) -> String {

@@ -45,6 +45,8 @@ pub struct RulePart {
     limit: f64,
     over_seconds: Option<f64>,
     abort: bool,
+    #[serde(default)]
+    lag_proof: bool,
 }
 
 impl Planned {
@@ -75,6 +77,7 @@ impl RulePart {
             limit: rule.limit,
             over_seconds: rule.over.map(|over| over.as_secs_f64()),
             abort: rule.abort,
+            lag_proof: rule.lag_proof,
         }
     }
 
@@ -90,6 +93,7 @@ impl RulePart {
             over: self.over_seconds.and_then(|over| Duration::try_from_secs_f64(over).ok()),
             after: Duration::ZERO,
             abort: self.abort,
+            lag_proof: self.lag_proof,
         })
     }
 }

@@ -33,6 +33,13 @@ pub(super) struct Due {
     pub(super) start: Start,
 }
 
+impl Due {
+    /// Whether it is due at the same times and starts the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.cron.to_string() == other.cron.to_string() && self.start == other.start
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Config {

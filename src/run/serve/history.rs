@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::measure::daemon::{DaemonCounts, Verdict};
+use crate::measure::outcome::RunVerdict;
 use crate::run::{Ended, Failed};
 
 /// One run.
@@ -89,10 +90,11 @@ pub(super) fn verdict(outcome: Option<Result<Ended, Failed>>, summary: bool) -> 
         Some(Ok(ended)) => {
             let (verdict, why) = match ended {
                 Ended { interrupted: true, .. } => (Verdict::Interrupted, None),
+                Ended { verdict: RunVerdict::Failed, .. } => (Verdict::Failed, Some("the run failed; its summary says why")),
                 Ended { valid: false, .. } => (Verdict::Invalid, Some("its figures cannot be believed")),
-                Ended { passed: false, .. } => (Verdict::Failed, Some("a threshold does not hold")),
                 Ended { recorded: false, .. } => (Verdict::Unrecorded, None),
-                Ended { .. } => (Verdict::Passed, None),
+                Ended { verdict: RunVerdict::NotJudged, .. } => (Verdict::NotJudged, None),
+                Ended { verdict: RunVerdict::Passed, .. } => (Verdict::Passed, None),
             };
             let lost = (!ended.recorded).then_some("not all of its results could be written");
             let reasons: Vec<_> = why.into_iter().chain(lost).collect();
@@ -145,13 +147,17 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let ended = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted, recorded: true }));
-        let torn = |valid, passed, interrupted| Some(Ok(Ended { valid, passed, interrupted, recorded: false }));
+        let of = |passed| if passed { RunVerdict::Passed } else { RunVerdict::Failed };
+        let ended = |valid, passed, interrupted| Some(Ok(Ended { valid, verdict: of(passed), interrupted, recorded: true }));
+        let torn = |valid, passed, interrupted| Some(Ok(Ended { valid, verdict: of(passed), interrupted, recorded: false }));
+        let unjudged = |valid| Some(Ok(Ended { valid, verdict: RunVerdict::NotJudged, interrupted: false, recorded: true }));
         let broken = || Some(Err(Failed::Broken(Diagnostic::error("worker 1 broke down"))));
         for (outcome, summary, expected) in [
             (ended(true, true, false), true, Verdict::Passed),
             (ended(true, false, false), true, Verdict::Failed),
-            (ended(false, false, false), true, Verdict::Invalid),
+            (unjudged(false), true, Verdict::Invalid),
+            (unjudged(true), true, Verdict::NotJudged),
+            (ended(false, false, false), true, Verdict::Failed),
             (ended(true, true, true), true, Verdict::Interrupted),
             (torn(true, true, false), true, Verdict::Unrecorded),
             (torn(true, false, false), true, Verdict::Failed),

@@ -17,6 +17,7 @@ mod library;
 mod schedule;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -24,7 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use super::desk;
 use super::files::SUMMARY;
@@ -41,6 +44,7 @@ use crate::diagnostic::Diagnostic;
 use crate::fault;
 use crate::journal::Journal;
 use crate::measure::daemon::{DaemonCounts, Verdict};
+use crate::measure::outcome::StopCause;
 use crate::threads;
 use config::{Due, Settings};
 use file_threads::FileThreads;
@@ -64,6 +68,14 @@ pub struct Serve {
     pub colour: bool,
 }
 
+impl Serve {
+    /// The settings as their file has them now.
+    fn read_settings(&self) -> Result<Settings, Diagnostic> {
+        let file = self.config.clone().unwrap_or_else(|| self.folder.join(config::FILE));
+        config::read(&file, self.config.is_some())
+    }
+}
+
 type Perform = Box<dyn Fn(&Job, Stage) -> Result<Ended, Failed> + Send + Sync>;
 
 /// What starts runs, and remembers them.
@@ -75,7 +87,6 @@ pub(super) struct Runner {
     files: FileThreads,
     /// Held by who makes the list.
     listing: tokio::sync::Mutex<()>,
-    schedule: Vec<Due>,
     hub: Arc<Hub>,
     perform: Perform,
     state: Mutex<State>,
@@ -87,12 +98,15 @@ pub(super) struct Runner {
 struct State {
     history: History,
     /// Of the run that is under way.
-    interrupts: Option<mpsc::UnboundedSender<()>>,
+    interrupts: Option<mpsc::UnboundedSender<StopCause>>,
     /// When each line of the schedule is due next, and how often it was skipped.
     next: Vec<(Option<Timestamp>, u64)>,
     closing: bool,
     /// What has broken down in the daemon itself, first.
     broken: Option<String>,
+    schedule: Arc<[Due]>,
+    /// What waits for the lines of the schedule.
+    keepers: Vec<JoinHandle<()>>,
 }
 
 /// Serves until a signal comes, and the run that is then under way has ended. Says whether a second signal cut it off.
@@ -100,12 +114,12 @@ struct State {
 /// # Errors
 /// When it cannot begin.
 pub fn serve(serve: Serve) -> Result<bool, Failed> {
-    let file = serve.config.clone().unwrap_or_else(|| serve.folder.join(config::FILE));
-    let Settings { schedule, hosts } = config::read(&file, serve.config.is_some()).map_err(Failed::Refused)?;
+    let Settings { schedule, hosts } = serve.read_settings().map_err(Failed::Refused)?;
     let access = Access { has_token: serve.token.is_some(), hosts };
     let library = Library::open(&serve.folder, serve.env.clone(), access).map_err(Failed::Refused)?;
     on_event_loop(async {
-        let mut interrupts = desk::signals().map_err(Failed::Broken)?;
+        let mut interrupts = desk::signals_but_hangup().map_err(Failed::Broken)?;
+        let mut hangups = desk::hangups().map_err(Failed::Broken)?;
         let listener = server::bind(serve.listen).await.map_err(Failed::Broken)?;
         let address = listener.local_addr().unwrap_or(serve.listen);
         let guard = Guard::new(address.ip(), serve.token.clone());
@@ -114,9 +128,12 @@ pub fn serve(serve: Serve) -> Result<bool, Failed> {
         let server = Server::start(listener, guard, runner.hub.clone());
         console::line(&format!("otload {} serves the scenarios of {folder}, {lines} scheduled", env!("CARGO_PKG_VERSION")));
         console::line(&format!("metrics: http://{address}/metrics"));
-        let keepers: Vec<_> = (0..lines).map(|line| tokio::spawn(runner.clone().watch_schedule(line))).collect();
-        let cut = runner.until_the_end(&mut interrupts).await;
-        keepers.iter().for_each(tokio::task::JoinHandle::abort);
+        runner.follow_schedule(true);
+        let cut = tokio::select! {
+            cut = runner.until_the_end(&mut interrupts) => cut,
+            never = runner.reload_at(&mut hangups) => match never {},
+        };
+        runner.state().keepers.drain(..).for_each(|keeper| keeper.abort());
         server.close().await;
         Ok(cut)
     })?
@@ -130,7 +147,7 @@ fn perform(job: &Job, stage: Stage) -> Result<Ended, Failed> {
 
 impl Runner {
     fn new(serve: Serve, library: Library, schedule: Vec<Due>, perform: Perform) -> Arc<Self> {
-        let state = State { next: vec![(None, 0); schedule.len()], ..State::default() };
+        let state = State { next: vec![(None, 0); schedule.len()], schedule: schedule.into(), ..State::default() };
         let (hub, state, ended) = (Hub::new(), Mutex::new(state), Notify::new());
         let (library, files, listing) = (Arc::new(library), FileThreads::new(), tokio::sync::Mutex::default());
         let runner = Arc::new_cyclic(|me: &Weak<Self>| Self {
@@ -139,7 +156,6 @@ impl Runner {
             library,
             files,
             listing,
-            schedule,
             hub,
             perform,
             state,
@@ -196,6 +212,7 @@ impl Runner {
             overrides: overrides.clone(),
             demo: false,
             baseline: None,
+            fail_on_errors: false,
             quiet: true,
             // The daemon goes on serving the last figures.
             linger: Some(Duration::ZERO),
@@ -277,12 +294,12 @@ impl Runner {
                 return signals > 1;
             }
             tokio::select! {
-                Some(()) = interrupts.recv() => {
+                Some(cause) = interrupts.recv() => {
                     signals += 1;
                     let mut state = self.state();
                     state.closing = true;
                     // The first one stops the run, the second one cuts it off.
-                    state.interrupts.iter().for_each(|run| run.send(()).unwrap_or_default());
+                    state.interrupts.iter().for_each(|run| run.send(cause).unwrap_or_default());
                 }
                 () = self.ended.notified() => {}
             }
@@ -292,26 +309,70 @@ impl Runner {
     // === the schedule ===
 
     /// Keeps a line of the schedule, and notes if that breaks down: nothing would start its runs any more.
-    async fn watch_schedule(self: Arc<Self>, line: usize) {
+    async fn watch_schedule(self: Arc<Self>, line: usize, first: bool) {
         // Aborted with its keeper at the end of the daemon.
         let mut keeper = tokio::task::JoinSet::new();
-        keeper.spawn(self.clone().keep(line));
+        keeper.spawn(self.clone().keep(line, first));
         if keeper.join_next().await.is_some_and(|ended| ended.is_err_and(|error| error.is_panic())) {
-            let of = self.schedule.get(line).map_or_else(String::new, |due| format!(" of {}", due.start.scenario));
+            let of = self.state().schedule.get(line).map_or_else(String::new, |due| format!(" of {}", due.start.scenario));
             self.broke_down(&format!("the schedule{of}"));
         }
     }
 
+    /// Waits for each line of the schedule, in place of those before; `first` when the daemon begins.
+    fn follow_schedule(self: &Arc<Self>, first: bool) {
+        let mut state = self.state();
+        state.keepers.drain(..).for_each(|keeper| keeper.abort());
+        let lines = 0..state.schedule.len();
+        state.keepers = lines.map(|line| tokio::spawn(self.clone().watch_schedule(line, first))).collect();
+    }
+
+    /// Reads the schedule again at each of these signals. The run that is under way goes on.
+    async fn reload_at(self: &Arc<Self>, hangups: &mut Signal) -> Infallible {
+        loop {
+            if hangups.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            let me = self.clone();
+            // A disk may be slow, and the daemon answers meanwhile.
+            let read = tokio::task::spawn_blocking(move || me.serve.read_settings()).await;
+            match read {
+                Ok(Ok(Settings { schedule, .. })) => {
+                    console::line(&format!("SIGHUP: the schedule was read again, {} scheduled", schedule.len()));
+                    self.replace_schedule(schedule);
+                    self.follow_schedule(false);
+                }
+                Ok(Err(problem)) => {
+                    let problem = Diagnostic::warning(format!("SIGHUP: the schedule stays as it was: {}", problem.message));
+                    console::problem(&problem, self.serve.colour);
+                }
+                // It panicked, which has been told.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Lines that stay as they were keep their counts.
+    fn replace_schedule(&self, schedule: Vec<Due>) {
+        let mut state = self.state();
+        let before = state.schedule.clone();
+        let same = |due: &Due| before.iter().position(|old| old.is_same(due));
+        let next = schedule.iter().map(|due| (None, same(due).and_then(|at| state.next.get(at)).map_or(0, |(_, skipped)| *skipped)));
+        state.next = next.collect();
+        state.schedule = schedule.into();
+    }
+
     /// Starts what a line of the schedule says, each time it is due.
-    async fn keep(self: Arc<Self>, line: usize) {
-        let Some(due) = self.schedule.get(line) else { return };
-        if due.cron.at_start() {
+    async fn keep(self: Arc<Self>, line: usize, first: bool) {
+        let schedule = self.state().schedule.clone();
+        let Some(due) = schedule.get(line) else { return };
+        if first && due.cron.at_start() {
             self.due(line).await;
         }
         let mut timer = Timer::new(&due.cron, clock::timestamp(), clock::now());
         loop {
             let look = timer.look(&due.cron, clock::timestamp(), clock::now());
-            self.state().next[line].0 = timer.next();
+            self.state().next.get_mut(line).into_iter().for_each(|line| line.0 = timer.next());
             match look {
                 Look::Due => self.due(line).await,
                 Look::Wait(time) => tokio::time::sleep(time).await,
@@ -321,12 +382,13 @@ impl Runner {
     }
 
     async fn due(&self, line: usize) {
-        let Some(due) = self.schedule.get(line) else { return };
+        let schedule = self.state().schedule.clone();
+        let Some(due) = schedule.get(line) else { return };
         fault::may_break("schedule");
         let Err(refusal) = self.begin(&due.start, Caller::Schedule).await else { return };
         let mut state = self.state();
         if refusal.status == http::StatusCode::CONFLICT {
-            state.next[line].1 += 1;
+            state.next.get_mut(line).into_iter().for_each(|line| line.1 += 1);
             state.history.counts.skipped += 1;
             return;
         }
@@ -363,7 +425,7 @@ impl Daemon for Runner {
 
     fn runs(&self) -> Value {
         let state = self.state();
-        let lines = self.schedule.iter().zip(&state.next).map(|(due, (next, skipped))| {
+        let lines = state.schedule.iter().zip(&state.next).map(|(due, (next, skipped))| {
             let next = next.map(Timestamp::rfc3339);
             json!({ "cron": due.cron.to_string(), "scenario": due.start.scenario, "next_at": next, "skipped": skipped })
         });

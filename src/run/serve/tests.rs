@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::cron::Cron;
 use super::*;
+use crate::measure::outcome::RunVerdict;
 
 const GOOD: &str = "host: http://127.0.0.1:1\nusers: [{name: U, tasks: [{get: /}]}]\nload: {users: 1}\n";
 
@@ -51,7 +52,7 @@ fn held() -> (Perform, Sender<()>) {
     let gone = Mutex::new(gone);
     let perform = move |_: &Job, _: Stage| {
         gone.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
-        Ok(Ended { valid: true, passed: true, interrupted: false, recorded: true })
+        Ok(Ended { valid: true, verdict: RunVerdict::Passed, interrupted: false, recorded: true })
     };
     (Box::new(perform), go)
 }

@@ -46,6 +46,8 @@ record! {
         graceful_stop: Duration,
         /// What the run has to keep to pass, such as `p95 < 300ms`.
         thresholds: List<ThresholdForm, true>,
+        /// Whether the run fails, with exit code 1, if any request or iteration fails. `--fail-on-errors` sets it. Default: false.
+        fail_on_errors: bool,
         /// What comes after a request or step that failed. Default: continue.
         on_failure: OnFailureForm,
         /// When the generator itself was the bottleneck, so that the run is invalid.
