@@ -60,10 +60,10 @@ fn charts(hours: f64, requests: usize, step: f64) -> Charts {
 fn the_verdict_comes_first_and_says_why() {
     let page = page(&summary(), charts(0.01, 1, 1.0));
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
-    assert!(page.contains("<p class=\"badge\"><span aria-hidden=\"true\">?</span> Invalid</p>"));
+    assert!(page.contains("<p class=\"badge\"><span aria-hidden=\"true\">✗</span> Failed, invalid</p>"));
     assert!(at("<p class=\"badge\">") < at("<h2>Thresholds</h2>") && at("<h2>Thresholds</h2>") < at("<h2>Over time</h2>"));
     assert!(page.contains(
-        "<li>A worker was busy for 95% of the time</li>\n<li>Threshold broken: failure_ratio &lt; 1% over 2s: it was 25.00%</li>"
+        "<li>Threshold failed: few failures: failure_ratio &lt; 1% over 2s: it was 50%</li>\n<li>A worker was busy for 95% of the time</li>"
     ));
     assert!(page.contains("<td class=\"bad\"><span aria-hidden=\"true\">✗</span> broken"));
     assert!(page.contains("worst 50.00% at 3.4s, stopped the run"), "{}", &page[at("few failures")..at("few failures") + 300]);

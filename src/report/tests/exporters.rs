@@ -84,7 +84,7 @@ fn golden_rebuilt() {
     golden("rebuilt.json", &rebuilt);
     let (rebuilt, whole): (Value, Value) = (serde_json::from_str(&rebuilt).unwrap(), summary());
     // What a run alone knows at its end.
-    let own = ["ended", "recorded", "invalid_reasons", "valid", "passed", "notes", "soak", "spans", "traces"];
+    let own = ["ended", "recorded", "invalid_reasons", "valid", "passed", "failure_causes", "notes", "soak", "spans", "traces"];
     for (field, value) in whole.as_object().unwrap().iter().filter(|(field, _)| !own.contains(&field.as_str())) {
         assert_eq!(&rebuilt[field], value, "{field}");
     }
@@ -102,7 +102,7 @@ fn what_cannot_be_known_is_not_said() {
     assert_eq!((&rebuilt["thresholds"][1]["state"], &rebuilt["thresholds"][1]["value"]), (&json!("open"), &json!(0.25)));
     let invalid = kept.replace("\"valid\":true", "\"valid\":false");
     let rebuilt: Value = serde_json::from_str(&rebuilt::summary(&digest(&invalid)).unwrap()).unwrap();
-    assert_eq!((&rebuilt["valid"], &rebuilt["passed"]), (&json!(false), &json!(false)));
+    assert_eq!((&rebuilt["valid"], &rebuilt["passed"], &rebuilt["verdict"]), (&json!(false), &Value::Null, &json!("not_judged")));
     assert!(rebuilt["invalid_reasons"][0].as_str().unwrap().contains("the generator was the bottleneck"), "{rebuilt}");
     // The first line alone, and a line that is torn.
     let first = &kept[..=kept.find('\n').unwrap()];
@@ -135,23 +135,39 @@ fn a_file_that_does_not_name_the_plan_is_read_too() {
 #[test]
 fn a_suite_is_green_exactly_if_the_exit_code_is_0() {
     let state = |state: &str| json!({"name": "n", "that": "n", "unit": "count", "comparison": "<", "limit": 1.0, "value": 2.0, "state": state});
-    for ended in ["finished", "interrupted", "cut_off"] {
+    for ended in ["finished", "stopped", "interrupted", "cut_off"] {
         for recorded in [true, false] {
             for valid in [json!(true), json!(false), Value::Null] {
                 for threshold in ["holds", "broken", "no_data", "invalid", "open"] {
                     for (windows, regressed) in [(9, false), (9, true), (0, false)] {
                         let soak = json!({"fail_on_regression": true, "windows": windows, "regressed": regressed});
                         let kept = threshold == "holds" && !regressed && windows > 0;
-                        let passed = valid == true && kept;
-                        let summary = json!({"test": "t", "ended": ended, "recorded": recorded, "valid": valid, "passed": passed,
+                        let verdict = match valid == true {
+                            true if kept => "passed",
+                            true => "failed",
+                            false => "not_judged",
+                        };
+                        let passed = verdict == "passed";
+                        let summary = json!({"test": "t", "ended": ended, "recorded": recorded, "valid": valid, "verdict": verdict,
                             "thresholds": [state(threshold)], "soak": soak});
                         let green = !["<failure", "<error"].iter().any(|wrong| junit::write(&summary).contains(wrong));
-                        assert_eq!(green, passed && recorded && ended == "finished", "{summary}");
+                        assert_eq!(green, passed && recorded && ["finished", "stopped"].contains(&ended), "{summary}");
                     }
                 }
             }
         }
     }
+    // Of which nothing was asked: neither red nor plainly green.
+    let unjudged = json!({"valid": true, "verdict": "not_judged", "ended": "stopped", "stopped_by": "SIGTERM",
+        "stopped_at_seconds": 3.0, "planned_duration_seconds": 30.0});
+    let text = junit::write(&unjudged);
+    assert!(text.contains("tests=\"4\" failures=\"0\" errors=\"0\" skipped=\"2\""), "{text}");
+    assert!(text.contains("<skipped message=\"stopped by SIGTERM after 3s of 30s\"/>"), "{text}");
+    assert!(text.contains("<skipped message=\"nothing was asked of this run: it has no thresholds\"/>"), "{text}");
+    // In which nothing succeeded.
+    let cause = json!({"kind": "nothing_succeeded", "message": "nothing succeeded: all 3 requests failed"});
+    let dead = junit::write(&json!({"valid": true, "verdict": "failed", "passed": false, "failure_causes": [cause]}));
+    assert!(dead.contains("<failure message=\"nothing succeeded: all 3 requests failed\""), "{dead}");
     // A soak that nobody asked to judge fails nothing.
     let soak = json!({"fail_on_regression": false, "windows": 9, "regressed": true});
     let green = junit::write(&json!({"valid": true, "passed": true, "soak": soak}));
