@@ -35,7 +35,7 @@ struct Summary<'a> {
     measured_seconds: f64,
     /// `finished` `stopped` `interrupted` `cut_off`
     ended: &'static str,
-    /// Who ended it early, and when: a signal's name, `api` `key` `threshold` `step` `data` `defect`; `null` if nobody did.
+    /// Who ended it early, and when: a signal's name, `api` `key` `threshold` `step` `data` `deadline` `defect`; `null` if nobody did.
     stopped_by: Option<&'static str>,
     stopped_at_seconds: Option<f64>,
     /// Whether all of its intervals and its log are on disk.

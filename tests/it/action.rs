@@ -315,7 +315,7 @@ fn it_installs_runs_keeps_the_results_sums_up_and_comments_once_for_each_pull_re
     assert_eq!(job.used["actions/cache"]["key"], "otload-Linux-X64-0.1.0");
     // Job summary and comment are the run's Markdown.
     let markdown = runner.read("work/otload-results/report.md");
-    assert!(markdown.contains("cars: passed"), "{markdown}");
+    assert!(markdown.contains("cars: not judged"), "{markdown}");
     assert_eq!(job.summary, markdown);
     let comments = runner.github.bodies();
     assert_eq!(comments.len(), 121);
@@ -361,7 +361,7 @@ fn its_exit_code_is_that_of_the_run_unless_that_is_not_to_fail_the_job() {
         assert_eq!(job.code, code, "{name}, {fail_on}\n{}", job.log);
         // Told in any case, but not commented: this is no pull request.
         let says = match name {
-            "good" => "cars: passed",
+            "good" => "cars: not judged",
             "failing" => "cars: failed",
             "invalid" => "cars: invalid",
             _ => "otload ended with exit code 2",

@@ -99,7 +99,7 @@ fn check_a_hundred_users_become_a_thousand_and_fifty_within_the_spawn_rate() {
         r#""scaled": "users from 100 to 1000 at 300/s""#,
         r#""scaled": "users from 1000 to 50 at 500/s""#,
         r#""annotation": "v2 is out""#,
-        r#""stopped": """#,
+        r#""stopped": "by the control API""#,
     ];
     assert_eq!(said, expected);
     assert!(finished.stdout.contains("annotation: v2 is out\n"), "{}", finished.stdout);

@@ -215,7 +215,7 @@ fn secrets_are_masked_wherever_a_failure_shows_them() {
                     expect: {body: {contains: \"{{ env.TOKEN }}\"}}}]}]\nload: {iterations: 2, users: 1}\n";
     let args = ["--host", &target.url(), "--set", "colour=hunter2-secret"];
     let run = Otload::run_with_env(scenario, &args, &[("TOKEN", "hunter2-secret")]);
-    let finished = run.wait(Duration::from_secs(20)).expect_code(0);
+    let finished = run.wait(Duration::from_secs(20)).expect_code(1);
     assert!(finished.stdout.contains("***"), "{}", finished.stdout);
     let read = |name: &str| std::fs::read_to_string(finished.results().join(name)).unwrap();
     let (summary, scenario) = (read("summary.json"), read("scenario.yaml"));
@@ -262,4 +262,69 @@ fn check_shows_the_plan_and_once_shows_the_exchanges() {
         assert!(once.stdout.contains(part), "`{part}` is not in\n{}", once.stdout);
     }
     assert_eq!(target.requests(), 2);
+}
+
+/// A run of 30 s that is told to end after a second or so.
+const LONG: &str = "users: [{name: U, wait_time: 20ms, tasks: [{get: /cars}]}]\nload: {users: 2, run_time: 30s}\nvalidity: {enabled: false}\n\
+                    teardown: [{delete: /all}]\n";
+
+#[test]
+fn a_run_that_a_signal_stops_says_so_everywhere() {
+    let target = CountingTarget::start(Delays::none());
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP")] {
+        let mut run = Otload::run(&format!("{LONG}thresholds: [p95 < 5s]\n"), &["--host", &target.url(), "--quiet"]);
+        let before = target.requests();
+        wait_for("requests", Duration::from_secs(20), || (target.requests() > before + 10).then_some(()));
+        run.signal(signal);
+        let finished = run.wait(Duration::from_secs(20)).expect_code(0);
+        let summary = finished.summary();
+        assert_eq!((&summary["ended"], &summary["stopped_by"]), (&"stopped".into(), &name.into()));
+        assert_eq!((&summary["planned_duration_seconds"], &summary["passed"]), (&30.0.into(), &true.into()));
+        assert!(summary["duration_seconds"].as_f64().unwrap() < 25.0, "{summary}");
+        assert_eq!(summary["annotations"][0]["text"], format!("by {name}"));
+        assert!(finished.stdout.contains(&format!(", stopped by {name} after ")), "{}", finished.stdout);
+        for file in ["report.md", "report.html", "junit.xml"] {
+            let text = std::fs::read_to_string(finished.results().join(file)).unwrap().to_lowercase();
+            assert!(text.contains(&format!("stopped by {} after", name.to_lowercase())) && text.contains(" of 30s"), "{file}: {text:.2000}");
+        }
+    }
+    assert_eq!(target.by_request()["DELETE /all"], 2, "teardown is done");
+}
+
+#[test]
+fn a_target_that_is_down_fails_the_run_and_is_warned_of_at_once() {
+    let nobody = crate::kit::free_address();
+    let scenario = "users: [{name: U, wait_time: 100ms, tasks: [{get: /cars}]}]\nload: {users: 2, run_time: 6500ms}\nvalidity: {enabled: false}\n";
+    let run = Otload::run(scenario, &["--host", &format!("http://{nobody}"), "--quiet"]);
+    let finished = run.wait(Duration::from_secs(30)).expect_code(1);
+    let summary = finished.summary();
+    assert_eq!((&summary["verdict"], &summary["passed"]), (&"failed".into(), &false.into()));
+    assert_eq!(summary["failure_causes"][0]["kind"], "nothing_succeeded");
+    assert!(finished.stdout.contains("\nfailed: nothing succeeded: all "), "{}", finished.stdout);
+    assert!(finished.stderr.contains("warning: nothing has succeeded in the first "), "{}", finished.stderr);
+    assert!(finished.stderr.contains("with reason connect_refused"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_run_of_which_nothing_was_asked_is_not_judged_and_errors_fail_it_if_asked() {
+    let target = CountingTarget::start(Delays::none());
+    let scenario = "users: [{name: U, tasks: [{flow: [{get: /cars}, {get: /cars, expect: {status: 404}}]}]}]\nload: {iterations: 4, users: 1}\n\
+                    validity: {enabled: false}\n";
+    let run = |text: &str, args: &[&str]| {
+        let url = target.url();
+        let all: Vec<&str> = ["--host", &url].into_iter().chain(args.iter().copied()).collect();
+        Otload::run(text, &all).wait(Duration::from_secs(20))
+    };
+    let unjudged = run(scenario, &[]).expect_code(0);
+    assert_eq!((&unjudged.summary()["passed"], &unjudged.summary()["verdict"]), (&serde_json::Value::Null, &"not_judged".into()));
+    assert!(unjudged.stdout.contains(" · not judged\n"), "{}", unjudged.stdout);
+    let read = |file: &str| std::fs::read_to_string(unjudged.results().join(file)).unwrap();
+    assert!(read("report.md").contains(": not judged\n"), "{}", read("report.md"));
+    assert!(read("junit.xml").contains("<skipped message=\"nothing was asked of this run"), "{}", read("junit.xml"));
+    assert!(read("report.html").contains("Not judged</p>"));
+    for finished in [run(scenario, &["--fail-on-errors"]), run(&format!("{scenario}fail_on_errors: true\n"), &[])] {
+        let finished = finished.expect_code(1);
+        let message = finished.summary()["failure_causes"][0]["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("4 of 8 requests failed, with reason check"), "{message}");
+    }
 }

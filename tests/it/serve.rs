@@ -86,7 +86,7 @@ fn runs_are_started_one_at_a_time_and_remembered_whatever_becomes_of_them() {
     assert_eq!(sum(&metrics(address), "otload_serve_running"), 1.0);
     assert_eq!(tell(address, "stop", &json!({})).0, 200);
     let id = run["run_id"].as_str().unwrap();
-    assert_eq!(ended(address, id)["verdict"], "passed");
+    assert_eq!(ended(address, id)["verdict"], "not_judged");
     let summary = std::fs::read_to_string(daemon.dir().join("results").join(id).join("summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
     assert_eq!((&summary["totals"]["requests"], &summary["peak_users"]), (&target.requests().into(), &8.into()));
@@ -103,9 +103,9 @@ fn runs_are_started_one_at_a_time_and_remembered_whatever_becomes_of_them() {
         assert_eq!(code, 201, "{run}");
         verdicts.push(ended(address, run["run_id"].as_str().unwrap())["verdict"].clone());
     }
-    assert_eq!(verdicts, ["failed", "not_run", "passed"]);
+    assert_eq!(verdicts, ["failed", "not_run", "not_judged"]);
     let text = metrics(address);
-    for (verdict, count) in [("passed", 2.0), ("failed", 1.0), ("not_run", 1.0), ("crashed", 0.0)] {
+    for (verdict, count) in [("not_judged", 2.0), ("failed", 1.0), ("not_run", 1.0), ("crashed", 0.0)] {
         assert_eq!(sum(&text, &format!("otload_serve_runs_total{{verdict=\"{verdict}\"}}")), count, "{verdict}");
     }
     let runs = ask(address, "runs");
@@ -117,7 +117,7 @@ fn runs_are_started_one_at_a_time_and_remembered_whatever_becomes_of_them() {
     wait_for("it", 10 * SECOND, || (ask(address, "status")["users"] == 3).then_some(()));
     daemon.signal(Signal::TERM);
     let finished = daemon.wait(20 * SECOND).expect_code(0);
-    assert_eq!(finished.stderr.matches("has ended: passed").count(), 3, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("has ended: not_judged").count(), 3, "{}", finished.stderr);
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn a_run_that_breaks_down_is_remembered_as_such_and_the_daemon_goes_on() {
         assert!(results.join("intervals.jsonl").exists());
 
         let second = begin("500ms");
-        assert_eq!(ended(address, &second)["verdict"], "passed", "{place}");
+        assert_eq!(ended(address, &second)["verdict"], "not_judged", "{place}");
         let text = metrics(address);
-        for (verdict, count) in [("crashed", 1.0), ("passed", 1.0), ("unrecorded", 0.0)] {
+        for (verdict, count) in [("crashed", 1.0), ("not_judged", 1.0), ("unrecorded", 0.0)] {
             assert_eq!(sum(&text, &format!("otload_serve_runs_total{{verdict=\"{verdict}\"}}")), count, "{verdict}");
         }
         daemon.signal(Signal::TERM);
@@ -172,7 +172,7 @@ fn what_is_scheduled_runs_by_itself_and_is_skipped_when_it_would_overlap() {
     let run = wait_for("a scheduled run", 70 * SECOND, || Some(ask(address, "runs")["runs"][0].clone()).filter(Value::is_object));
     assert_eq!((&run["scheduled"], &run["scenario"]), (&true.into(), &"good".into()));
     assert!(run["started_at"].as_str().unwrap()[..16] == next[..16], "{run} at {next}");
-    assert_eq!(ended(address, run["run_id"].as_str().unwrap())["verdict"], "passed");
+    assert_eq!(ended(address, run["run_id"].as_str().unwrap())["verdict"], "not_judged");
     assert_eq!(sum(&metrics(address), "otload_serve_runs_skipped_total"), 1.0);
     daemon.signal(Signal::INT);
     daemon.wait(10 * SECOND).expect_code(0);
@@ -186,7 +186,7 @@ fn what_is_scheduled_for_the_start_runs_once() {
     let address = daemon.metrics();
     let run = wait_for("the run", 10 * SECOND, || Some(ask(address, "runs")["runs"][0].clone()).filter(Value::is_object));
     assert_eq!((&run["scheduled"], &run["scenario"]), (&true.into(), &"good".into()));
-    assert_eq!(ended(address, run["run_id"].as_str().unwrap())["verdict"], "passed");
+    assert_eq!(ended(address, run["run_id"].as_str().unwrap())["verdict"], "not_judged");
     let after = ask(address, "runs");
     assert_eq!((after["runs"].as_array().unwrap().len(), &after["schedule"][0]["next_at"]), (1, &Value::Null), "{after}");
     daemon.signal(Signal::TERM);
