@@ -81,6 +81,8 @@ mod tests {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            read_lag: Duration::ZERO,
+            unresolved_read_lag: Duration::ZERO,
             phases,
             exemplar: None,
         };

@@ -35,6 +35,8 @@ fn run(requests: &[(u32, Option<(Reason, &str)>)]) -> Snapshot {
             received_bytes: 0,
             redirects: 0,
             retried: 0,
+            read_lag: Duration::ZERO,
+            unresolved_read_lag: Duration::ZERO,
             phases: &PHASES,
             exemplar: None,
         };
