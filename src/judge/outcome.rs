@@ -91,14 +91,12 @@ fn threshold(state: &ThresholdState, valid: bool) -> Option<FailureCause> {
             // Of windows the last value may be a good one.
             let value = if rule.over.is_some() { state.worst.map(|(worst, _)| worst) } else { state.value };
             let value = value.map_or_else(String::new, |value| format!(": it was {}", rule.quantity.format(value)));
-            Some(FailureCause {
-                kind: CauseKind::Threshold,
-                message: format!("threshold failed: {name}{}{value}", rule.that),
-            })
+            Some(FailureCause { kind: CauseKind::Threshold, message: format!("threshold failed: {name}{}{value}", rule.that) })
         }
-        Judgement::NoData if valid => {
-            Some(FailureCause { kind: CauseKind::ThresholdNoData, message: format!("threshold without data: {name}{}", rule.that) })
-        }
+        Judgement::NoData if valid => Some(FailureCause {
+            kind: CauseKind::ThresholdNoData,
+            message: format!("threshold without data: {name}{}", rule.that),
+        }),
         _ => None,
     }
 }

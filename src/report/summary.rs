@@ -361,7 +361,8 @@ mod tests {
 
     #[test]
     fn a_run_that_was_stopped_says_by_whom_and_when() {
-        let mut summary = json!({"ended": "stopped", "stopped_by": "SIGTERM", "stopped_at_seconds": 3.04, "planned_duration_seconds": 30.0});
+        let mut summary =
+            json!({"ended": "stopped", "stopped_by": "SIGTERM", "stopped_at_seconds": 3.04, "planned_duration_seconds": 30.0});
         assert_eq!(stopped(&summary).as_deref(), Some("stopped by SIGTERM after 3s of 30s"));
         (summary["stopped_by"], summary["planned_duration_seconds"]) = (json!("api"), Value::Null);
         assert_eq!(stopped(&summary).as_deref(), Some("stopped by the control API after 3s"));

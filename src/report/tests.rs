@@ -237,7 +237,11 @@ fn the_verdict_is_in_the_first_line_and_a_sign_before_each_threshold() {
     ] {
         assert!(said(valid, verdict).contains(&format!(" · {words}\n")), "{words}");
     }
-    assert!(said(true, RunVerdict::Failed).contains("\n✓  p50 < 300ms                                 8ms\n"), "{}", said(true, RunVerdict::Failed));
+    assert!(
+        said(true, RunVerdict::Failed).contains("\n✓  p50 < 300ms                                 8ms\n"),
+        "{}",
+        said(true, RunVerdict::Failed)
+    );
 }
 
 #[test]

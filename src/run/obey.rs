@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::watch::{Key, show};
 use super::ending::Ending;
+use super::watch::{Key, show};
 use super::{Conductor, desk, steer};
 use crate::clock;
 use crate::control::{Command, Effect, Refusal, Scale};

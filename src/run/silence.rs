@@ -83,6 +83,7 @@ mod tests {
             retried: 0,
             read_lag: Duration::ZERO,
             unresolved_read_lag: Duration::ZERO,
+            lag: Duration::ZERO,
             phases,
             exemplar: None,
         };

@@ -285,7 +285,10 @@ fn a_run_that_a_signal_stops_says_so_everywhere() {
         assert!(finished.stdout.contains(&format!(", stopped by {name} after ")), "{}", finished.stdout);
         for file in ["report.md", "report.html", "junit.xml"] {
             let text = std::fs::read_to_string(finished.results().join(file)).unwrap().to_lowercase();
-            assert!(text.contains(&format!("stopped by {} after", name.to_lowercase())) && text.contains(" of 30s"), "{file}: {text:.2000}");
+            assert!(
+                text.contains(&format!("stopped by {} after", name.to_lowercase())) && text.contains(" of 30s"),
+                "{file}: {text:.2000}"
+            );
         }
     }
     assert_eq!(target.by_request()["DELETE /all"], 2, "teardown is done");

@@ -300,7 +300,9 @@ fn a_threshold_without_data_has_no_value_and_is_not_broken_yet() {
         assert!(text.contains(&format!("{}1\n", line("otload_threshold_ok"))), "{text}");
         assert!(text.contains(&format!("{}0.3\n", line("otload_threshold_limit"))), "{text}");
         assert!(!text.contains("otload_threshold_value"), "{text}");
-        let of_run = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("{name}{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\"}} ")));
+        let of_run = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(&format!("{name}{{test=\"cars\",run_id=\"r1\",team=\"a\\nb\"}} ")))
+        };
         assert_eq!(of_run("otload_run_passed").map(|value| value.parse().unwrap()), run, "{text}");
         assert_eq!(of_run("otload_run_judged"), Some(if run.is_some() { "1" } else { "0" }), "{text}");
     }

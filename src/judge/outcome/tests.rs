@@ -37,6 +37,7 @@ fn run(requests: &[(u32, Option<(Reason, &str)>)]) -> Snapshot {
             retried: 0,
             read_lag: Duration::ZERO,
             unresolved_read_lag: Duration::ZERO,
+            lag: Duration::ZERO,
             phases: &PHASES,
             exemplar: None,
         };

@@ -357,7 +357,8 @@ impl Runner {
         let mut state = self.state();
         let before = state.schedule.clone();
         let same = |due: &Due| before.iter().position(|old| old.is_same(due));
-        let next = schedule.iter().map(|due| (None, same(due).and_then(|at| state.next.get(at)).map_or(0, |(_, skipped)| *skipped)));
+        let next =
+            schedule.iter().map(|due| (None, same(due).and_then(|at| state.next.get(at)).map_or(0, |(_, skipped)| *skipped)));
         state.next = next.collect();
         state.schedule = schedule.into();
     }
