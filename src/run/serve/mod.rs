@@ -335,19 +335,18 @@ impl Runner {
             }
             let me = self.clone();
             // A disk may be slow, and the daemon answers meanwhile.
-            let read = tokio::task::spawn_blocking(move || me.serve.read_settings()).await;
+            let read = threads::result_of("settings", move || me.serve.read_settings()).await;
+            let read = read.unwrap_or_else(|error| Err(Diagnostic::error(error.to_string())));
             match read {
-                Ok(Ok(Settings { schedule, .. })) => {
+                Ok(Settings { schedule, .. }) => {
                     console::line(&format!("SIGHUP: the schedule was read again, {} scheduled", schedule.len()));
                     self.replace_schedule(schedule);
                     self.follow_schedule(false);
                 }
-                Ok(Err(problem)) => {
+                Err(problem) => {
                     let problem = Diagnostic::warning(format!("SIGHUP: the schedule stays as it was: {}", problem.message));
                     console::problem(&problem, self.serve.colour);
                 }
-                // It panicked, which has been told.
-                Err(_) => {}
             }
         }
     }
