@@ -21,13 +21,31 @@ const DEEPEST: usize = 128;
 /// Values that one rendering may look at for this.
 const MOST_LOOKED_AT: u64 = 64 << 20;
 
+/// Bytes that the filters of one rendering may make, whatever becomes of them.
+const MOST_MADE: usize = 256 << 20;
+
 thread_local! {
+    static MADE: Cell<usize> = const { Cell::new(0) };
     static LOOKED_AT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Before a rendering.
 pub(super) fn begin() {
     LOOKED_AT.set(0);
+    MADE.set(0);
+}
+
+/// Counts what a filter makes, before it makes more: the engine takes fuel for an item of a list, however long its text is.
+///
+/// # Errors
+/// It is too much.
+pub(super) fn make(bytes: usize) -> Result<(), String> {
+    let made = MADE.get().saturating_add(bytes);
+    MADE.set(made);
+    if made > MOST_MADE {
+        return Err(format!("the filters of this template make more than {} MiB", MOST_MADE >> 20));
+    }
+    Ok(())
 }
 
 /// The value as it may be kept.
@@ -191,6 +209,14 @@ mod tests {
     /// Each is small until it is written.
     #[test]
     fn texts_are_bounded_before_they_are_there() {
+        // Each item is a text of its own, and small enough.
+        for filter in
+            ["'upper'", "'replace', 'x', 'y'", "'split', ''", "'b64encode'", "'string'", "'tojson'", "'indent'", "'urlencode'"]
+        {
+            let text = format!("{{% set s = 'x' * 1000000 %}}{{{{ (([s] * 100000) | map({filter}) | list) | length }}}}");
+            let error = render(&text).unwrap_err();
+            assert!(error.contains("make more than 256 MiB"), "{text}: {error}");
+        }
         let large = "{% set s = 'x' * 1000000 %}{% set l = [s] * 100000 %}";
         for end in ["{{ l }}", "{{ (l | tojson) | length }}", "{{ (l | string) | length }}", "{{ (l | join) | length }}"] {
             let error = render(&format!("{large}{end}")).unwrap_err();

@@ -30,6 +30,35 @@ pub(super) const ENGINE_TESTS: &str = "\
     greaterthan gt in int integer iterable le lessthan lower lt mapping ne none number odd safe sameas sequence \
     startingwith string test true undefined upper";
 
+/// Those of them that make a text of a text, or parts of it.
+const MAKERS: &[&str] = &[
+    "capitalize",
+    "e",
+    "escape",
+    "format",
+    "indent",
+    "lines",
+    "lower",
+    "pprint",
+    "replace",
+    "split",
+    "title",
+    "trim",
+    "upper",
+    "urlencode",
+];
+
+/// MiniJinja as it comes, for its own filters within ours.
+static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::new();
+    engine.set_auto_escape_callback(|_| AutoEscape::None);
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_formatter(|out, _, value| Ok(write_text(out, value)?));
+    engine.set_debug(true);
+    engine.set_fuel(Some(FUEL));
+    engine
+});
+
 /// What one rendering may cost; about as many bytes, or steps of a loop. An ordinary one costs some tens.
 pub(super) const FUEL: u64 = 16 << 20;
 
@@ -45,6 +74,20 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
         None => Ok(out.write_str(&text_of(value).map_err(functions::wrong)?)?),
     });
     engine.add_filter("join", join);
+    for name in MAKERS {
+        engine.add_filter(*name, move |values: Rest<Value>| {
+            let size = |value: &Value| value.as_bytes().map_or(0, <[u8]>::len);
+            // A list of characters takes more than their text.
+            let each = if matches!(*name, "lines" | "split") { size_of::<Value>() } else { 1 };
+            bounded::make(values.iter().map(size).sum::<usize>() * each).map_err(functions::wrong)?;
+            if *name == "pprint" {
+                values.iter().try_for_each(|value| text_of(value).map(drop)).map_err(functions::wrong)?;
+            }
+            let made = PLAIN.empty_state().apply_filter(name, &values)?;
+            bounded::make(size(&made)).map_err(functions::wrong)?;
+            Ok(made)
+        });
+    }
     // Costs only where something is undefined, and then says what.
     engine.set_debug(true);
     // Macros that call themselves must not use up a worker's stack.

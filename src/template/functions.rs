@@ -54,7 +54,11 @@ impl Function {
             // Asking an undefined value for a field gives the error that knows where the value came from.
             value.get_attr("")?;
         }
-        (self.run)(random, values).map_err(|error| {
+        let made = (self.run)(random, values).and_then(|value| {
+            super::bounded::make(value.as_bytes().map_or(0, <[u8]>::len)).map_err(wrong)?;
+            Ok(value)
+        });
+        made.map_err(|error| {
             let reason = error.detail().unwrap_or("it cannot be computed");
             Error::new(error.kind(), format!("`{}`: {reason}", self.name))
         })

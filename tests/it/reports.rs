@@ -220,3 +220,35 @@ fn a_disk_that_fills_in_mid_run_stops_the_writing_and_not_the_run() {
     assert_eq!((&all["Request Count"], &all["66%"]), (&totals.to_string().into(), &"N/A".into()));
     assert!(all["99%"].as_str().unwrap().parse::<f64>().unwrap() > 1.0, "{all}");
 }
+
+/// A target says what it was sent, across the place where found texts are cut; nothing of it is in any file or message.
+#[test]
+fn secrets_are_nowhere_in_what_a_run_leaves() {
+    // As `Authorization: Basic` has them, of user `bob` and of a user with a longer name.
+    let pairs = ["Ym9iOlF3Ny1wYXNzcGhyYXNlLXZlcnktc2VjcmV0", "YWxpY2U6UXc3LXBhc3NwaHJhc2UtdmVyeS1zZWNyZXQ="];
+    let said = format!(
+        "{{\"error\": \"this credential is not accepted here today\", \"got\": \"Bearer sk-4711-0815-SECRET {}\"}}",
+        pairs.join(" ")
+    );
+    let target = CountingTarget::start_with(Delays::none(), "text/plain", &said);
+    let pair = CountingTarget::start_with(Delays::none(), "text/plain", pairs.join(" "));
+    let scenario = format!(
+        "secrets: [TOK, PW]\nhttp: {{headers: {{x-key: '{{{{ env.TOK }}}}{{{{ env.PW }}}}'}}}}\nusers: [{{name: U, wait_time: 20ms, tasks: [{{get: /a, expect: {{body: fine}}}}, \
+         {{get: \"{}/b\", name: b, expect: {{body: fine}}}}]}}]\nload: {{users: 1, iterations: 20}}\n",
+        pair.url()
+    );
+    let env = [("TOK", "sk-4711-0815-SECRET"), ("PW", "Qw7-passphrase-very-secret")];
+    let finished = Otload::run_bare_with_env(&scenario, &["--host", &target.url(), "--out", "r"], &env).wait(LIMIT);
+    let mut texts = vec![("stdout".to_owned(), finished.stdout.clone()), ("stderr".to_owned(), finished.stderr.clone())];
+    for entry in std::fs::read_dir(finished.dir().join("r")).unwrap() {
+        let path = entry.unwrap().path();
+        texts.push((path.display().to_string(), String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned()));
+    }
+    assert!(texts.len() > 5 && texts.iter().any(|(_, text)| text.contains("***")), "they are masked somewhere");
+    // The beginning, the whole, and its base64 wherever it stands.
+    for secret in ["sk-4711", "Qw7-pass", "F3Ny1wYXNz", "UXc3LXBh", "Xc3LXBhc3Nw"] {
+        for (name, text) in &texts {
+            assert!(!text.contains(secret), "{secret} is in {name}");
+        }
+    }
+}

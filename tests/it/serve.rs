@@ -221,3 +221,45 @@ fn a_daemon_whose_schedule_broke_down_is_not_healthy_and_says_why() {
     let started = post(address, "/api/v1/runs", &[("content-type", "application/json")], br#"{"scenario": "good"}"#).unwrap();
     assert_eq!(started.status, 201, "{}", started.text());
 }
+
+/// What is in the way of files, secrets and other people's pages: without a token, beside a run that is scheduled.
+#[test]
+fn a_daemon_waits_for_no_file_and_gives_nothing_away() {
+    let (target, thief) = (CountingTarget::start(Delays::none()), CountingTarget::start(Delays::none()));
+    let good = scenario(&target);
+    let secret = good.replace("get: /cars", "get: /cars, auth: {bearer: '{{ env.API_TOKEN }}'}");
+    let piped = good.replace("get: /cars", "post: /cars, body_file: pipe");
+    let files = [
+        ("good.yaml", good.as_str()),
+        ("secret.yaml", &secret),
+        ("piped.yaml", &piped),
+        ("serve.yaml", "schedule: [{cron: '@reboot', scenario: secret, overrides: {run_time: 200ms}}]\n"),
+    ];
+    let mut daemon = Otload::serve_with_env(&files, &[("API_TOKEN", "sk-live-4711")]);
+    assert!(std::process::Command::new("mkfifo").arg(daemon.dir().join("pipe")).status().unwrap().success());
+    let address = daemon.metrics();
+    let run =
+        wait_for("the scheduled run", 10 * SECOND, || Some(ask(address, "runs")["runs"][0].clone()).filter(Value::is_object));
+    assert_eq!(ended(address, run["run_id"].as_str().unwrap())["verdict"], "passed", "it needs no token");
+
+    let list = ask(address, "scenarios");
+    let piped = list["scenarios"].as_array().unwrap().iter().find(|one| one["scenario"] == "piped.yaml").unwrap();
+    assert_eq!(piped["problems"][0], "`pipe` cannot be read: it is a pipe, and only regular files are read");
+    let thief_url = thief.url();
+    for (scenario, overrides, error) in [
+        ("secret", json!({}), "this daemon has no token"),
+        ("good", json!({ "host": thief_url }), "may not be sent to"),
+        ("secret", json!({ "host": thief_url }), "may not be sent to"),
+    ] {
+        let (code, refusal) = tell(address, "runs", &json!({ "scenario": scenario, "overrides": overrides }));
+        assert!(code == 400 && refusal["error"].as_str().unwrap().contains(error), "{code} {refusal}");
+        assert!(refusal["hint"].is_string(), "{refusal}");
+    }
+    assert_eq!(thief.requests(), 0);
+    // An image of a foreign page.
+    for (path, status) in [("/api/v1/scenarios", 403), ("/", 403), ("/metrics", 200), ("/healthz", 200)] {
+        assert_eq!(get(address, path, &[("sec-fetch-site", "cross-site")]).unwrap().status, status, "{path}");
+    }
+    daemon.signal(Signal::TERM);
+    daemon.wait(10 * SECOND).expect_code(0);
+}
