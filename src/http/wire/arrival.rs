@@ -112,7 +112,8 @@ mod system {
             message.msg_iovlen = 1;
             message.msg_control = control.0.as_mut_ptr().cast();
             message.msg_controllen = control.0.len() as _;
-            let count = libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0);
+            // Not libc's function, which is a cancellation point: see `stream.rs`.
+            let count = libc::syscall(libc::SYS_recvmsg, socket.as_raw_fd(), &raw mut message, 0);
             (count, message.msg_controllen as usize)
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;

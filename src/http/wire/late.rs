@@ -55,7 +55,7 @@ pub(super) fn arrived(
         Arrived { at: read_at, unresolved: unresolved.min(read_at - earliest) }
     };
     let bound = since.unwrap_or(earliest).max(earliest);
-    let at = CALENDAR.with_borrow_mut(|calendar| calendar.instant_of(stamp));
+    let at = CALENDAR.with_borrow_mut(|calendar| calendar.instant_of(stamp, read_at));
     let Some(at) = at.filter(|at| *at + SLACK >= bound && *at <= read_at + SLACK) else {
         return refused(counted().map_or(Duration::ZERO, |counted| counted.data_age));
     };
