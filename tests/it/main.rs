@@ -18,6 +18,7 @@ mod endings;
 mod examples;
 mod exemplars;
 mod flask;
+mod foreign_text;
 mod html;
 mod httpbin;
 mod intervals;
