@@ -6,14 +6,14 @@ use super::overview::quantiles;
 use super::panel::{Kind, Panel, Target};
 use super::table::Column;
 
-use super::query::{Window, aggregate, count, last, of, of_run, or_idle, or_idle_as, or_none, or_zero, quantile, rate};
+use super::query::{aggregate, count, last, of, of_run, or_idle, or_idle_as, or_none, or_zero, rate};
 use crate::measure::name;
 
 pub(super) fn dashboard() -> Dashboard {
     let top = vec![
         valid(),
         saturated(),
-        lag_now(),
+        part_now(),
         processor_now(),
         loop_lag_now(),
         dropped_now(),
@@ -49,7 +49,7 @@ fn valid() -> Panel {
         Kind::Stat,
         "Figures",
         Unit::State,
-        "Whether they are the target's. Invalid: the generator was late, busy without a break, or dropped arrivals, so that it measured \
+        "Whether they are the target's. Invalid: the generator was late, or dropped arrivals, so that it measured \
          itself. Use more workers, more machines or less load.",
     )
     .ask(Target::now("", expr))
@@ -68,17 +68,18 @@ fn saturated() -> Panel {
     .words(&[(0, "never", Colour::Good), (1, "at times", Colour::Invalid)])
 }
 
-fn lag_now() -> Panel {
-    let expr = or_zero(&quantile("0.99", &run(&name::SCHEDULE_LAG), &[], Window::Range));
+fn part_now() -> Panel {
+    let expr = or_zero(&aggregate("max", &[], &last(&run(&name::GENERATOR_RESPONSE))));
     Panel::new(
         Kind::Stat,
-        "p99 schedule lag",
-        Unit::Seconds,
-        "How much later than intended things started, by the generator's own fault. A run is invalid from 5 ms on, if that is also more \
-         than a tenth of the median response time.",
+        "Generator's part",
+        Unit::Ratio,
+        "The share of p50, p95 or p99 of all response times, whichever has most, that is the generator's own lateness. A run is invalid \
+         if it is more than 10% of what the time would be without it, plus 100 µs.",
     )
-    .ask(Target::now("p99", expr))
-    .from(0.005, Colour::Invalid)
+    .ask(Target::now("part", expr))
+    .from(0.05, Colour::Warning)
+    .from(0.1, Colour::Invalid)
 }
 
 fn most(metric: &'static name::Metric) -> String {
@@ -102,8 +103,8 @@ fn loop_lag_now() -> Panel {
         Kind::Stat,
         "Loop lag, at most",
         Unit::Seconds,
-        "How much later than asked the loop of the worst worker came round. More than a few milliseconds: the machine is shared, or too \
-         small.",
+        "The longest time by which a worker's loop came round later than asked, in a second. More than a few milliseconds: the machine is \
+         shared, or too small.",
     )
     .ask(Target::now("loop lag", most(&name::GENERATOR_LOOP_LAG)))
     .from(0.005, Colour::Warning)
@@ -114,10 +115,12 @@ fn dropped_now() -> Panel {
         Kind::Stat,
         "Arrivals dropped",
         Unit::Count,
-        "Arrivals of an open load in the time shown that found no free user and were not started. Raise `max_users`, or find out why \
-         the target holds users for so long.",
+        "Arrivals of an open load in the time shown that found no free user and were not started, and iterations of \
+         `constant_throughput` that were due and had not begun at the end. Raise `max_users`, or find out why the target holds users \
+         for so long.",
     )
     .ask(Target::now("dropped", or_zero(&count(&of(&name::ARRIVALS_DROPPED), &[]))))
+    .ask(Target::now("overdue", or_zero(&count(&of(&name::ITERATIONS_OVERDUE), &[]))))
     .from(1.0, Colour::Invalid)
 }
 
@@ -229,7 +232,7 @@ fn budget() -> Panel {
 // === process ===
 
 fn loop_lag() -> Panel {
-    Panel::new(Kind::Curves, "Loop lag", Unit::Seconds, "How much later than asked the loop of the worst worker came round.")
+    Panel::new(Kind::Curves, "Loop lag", Unit::Seconds, "The longest time by which a worker's loop came round later than asked, in each second.")
         .ask(Target::curve("loop lag", or_idle(&aggregate("max", &[], &run(&name::GENERATOR_LOOP_LAG).to_string()))))
         .series("loop lag", Colour::Load)
 }

@@ -27,6 +27,8 @@ pub(super) struct Handle {
     /// The crew that it belongs to, by index.
     pub crew: usize,
     state: Cell<UserState>,
+    /// When its load ended, or it was told to stop before that.
+    stopped_at: Cell<Option<Instant>>,
     /// Rung when it is to stop, or a task has arrived.
     pub bell: Notify,
 }
@@ -104,7 +106,7 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
             }
             Decision::Stop => {
                 if let Some(user) = present.pop() {
-                    stopping.add(context, user, now);
+                    stopping.add(context, user, now, now);
                 }
                 continue;
             }
@@ -112,8 +114,9 @@ pub(super) async fn follow(context: &Rc<Context>, crew: usize, mut orders: watch
             Decision::Idle => {}
             Decision::Done => {
                 ending = true;
+                let end = plan.profile.end_of(&course).map_or(now, |end| (start_of_time + end).min(now));
                 while let Some(user) = present.pop() {
-                    stopping.add(context, user, now);
+                    stopping.add(context, user, now, end);
                 }
                 if state.alive.get() == 0 {
                     return;
@@ -157,12 +160,13 @@ pub(super) fn start(context: &Rc<Context>, handle: Rc<Handle>, life: impl Future
 // === impl Stopping ===
 
 impl Stopping {
-    /// Tells a user to stop, and remembers until when it may.
-    pub(super) fn add(&mut self, context: &Context, user: Started, now: Instant) {
+    /// Tells a user to stop, and remembers until when it may. Its load ended `at`, which may be before now.
+    pub(super) fn add(&mut self, context: &Context, user: Started, now: Instant, at: Instant) {
         if user.task.is_finished() {
             return;
         }
         user.handle.enter(context, UserState::Stopping);
+        user.handle.stopped_at.set(Some(at));
         user.handle.bell.notify_one();
         self.0.push_back((now + context.plan.graceful_stop, user));
     }
@@ -233,7 +237,7 @@ impl Drop for Alive {
 
 impl Handle {
     pub(super) fn new(user: UserId, crew: usize) -> Rc<Self> {
-        Rc::new(Self { user, crew, state: Cell::new(UserState::Running), bell: Notify::new() })
+        Rc::new(Self { user, crew, state: Cell::new(UserState::Running), stopped_at: Cell::new(None), bell: Notify::new() })
     }
 
     /// Of a user that nothing stops: for setup, teardown and single runs.
@@ -243,6 +247,11 @@ impl Handle {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.state.get() == UserState::Stopping
+    }
+
+    /// When its load ended, or it was told to stop before that; `None` before.
+    pub(super) fn stopped_at(&self) -> Option<Instant> {
+        self.stopped_at.get()
     }
 
     /// Changes the state; a stopping user stays one.

@@ -16,6 +16,15 @@ pub(super) fn wait_until(wait: Wait, began: Instant, from: Instant, random: &mut
     }
 }
 
+/// How many iterations of a schedule, the next of which is due at `next`, were due before `end`.
+pub(super) fn overdue(next: Instant, interval: Duration, end: Instant) -> u64 {
+    let late = end.saturating_duration_since(next).as_nanos();
+    if late == 0 {
+        return 0;
+    }
+    u64::try_from(late.div_ceil(interval.as_nanos().max(1))).unwrap_or(u64::MAX)
+}
+
 /// How long a pause lasts.
 fn duration(wait: Wait, random: &mut Random) -> Duration {
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(crate::units::LONGEST);
@@ -55,6 +64,17 @@ mod tests {
         assert!((mean - 4.0).abs() < 0.05 && least < 1.0 && most > 7.0, "{mean} {least} {most}");
         // Cut at zero, never negative.
         assert_eq!(draws(Wait::Normal { mean: Duration::ZERO, std: SECOND }).1, 0.0);
+    }
+
+    #[test]
+    fn what_was_due_before_the_end_is_overdue() {
+        let end = crate::clock::now() + 100 * SECOND;
+        // Due at the end is not due before it.
+        for (late, interval, count) in [(0, 1000, 0), (1, 1000, 1), (1000, 1000, 1), (1001, 1000, 2), (9_500, 250, 38)] {
+            let (late, interval) = (Duration::from_millis(late), Duration::from_millis(interval));
+            assert_eq!(overdue(end - late, interval, end), count, "{late:?} {interval:?}");
+        }
+        assert_eq!(overdue(end + SECOND, SECOND, end), 0, "not yet");
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl<'a> Pool<'a> {
         }
         let at = self.free.longest()?;
         if let Some((_, user)) = self.places[at].take() {
-            self.stopping.add(self.context, user, now);
+            self.stopping.add(self.context, user, now, now);
         }
         Some(at)
     }
@@ -235,7 +235,7 @@ impl<'a> Pool<'a> {
         let (context, state) = (self.context, &self.context.crews[self.crew]);
         let now = clock::now();
         for (_, user) in self.places.drain(..).flatten() {
-            self.stopping.add(context, user, now);
+            self.stopping.add(context, user, now, now);
         }
         while state.alive.get() > 0 {
             if context.heed(&mut orders, self.crew).0 == Mode::Cut {

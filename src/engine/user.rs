@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::flow::Then;
 use super::lifecycle::Handle;
-use super::pacing::wait_until;
+use super::pacing::{overdue, wait_until};
 use super::pool::Place;
 use super::request::{InFlight, request_of};
 use super::stream;
@@ -40,6 +40,8 @@ pub(super) struct User {
     pub free: Instant,
     /// By how much the generator was late in the task under way, in starting and reading.
     pub late: Duration,
+    /// What a schedule asks for next.
+    schedule: Option<Schedule>,
     /// Time so far that is no part of its tasks' durations: pauses of the scenario, and how late responses were read.
     pub excluded: Duration,
     iteration: u64,
@@ -48,8 +50,34 @@ pub(super) struct User {
     pub trace: Option<Box<UserTrace>>,
 }
 
+/// A throughput that is kept whatever the target does.
+#[derive(Clone, Copy)]
+struct Schedule {
+    /// When the iteration is due that has not begun.
+    next: Instant,
+    interval: Duration,
+    /// For how long the run had been paused when that was known.
+    paused: Duration,
+}
+
 /// A task that did nothing at all is followed by a pause of this length, so that it does not keep the worker from others.
 const BREATHER: Duration = Duration::from_millis(1);
+
+impl Drop for User {
+    /// However it ends, what its schedule asked for and did not get is counted. A load of so many iterations got all of them.
+    fn drop(&mut self) {
+        let (Some(schedule), Some(stopped)) = (self.schedule, self.handle.stopped_at()) else { return };
+        let crew = self.context.crews.get(self.handle.crew);
+        if crew.is_none_or(|crew| crew.iterations.get() == Some(0)) {
+            return;
+        }
+        let next = schedule.next + self.context.paused().saturating_sub(schedule.paused);
+        let overdue = overdue(next, schedule.interval, stopped);
+        if overdue > 0 {
+            lock(&self.context.shard).iterations_overdue(self.handle.user, overdue);
+        }
+    }
+}
 
 impl User {
     /// The user of slot `slot`, of the type with index `kind`.
@@ -74,6 +102,7 @@ impl User {
             arrived: due,
             free: due,
             late: Duration::ZERO,
+            schedule: None,
             excluded: Duration::ZERO,
             iteration: 0,
             then: Then::GoOn,
@@ -105,6 +134,9 @@ impl User {
                 break;
             }
             self.scope.set_iteration(self.iteration);
+            if let Wait::Throughput(interval) = user.wait_time {
+                self.schedule = Some(Schedule { next: began + interval, interval, paused });
+            }
             self.task(user.tasks[task].id, &user.tasks[task].steps).await;
             self.iteration += 1;
             if self.then == Then::End {

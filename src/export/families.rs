@@ -92,7 +92,7 @@ fn fill<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
             by_request_name(family, snapshot);
         }
         name::TASK_DURATION | name::GROUP_DURATION | name::ITERATIONS => tasks(family, snapshot),
-        name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED => users(family, snapshot),
+        name::USERS | name::USERS_TARGET | name::ARRIVALS_DROPPED | name::ITERATIONS_OVERDUE => users(family, snapshot),
         name::THRESHOLD_OK | name::THRESHOLD_VALUE | name::THRESHOLD_LIMIT => thresholds(family, snapshot),
         name::SOAK_SLOPE | name::SOAK_P_VALUE | name::SOAK_CHANGE | name::SOAK_REGRESSED => soak(family, snapshot),
         name::BASELINE_DURATION => {
@@ -212,6 +212,12 @@ fn users<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         }
         return;
     }
+    if *family.metric == name::ITERATIONS_OVERDUE {
+        for (user, overdue) in snapshot.catalog.users.iter().zip(&totals.iterations_overdue) {
+            family.push(&[user], [], Value::Integer(*overdue));
+        }
+        return;
+    }
     for ((user, states), target) in snapshot.catalog.users.iter().zip(&totals.users).zip(&totals.users_target) {
         if *family.metric == name::USERS_TARGET {
             family.push(&[user], [], Value::Integer(*target));
@@ -265,6 +271,12 @@ fn run<'a>(family: &mut Family<'a>, snapshot: &'a Snapshot) {
         name::GENERATOR_RESIDENT => facts.health.resident_bytes.map(Value::Integer),
         name::GENERATOR_FDS => facts.health.open_fds.map(Value::Integer),
         name::GENERATOR_SATURATED => Some(Value::Integer(facts.health.saturated.into())),
+        name::GENERATOR_RESPONSE => {
+            for (quantile, share) in ["0.5", "0.95", "0.99"].into_iter().zip(facts.generator_shares.into_iter().flatten()) {
+                family.push(&[quantile], [], Value::Float(share));
+            }
+            None
+        }
         name::RUN_INFO => {
             let run = &facts.run;
             return family.push(&[&run.version, &run.host, &run.scenario_sha256], [], Value::Integer(1));

@@ -4,7 +4,7 @@
 //! | a run is invalid when | judged over |
 //! |---|---|
 //! | the generator's own part of a p50, p95 or p99 is more than 10% of the figure without it + 100 µs | the whole run: all requests together, and each name |
-//! | more than 0.1% of the arrivals found no user | the whole run |
+//! | more than 0.1% of the arrivals found no user, or of the scheduled iterations never began | the whole run |
 //! | descriptors or local ports ran out | any moment |
 //!
 //! The limits are those of the scenario's `validity`. The whole run is what is in the summary: at the end of a warm-up judging
@@ -57,6 +57,8 @@ pub struct Validity {
     recent: VecDeque<Strain>,
     strain: Strain,
     requests: u64,
+    /// Of p50, p95 and p99 of all requests.
+    shares: Option<[f64; 3]>,
     inflated: Option<Finding>,
     /// The worst window.
     hitch: Option<Finding>,
@@ -83,6 +85,7 @@ pub struct Look {
 struct Counts {
     arrivals: u64,
     dropped: u64,
+    overdue: u64,
     shortages: [u64; Shortage::ALL.len()],
 }
 
@@ -101,6 +104,7 @@ impl Validity {
             recent: VecDeque::new(),
             strain: Strain::default(),
             requests: 0,
+            shares: None,
             inflated: None,
             hitch: None,
             inflated_now: false,
@@ -113,8 +117,8 @@ impl Validity {
     pub fn look(&mut self, look: Look) -> Vec<Finding> {
         self.elapsed += look.interval;
         self.busy(look.interval, &look.busy);
-        let Pulse { arrivals, dropped, shortages } = look.pulse;
-        self.counts = Counts { arrivals, dropped, shortages };
+        let Pulse { arrivals, dropped, overdue, shortages } = look.pulse;
+        self.counts = Counts { arrivals, dropped, overdue, shortages };
         self.strain = self.strain.and(look.strain);
         self.recent.push_back(look.strain);
         let kept = self.recent.iter().rev().scan(Duration::ZERO, |sum, strain| {
@@ -169,6 +173,11 @@ impl Validity {
         Finding::Inflated { worst, cause: self.strain.cause() }
     }
 
+    /// Which share of p50, p95 and p99 of all requests is the generator's.
+    pub fn shares(&self) -> Option<[f64; 3]> {
+        self.shares
+    }
+
     /// Whether it is the bottleneck now: in the last look's interval a worker was too busy, or figures are off.
     pub fn is_saturated(&self) -> bool {
         self.inflated_now || self.busy_for.iter().any(|duration| !duration.is_zero())
@@ -192,6 +201,9 @@ impl Validity {
         let mut all = SplitTimes::default();
         times.iter().for_each(|times| all.add(times));
         self.requests = all.measured.count();
+        let quantiles = JUDGED.map(|(quantile, _)| quantile);
+        let figures = all.measured.times_at(quantiles).zip(all.without_generator.times_at(quantiles));
+        self.shares = figures.map(|(with, without)| std::array::from_fn(|at| ((with[at] - without[at]) / with[at].max(1e-9)).max(0.0)));
         let each = self.names.iter().map(String::as_str).zip(&times);
         let worst = std::iter::once(("all requests", &all)).chain(each).flat_map(|(scope, times)| self.inflated(scope, times));
         let worst = worst.reduce(Inflated::worse);
@@ -236,10 +248,13 @@ impl Validity {
 
     fn found(&self) -> Vec<Finding> {
         let limit = self.limits.dropped;
-        let Counts { arrivals, dropped, shortages } = self.counts;
+        let Counts { arrivals, dropped, overdue, shortages } = self.counts;
         let mut found: Vec<_> = self.inflated.clone().into_iter().collect();
         if dropped as f64 > limit.get() * (arrivals + dropped) as f64 {
             found.push(Finding::Dropped { dropped, arrivals: arrivals + dropped, limit });
+        }
+        if overdue as f64 > limit.get() * (arrivals + overdue) as f64 {
+            found.push(Finding::Overdue { overdue, iterations: arrivals + overdue, limit });
         }
         let short = Shortage::ALL.into_iter().zip(shortages).filter(|(_, count)| *count > 0);
         found.extend(short.map(|(of, count)| Finding::Short { of, count }));

@@ -167,12 +167,12 @@ impl Catalog {
     /// | request name and check | 2 results |
     /// | task | a histogram × 2 results, 2 of `iterations_total` |
     /// | group | a histogram × 2 results |
-    /// | user | 3 states, 1 target, 1 of arrivals dropped |
+    /// | user | 3 states, 1 target, 1 of arrivals dropped, 1 of iterations overdue |
     /// | request name | 4 of each of the 4 signals of a soak; without long runs too, of which the catalog does not know |
     /// | request name | 4 quantiles of a baseline; without one too |
     /// | run | 4 of its memory in a soak |
     /// | threshold | whether it holds, its value and its limit |
-    /// | run | the histograms of schedule and read lag, and 27 of its own (health, phase, times, annotations, info, verdicts, connections, budget) |
+    /// | run | the histograms of schedule and read lag, and 30 of its own (health, 3 shares of the generator, phase, times, annotations, info, verdicts, connections, budget) |
     /// | run | 1 of spans exported, a counter of spans dropped for each reason: without traces too, of which the catalog does not know |
     ///
     /// The one assumption: a request gets one status for each result, beside the 200 that is there from the start. Each
@@ -194,7 +194,7 @@ impl Catalog {
             + checks.len() * 2
             + self.tasks.len() * (2 * histogram + 2)
             + self.groups.len() * 2 * histogram
-            + self.users.len() * 5
+            + self.users.len() * 6
             + self.thresholds.len() * 3
             + 2 * histogram
             + RUN_SERIES
@@ -212,8 +212,8 @@ const BASELINE_SERIES: usize = 4;
 /// Of each signal: slope, p value, change, verdict.
 const SOAK_SERIES: usize = 4;
 
-/// Connections 2, generator 7, clamped 1, info 1, phases 6, annotations 1, write errors 1, start 1, planned 1, steady 1, elapsed 1, valid 1, passed 1, judged 1, budget 2; and spans.
-const RUN_SERIES: usize = 27 + 2 + Dropped::ALL.len();
+/// Connections 2, generator 10, clamped 1, info 1, phases 6, annotations 1, write errors 1, start 1, planned 1, steady 1, elapsed 1, valid 1, passed 1, judged 1, budget 2; and spans.
+const RUN_SERIES: usize = 30 + 2 + Dropped::ALL.len();
 
 /// Where `item` is in the list; appended when it is not there yet.
 fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn the_budget_counts_every_series() {
         let mut catalog = Catalog::default();
-        assert_eq!(catalog.series(), 2 * 21 + 28 + 8 + 4);
+        assert_eq!(catalog.series(), 2 * 21 + 31 + 8 + 4);
         let first = catalog.add_request("U", "t", "GET /a", "GET");
         // The same name in another task shares its byte counters and its check's counters.
         let second = catalog.add_request("U", "u", "GET /a", "GET");
@@ -273,7 +273,7 @@ mod tests {
         catalog.streams.clear();
         assert_eq!(
             catalog.series(),
-            2 * (4 * 21 + 3 + 17) + 6 * 21 + 4 + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 5 + 2 * 3 + 2 * 21 + 28 + 8 + 4
+            2 * (4 * 21 + 3 + 17) + 6 * 21 + 4 + 4 + 16 + 2 + (2 * 21 + 2) + 2 * 21 + 6 + 2 * 3 + 2 * 21 + 31 + 8 + 4
         );
     }
 }

@@ -22,6 +22,8 @@ pub struct Measured {
     pub checks: Vec<Tally>,
     /// Arrivals of open loads that found no free user.
     pub arrivals_dropped: u64,
+    /// Iterations that a schedule asked for and that had not begun when their user was to stop.
+    pub iterations_overdue: u64,
     pub lag: Option<Times>,
     /// How much later than their arrival responses were read; not known of a run that was cut off.
     pub read_lag: Option<Times>,
@@ -96,6 +98,7 @@ impl Snapshot {
             tasks: counters.tasks.into_iter().map(Tally::new).collect(),
             checks: counters.checks.into_iter().map(Tally::new).collect(),
             arrivals_dropped: counters.arrivals_dropped.iter().sum(),
+            iterations_overdue: counters.iterations_overdue.iter().sum(),
             lag: self.summary.lag.times(),
             read_lag: self.summary.read_lag.times(),
             reads_corrected: counters.reads_corrected,

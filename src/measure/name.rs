@@ -156,6 +156,20 @@ pub const ARRIVALS_DROPPED: Metric = Metric {
     unit: Unit::None,
     labels: &["user"],
 };
+pub const ITERATIONS_OVERDUE: Metric = Metric {
+    name: "otload_iterations_overdue_total",
+    kind: Kind::Counter,
+    help: "Iterations of users with constant_throughput that were due and had not begun when their user was to stop.",
+    unit: Unit::None,
+    labels: &["user"],
+};
+pub const GENERATOR_RESPONSE: Metric = Metric {
+    name: "otload_generator_response_ratio",
+    kind: Kind::Gauge,
+    help: "The share of a quantile of all response times that is the generator's own lateness, at most; since the warm-up.",
+    unit: Unit::Ratio,
+    labels: &["quantile"],
+};
 pub const SCHEDULE_LAG: Metric = Metric {
     name: "otload_schedule_lag_seconds",
     kind: Kind::Histogram,
@@ -421,6 +435,7 @@ pub const ALL: &[&Metric] = &[
     &USERS,
     &USERS_TARGET,
     &ARRIVALS_DROPPED,
+    &ITERATIONS_OVERDUE,
     &SCHEDULE_LAG,
     &READ_LAG,
     &READS_CORRECTED,
@@ -433,6 +448,7 @@ pub const ALL: &[&Metric] = &[
     &GENERATOR_RESIDENT,
     &GENERATOR_FDS,
     &GENERATOR_SATURATED,
+    &GENERATOR_RESPONSE,
     &RUN_INFO,
     &RUN_PHASE,
     &RUN_START_TIME,

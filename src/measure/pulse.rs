@@ -14,6 +14,8 @@ pub struct Pulse {
     /// Arrivals of an open load: those that found a user, and those that found none.
     pub arrivals: u64,
     pub dropped: u64,
+    /// Iterations that a schedule asked for and that never began.
+    pub overdue: u64,
     /// Connections that failed for want of something, by the number of its [`Shortage`].
     pub shortages: [u64; Shortage::ALL.len()],
 }
@@ -34,6 +36,8 @@ impl Pulse {
         self.arrivals += tasks - before.map_or(0, |before| before.tasks.iter().flatten().sum());
         self.dropped +=
             totals.arrivals_dropped.iter().sum::<u64>() - before.map_or(0, |before| before.arrivals_dropped.iter().sum());
+        self.overdue +=
+            totals.iterations_overdue.iter().sum::<u64>() - before.map_or(0, |before| before.iterations_overdue.iter().sum());
         for (of, count) in totals.shortages.into_iter().enumerate() {
             self.shortages[of] += count - before.map_or(0, |before| before.shortages[of]);
         }

@@ -338,6 +338,13 @@ impl Shard {
         }
     }
 
+    /// So many iterations that a schedule asked for have not begun, and their user stops.
+    pub fn iterations_overdue(&mut self, id: UserId, count: u64) {
+        if let Some(overdue) = self.totals.iterations_overdue.get_mut(id.index()) {
+            *overdue += count;
+        }
+    }
+
     /// Arrivals that found no free user, since the start.
     pub fn arrivals_dropped(&self) -> u64 {
         self.totals.arrivals_dropped.iter().sum()

@@ -65,6 +65,8 @@ pub struct Facts {
     pub soak: Arc<Soak>,
     /// Response times of the run that this one is compared with.
     pub baseline: Arc<[BaselineTime]>,
+    /// Which share of p50, p95 and p99 of all response times is the generator's; `None` as long as nothing was judged.
+    pub generator_shares: Option<[f64; 3]>,
     /// The generator's health now, and the worst of each figure.
     pub health: Health,
     pub worst_health: Health,
@@ -160,6 +162,7 @@ impl Facts {
             thresholds: Arc::default(),
             soak: Arc::default(),
             baseline: Arc::default(),
+            generator_shares: None,
             health: Health::default(),
             worst_health: Health::default(),
             annotations: 0,

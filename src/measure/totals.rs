@@ -74,6 +74,8 @@ pub struct Totals {
     pub users_target: Vec<u64>,
     /// Arrivals that found no free user.
     pub arrivals_dropped: Vec<u64>,
+    /// Iterations that a schedule asked for and that had not begun when their user was to stop.
+    pub iterations_overdue: Vec<u64>,
     pub lag: Histogram,
     /// How much later than their arrival responses were read.
     pub read_lag: Histogram,
@@ -99,6 +101,7 @@ pub struct Counters {
     pub tasks: Vec<[u64; 2]>,
     pub checks: Vec<[u64; 2]>,
     pub arrivals_dropped: Vec<u64>,
+    pub iterations_overdue: Vec<u64>,
     pub connections_opened: u64,
     pub clamped: u64,
     /// Responses whose end is when they arrived, by the kernel, and not when they were read.
@@ -241,6 +244,7 @@ impl Totals {
             users: vec![[0; 3]; catalog.users.len()],
             users_target: vec![0; catalog.users.len()],
             arrivals_dropped: vec![0; catalog.users.len()],
+            iterations_overdue: vec![0; catalog.users.len()],
             lag: histogram.clone(),
             read_lag: histogram,
             connections: 0,
@@ -268,6 +272,7 @@ impl Totals {
         }
         add_each(&mut self.users_target, &other.users_target);
         add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
+        add_each(&mut self.iterations_overdue, &other.iterations_overdue);
         self.lag.add(&other.lag);
         self.read_lag.add(&other.read_lag);
         self.connections += other.connections;
@@ -286,6 +291,7 @@ impl Totals {
             tasks: self.tasks.iter().map(|pair| [pair[0].count(), pair[1].count()]).collect(),
             checks: self.checks.clone(),
             arrivals_dropped: self.arrivals_dropped.clone(),
+            iterations_overdue: self.iterations_overdue.clone(),
             connections_opened: self.connections_opened,
             clamped: self.clamped,
             reads_corrected: self.reads_corrected,
@@ -323,6 +329,7 @@ impl Counters {
             tasks: vec![[0; 2]; catalog.tasks.len()],
             checks: vec![[0; 2]; catalog.checks.len()],
             arrivals_dropped: vec![0; catalog.users.len()],
+            iterations_overdue: vec![0; catalog.users.len()],
             connections_opened: 0,
             clamped: 0,
             reads_corrected: 0,
@@ -337,6 +344,7 @@ impl Counters {
         add_counts(&mut self.tasks, &other.tasks);
         add_counts(&mut self.checks, &other.checks);
         add_each(&mut self.arrivals_dropped, &other.arrivals_dropped);
+        add_each(&mut self.iterations_overdue, &other.iterations_overdue);
         self.connections_opened += other.connections_opened;
         self.clamped += other.clamped;
         self.reads_corrected += other.reads_corrected;
@@ -347,6 +355,9 @@ impl Counters {
     /// What was counted after `earlier`, a former state of the same.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
+        let each = |mine: &[u64], theirs: &[u64]| {
+            mine.iter().zip(theirs).map(|(mine, theirs)| mine.saturating_sub(*theirs)).collect()
+        };
         let less = |mine: &[[u64; 2]], theirs: &[[u64; 2]]| {
             let mut rest = mine.to_vec();
             rest.iter_mut()
@@ -360,12 +371,8 @@ impl Counters {
             phases: self.phases.iter().zip(&earlier.phases).map(|(mine, theirs)| mine.since(theirs)).collect(),
             tasks: less(&self.tasks, &earlier.tasks),
             checks: less(&self.checks, &earlier.checks),
-            arrivals_dropped: self
-                .arrivals_dropped
-                .iter()
-                .zip(&earlier.arrivals_dropped)
-                .map(|(mine, theirs)| mine.saturating_sub(*theirs))
-                .collect(),
+            arrivals_dropped: each(&self.arrivals_dropped, &earlier.arrivals_dropped),
+            iterations_overdue: each(&self.iterations_overdue, &earlier.iterations_overdue),
             connections_opened: self.connections_opened.saturating_sub(earlier.connections_opened),
             clamped: self.clamped.saturating_sub(earlier.clamped),
             reads_corrected: self.reads_corrected.saturating_sub(earlier.reads_corrected),

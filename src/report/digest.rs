@@ -36,6 +36,7 @@ pub struct Digest {
     pub tasks: BTreeMap<(String, String), [u64; 2]>,
     pub lag: Quantiles,
     pub arrivals_dropped: u64,
+    pub iterations_overdue: u64,
     pub connections_opened: u64,
     pub durations_clamped: u64,
     pub remarks: Vec<RemarkPart>,
@@ -125,6 +126,7 @@ impl Digest {
             tasks: BTreeMap::new(),
             lag: Quantiles::default(),
             arrivals_dropped: 0,
+            iterations_overdue: 0,
             connections_opened: 0,
             durations_clamped: 0,
             remarks: Vec::new(),
@@ -178,6 +180,7 @@ impl Digest {
             }
             self.lag.add(lag);
             self.arrivals_dropped += run.arrivals_dropped;
+            self.iterations_overdue += run.iterations_overdue;
             self.connections_opened += run.connections_opened;
             self.durations_clamped += run.durations_clamped;
             all.add(&together);

@@ -113,6 +113,8 @@ pub struct RunPart {
     #[serde(default)]
     pub worst: Option<HealthPart>,
     pub arrivals_dropped: u64,
+    #[serde(default)]
+    pub iterations_overdue: u64,
     pub connections_opened: u64,
     pub durations_clamped: u64,
     pub valid: bool,
@@ -254,6 +256,7 @@ pub fn lines(before: &Snapshot, now: &Snapshot, warm_up: Duration, said: &[Remar
         busy_ratio: health.busy_ratio,
         resident_bytes: health.resident_bytes,
         arrivals_dropped: delta.arrivals_dropped,
+        iterations_overdue: delta.iterations_overdue,
         connections_opened: delta.connections_opened,
         durations_clamped: delta.clamped,
         valid: facts.valid,

@@ -67,6 +67,8 @@ struct Summary<'a> {
     reads_uncorrected: u64,
     /// Of open loads: those that found no free user.
     arrivals_dropped: u64,
+    /// Of `constant_throughput`: those that were due and had not begun when their user was to stop.
+    iterations_overdue: u64,
     connections_opened: u64,
     durations_clamped: u64,
     /// Of the whole run; `null` without traces.
@@ -261,6 +263,7 @@ pub(super) fn write_of(
         reads_corrected: measured.reads_corrected,
         reads_uncorrected: measured.reads_uncorrected,
         arrivals_dropped: measured.arrivals_dropped,
+        iterations_overdue: measured.iterations_overdue,
         connections_opened: measured.connections_opened,
         durations_clamped: measured.clamped,
         spans: facts.spans.as_ref().map(Spans::of),

@@ -154,6 +154,7 @@ fn measured(digest: &Digest) -> (Catalog, Measured) {
         tasks,
         checks: tallies,
         arrivals_dropped: digest.arrivals_dropped,
+        iterations_overdue: digest.iterations_overdue,
         lag: digest.lag.times(),
         read_lag: None,
         reads_corrected: 0,

@@ -149,6 +149,7 @@ fn generator(snapshot: &Snapshot, measured: &Measured) -> String {
         ("in response times", measured.all.response.zip(measured.all.generator()).map(in_response_times)),
         ("schedule lag", lag),
         ("arrivals dropped", Some(measured.arrivals_dropped).filter(|count| *count > 0).map(|count| count.to_string())),
+        ("iterations overdue", Some(measured.iterations_overdue).filter(|count| *count > 0).map(|count| count.to_string())),
         ("memory", resident_bytes.map(format_size)),
         ("open files", open_fds.map(|count| count.to_string())),
         ("connections opened", Some(measured.connections_opened.to_string())),

@@ -28,7 +28,7 @@ impl Conductor<'_> {
     }
 
     pub(super) fn judge(&self) {
-        self.live.set_judgement(self.doubts().is_empty(), self.validity.is_saturated());
+        self.live.set_judgement(self.doubts().is_empty(), self.validity.is_saturated(), self.validity.shares());
     }
 
     /// Shows whoever looks how the run stands.

@@ -269,9 +269,10 @@ impl Live {
     }
 
     /// What is thought of the generator now.
-    pub(super) fn set_judgement(&self, valid: bool, saturated: bool) {
+    pub(super) fn set_judgement(&self, valid: bool, saturated: bool, shares: Option<[f64; 3]>) {
         let mut state = self.state();
         state.facts.valid = valid;
+        state.facts.generator_shares = shares;
         state.facts.health.saturated = saturated;
         state.facts.worst_health.saturated |= saturated;
     }

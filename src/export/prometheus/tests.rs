@@ -107,6 +107,7 @@ pub(in crate::export) fn snapshot() -> Snapshot {
     let mut facts = Facts::new(Arc::new(run), Phase::Steady, 100_000);
     facts.planned = Some(Duration::from_secs(12 * 3600));
     facts.steady = Duration::from_millis(90_500);
+    facts.generator_shares = Some([0.001, 0.004, 0.006]);
     facts.health = Health {
         cpu_ratio: Some(0.25),
         loop_lag_seconds: Some(0.0001),

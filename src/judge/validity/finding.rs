@@ -16,6 +16,8 @@ pub enum Finding {
     Busy { limit: Ratio, duration: Duration },
     /// So many of the arrivals found no user.
     Dropped { dropped: u64, arrivals: u64, limit: Ratio },
+    /// So many iterations of a schedule never began.
+    Overdue { overdue: u64, iterations: u64, limit: Ratio },
     /// So many connections could not be opened.
     Short { of: Shortage, count: u64 },
 }
@@ -41,6 +43,7 @@ pub(super) enum Kind {
     Inflated,
     Busy,
     Dropped,
+    Overdue,
     Short(Shortage),
 }
 
@@ -74,6 +77,7 @@ impl Finding {
             Self::Inflated { .. } => Kind::Inflated,
             Self::Busy { .. } => Kind::Busy,
             Self::Dropped { .. } => Kind::Dropped,
+            Self::Overdue { .. } => Kind::Overdue,
             Self::Short { of, .. } => Kind::Short(*of),
         }
     }
@@ -100,6 +104,10 @@ impl Finding {
                 "arrivals were dropped for want of users: {dropped} of {arrivals}, more than {limit}; the target did not get \
                  the load that was asked for"
             ),
+            Self::Overdue { overdue, iterations, limit } => format!(
+                "iterations of `constant_throughput` were overdue at the end: {overdue} of {iterations}, more than {limit}; how long \
+                 they waited is in no response time"
+            ),
             Self::Short { of: Shortage::Descriptors, count } => {
                 format!("file descriptors ran out: {} could not be opened", connections(*count))
             }
@@ -120,6 +128,10 @@ impl Finding {
             }
             Self::Dropped { .. } => {
                 "allow more users (`max_users`); if their number only grows, the target is too slow for this arrival rate"
+            }
+            Self::Overdue { .. } => {
+                "the target is too slow for this schedule with so many users: use more users or a lower rate, or an open load \
+                 (`arrival_rate`), which counts what it cannot start"
             }
             Self::Short { of: Shortage::Descriptors, .. } => {
                 "raise the hard limit of this process (`ulimit -Hn` shows it), use fewer users, or split the run over several \

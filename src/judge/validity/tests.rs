@@ -27,7 +27,7 @@ fn busy(ratios: &[f64]) -> Look {
 }
 
 fn pulse(arrivals: u64, dropped: u64, shortages: [u64; 2]) -> Look {
-    Look { interval: SECOND, pulse: Pulse { arrivals, dropped, shortages }, ..Look::default() }
+    Look { interval: SECOND, pulse: Pulse { arrivals, dropped, shortages, overdue: 0 }, ..Look::default() }
 }
 
 fn messages(findings: &[Finding]) -> Vec<String> {
@@ -74,6 +74,8 @@ fn a_name_with_enough_requests_is_judged_beside_others() {
         validity.look(look(&[times(&[(100_000, 10.0, 0.0)]), times(&[(count, 30.0, 20.0)])]));
         assert_eq!(!validity.reasons().is_empty(), wrong, "{count}");
         assert_eq!(validity.unjudged(), None);
+        let [_, _, p99] = validity.shares().unwrap();
+        assert!(p99 < 0.01, "{p99}");
         if wrong {
             let said = messages(&validity.reasons());
             assert!(
@@ -194,6 +196,19 @@ fn one_arrival_in_a_thousand_may_be_dropped() {
             "arrivals were dropped for want of users: 100 of 1000, more than 0.1%; the target did not get the load that was asked for"
         ]
     );
+}
+
+#[test]
+fn one_iteration_in_a_thousand_may_be_overdue() {
+    for (done, overdue, invalid) in [(0, 0, false), (99_900, 100, false), (99_899, 101, true), (3_320, 680, true)] {
+        let mut validity = validity();
+        let look = Look { pulse: Pulse { arrivals: done, overdue, ..Pulse::default() }, ..Look::default() };
+        let said = messages(&validity.look(look));
+        assert_eq!((said.len(), !validity.reasons().is_empty()), (usize::from(invalid), invalid), "{overdue}");
+        if overdue == 680 {
+            assert!(said[0].contains("overdue at the end: 680 of 4000, more than 0.1%"), "{said:?}");
+        }
+    }
 }
 
 #[test]

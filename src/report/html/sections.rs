@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::super::markup::{escape, link};
-use super::super::summary::{Read, duration, rate, signal};
+use super::super::summary::{generator_share, Read, duration, rate, signal};
 use super::super::{grouped, millis, short_name};
 use super::charts::LINES;
 use crate::units::format_size;
@@ -251,11 +251,13 @@ fn generator(summary: &Value) -> String {
         ("CPU, of what it may use", health.number("cpu_ratio").map(percent)),
         ("Busiest worker", health.number("busy_ratio").map(percent)),
         ("Event loop late by, at most", health.number("loop_lag_seconds").map(time)),
+        ("In response times", generator_share(summary)),
         ("Schedule lag, p99", lag.map(time)),
         ("Memory", health.get("resident_bytes").and_then(Value::as_u64).map(format_size)),
         ("Open descriptors", health.get("open_fds").and_then(Value::as_u64).map(grouped)),
         ("Connections opened", summary.get("connections_opened").and_then(Value::as_u64).map(grouped)),
         ("Arrivals dropped", summary.get("arrivals_dropped").and_then(Value::as_u64).map(grouped)),
+        ("Iterations overdue", summary.get("iterations_overdue").and_then(Value::as_u64).filter(|count| *count > 0).map(grouped)),
         ("Spans exported", spans.map(|spans| grouped(spans.count("exported")))),
         ("Spans dropped", spans.map(|spans| grouped(dropped(spans)))),
         ("Saturated", health.flag("saturated").map(|saturated| if saturated { "✗ yes" } else { "✓ no" }.to_owned())),

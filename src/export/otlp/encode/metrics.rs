@@ -168,7 +168,7 @@ fn unit(metric: &Metric) -> &'static str {
             name::REQUESTS | name::REQUEST_FAILURES | name::RETRIED => "{request}",
             name::REDIRECTS => "{redirect}",
             name::CHECKS => "{check}",
-            name::ITERATIONS => "{iteration}",
+            name::ITERATIONS | name::ITERATIONS_OVERDUE => "{iteration}",
             name::USERS | name::USERS_TARGET => "{user}",
             name::ARRIVALS_DROPPED => "{arrival}",
             name::CONNECTIONS | name::CONNECTIONS_OPENED => "{connection}",
