@@ -232,9 +232,14 @@ fn budget() -> Panel {
 // === process ===
 
 fn loop_lag() -> Panel {
-    Panel::new(Kind::Curves, "Loop lag", Unit::Seconds, "The longest time by which a worker's loop came round later than asked, in each second.")
-        .ask(Target::curve("loop lag", or_idle(&aggregate("max", &[], &run(&name::GENERATOR_LOOP_LAG).to_string()))))
-        .series("loop lag", Colour::Load)
+    Panel::new(
+        Kind::Curves,
+        "Loop lag",
+        Unit::Seconds,
+        "The longest time by which a worker's loop came round later than asked, in each second.",
+    )
+    .ask(Target::curve("loop lag", or_idle(&aggregate("max", &[], &run(&name::GENERATOR_LOOP_LAG).to_string()))))
+    .series("loop lag", Colour::Load)
 }
 
 fn memory() -> Panel {

@@ -418,7 +418,9 @@ fn a_throughput_is_measured_from_its_schedule() {
 #[test]
 fn what_a_schedule_asked_for_has_begun_or_is_overdue() {
     // (delay of the target in ms, iterations that began: the last one begins with the others due before the end)
-    for (delay, graceful_stop, begun) in [(50, "30s", 100), (250, "30s", 40), (250, "100ms", 40), (3_000, "30s", 4), (30_000, "1s", 1)] {
+    for (delay, graceful_stop, begun) in
+        [(50, "30s", 100), (250, "30s", 40), (250, "100ms", 40), (3_000, "30s", 4), (30_000, "1s", 1)]
+    {
         let plan = plan(&format!(
             "graceful_stop: {graceful_stop}\nusers: [{{name: u, wait_time: {{constant_throughput: 10/s}}, tasks: [{{get: /}}]}}]\n\
              load: {{users: 1, run_time: 10s}}"
@@ -428,7 +430,8 @@ fn what_a_schedule_asked_for_has_begun_or_is_overdue() {
         assert_eq!((measured.all.requests, measured.iterations_overdue), (begun, 100 - begun), "{delay} ms");
     }
     // So many iterations are all there is to do.
-    let plan = plan("users: [{name: u, wait_time: {constant_throughput: 10/s}, tasks: [{get: /}]}]\nload: {users: 1, iterations: 20}");
+    let plan =
+        plan("users: [{name: u, wait_time: {constant_throughput: 10/s}, tasks: [{get: /}]}]\nload: {users: 1, iterations: 20}");
     let measured = virtually(&plan, SECOND, Part::WHOLE, |_| async {}).measured();
     assert_eq!((measured.all.requests, measured.iterations_overdue), (20, 0));
 }

@@ -203,7 +203,8 @@ impl Validity {
         self.requests = all.measured.count();
         let quantiles = JUDGED.map(|(quantile, _)| quantile);
         let figures = all.measured.times_at(quantiles).zip(all.without_generator.times_at(quantiles));
-        self.shares = figures.map(|(with, without)| std::array::from_fn(|at| ((with[at] - without[at]) / with[at].max(1e-9)).max(0.0)));
+        self.shares =
+            figures.map(|(with, without)| std::array::from_fn(|at| ((with[at] - without[at]) / with[at].max(1e-9)).max(0.0)));
         let each = self.names.iter().map(String::as_str).zip(&times);
         let worst = std::iter::once(("all requests", &all)).chain(each).flat_map(|(scope, times)| self.inflated(scope, times));
         let worst = worst.reduce(Inflated::worse);

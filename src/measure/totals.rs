@@ -355,9 +355,8 @@ impl Counters {
     /// What was counted after `earlier`, a former state of the same.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let each = |mine: &[u64], theirs: &[u64]| {
-            mine.iter().zip(theirs).map(|(mine, theirs)| mine.saturating_sub(*theirs)).collect()
-        };
+        let each =
+            |mine: &[u64], theirs: &[u64]| mine.iter().zip(theirs).map(|(mine, theirs)| mine.saturating_sub(*theirs)).collect();
         let less = |mine: &[[u64; 2]], theirs: &[[u64; 2]]| {
             let mut rest = mine.to_vec();
             rest.iter_mut()

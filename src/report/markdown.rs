@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::escape::{markdown, markdown_code};
-use super::summary::{Read, Verdict, duration, failure_ratio, figure, generator_share, limit, moment, rate, remark, shown, signal, state};
+use super::summary::{
+    Read, Verdict, duration, failure_ratio, figure, generator_share, limit, moment, rate, remark, shown, signal, state,
+};
 use super::{grouped, millis};
 
 /// Tables have at most so many rows, or fewer if all of it would be too long; the rest is in the other reports.
@@ -75,7 +77,8 @@ fn figures(summary: &Value) -> String {
     let times = totals.get("response_time_seconds").unwrap_or(&nothing);
     let time = |field| times.number(field).map_or_else(|| "–".to_owned(), |seconds| format!("{} ms", millis(seconds)));
     let users = summary.count("peak_users");
-    let generator = generator_share(summary).map_or_else(String::new, |share| format!("Of these, the generator's own lateness: {share}\n\n"));
+    let generator =
+        generator_share(summary).map_or_else(String::new, |share| format!("Of these, the generator's own lateness: {share}\n\n"));
     format!(
         "**{}** requests in {} · **{}/s** · **{:.2}%** failed · p50 **{}** · p95 **{}** · p99 **{}** · at most {} user{}\n\n{generator}",
         grouped(totals.count("requests")),

@@ -353,7 +353,11 @@ mod tests {
         let parts = json!({"p50": 0.0, "p95": 0.05, "p99": 0.001});
         let summary = json!({"totals": {"response_time_seconds": times, "response_time_generator_seconds": parts}});
         assert_eq!(generator_share(&summary).as_deref(), Some("p50 ≤ 0.0%, p95 ≤ 25%, p99 ≤ 0.6%"));
-        assert_eq!(generator_share(&json!({"totals": {"response_time_seconds": null}})), None, "of an earlier version, or without requests");
+        assert_eq!(
+            generator_share(&json!({"totals": {"response_time_seconds": null}})),
+            None,
+            "of an earlier version, or without requests"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::super::markup::{escape, link};
-use super::super::summary::{generator_share, Read, duration, rate, signal};
+use super::super::summary::{Read, duration, generator_share, rate, signal};
 use super::super::{grouped, millis, short_name};
 use super::charts::LINES;
 use crate::units::format_size;
