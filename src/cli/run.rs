@@ -8,8 +8,7 @@ use super::{Exit, colour, plan, print, refuse, token};
 use crate::clock;
 use crate::console::{self, Stream};
 use crate::journal::{Journal, Topic};
-use crate::measure::outcome::RunVerdict;
-use crate::run::{self, Baseline, Ended, Failed, Job};
+use crate::run::{self, Baseline, Ended, Failed, Job, RunVerdict};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
     let Some((plan, warnings)) = plan(&args.scenario) else { return Exit::Wrong };

@@ -52,7 +52,7 @@ use crate::engine::{self, Around, Engine, Mode};
 use crate::fault;
 use crate::journal::{Journal, Topic};
 use crate::judge::validity::Validity;
-use crate::measure::outcome::{RunVerdict, StopCause};
+use crate::measure::outcome::StopCause;
 use crate::measure::shard::Shard;
 use crate::measure::snapshot::{Phase, Snapshot};
 use crate::report;
@@ -76,6 +76,7 @@ use stress::Stresses;
 use thresholds::Thresholds;
 use watch::Watch;
 
+pub use crate::measure::outcome::RunVerdict;
 pub use crate::random::fresh_seed as random_seed;
 pub use baseline::Baseline;
 pub use debug::once;

@@ -59,7 +59,7 @@ fn each_misbehaviour_has_its_reason() {
         "http: {{max_body: 4KiB, redirects: 5, connect_timeout: 20s}}\nusers:\n{users}load: {{users: {}, run_time: 2s}}\n",
         cases.len()
     );
-    let finished = Otload::run(&scenario, &[]).wait(Duration::from_secs(60)).expect_code(0);
+    let finished = Otload::run(&scenario, &[]).wait(Duration::from_secs(60)).expect_code(1);
     for (n, (reason, url)) in cases.iter().enumerate() {
         let request = finished.request(&format!("case {n}"));
         let reasons = request["failure_reasons"].as_object().unwrap();

@@ -154,10 +154,10 @@ fn a_suite_is_green_exactly_if_the_exit_code_is_0() {
                     for (windows, regressed) in [(9, false), (9, true), (0, false)] {
                         let soak = json!({"fail_on_regression": true, "windows": windows, "regressed": regressed});
                         let kept = threshold == "holds" && !regressed && windows > 0;
-                        let verdict = match valid == true {
-                            true if kept => "passed",
-                            true => "failed",
-                            false => "not_judged",
+                        let verdict = match valid == false {
+                            true => "not_judged",
+                            false if kept => "passed",
+                            false => "failed",
                         };
                         let passed = verdict == "passed";
                         let summary = json!({"test": "t", "ended": ended, "recorded": recorded, "valid": valid, "verdict": verdict,
