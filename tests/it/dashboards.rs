@@ -416,7 +416,7 @@ impl Figures<'_> {
         for query in self.queries.iter().filter(|query| query.exemplar) {
             let found = self.prometheus.exemplars(&view.filled(&query.expr, query.step));
             let traces = found.iter().flat_map(|series| series["exemplars"].as_array().unwrap());
-            let lag = query.panel == "Schedule lag";
+            let lag = matches!(&*query.panel, "Schedule lag" | "Read lag");
             assert!(lag || traces.clone().count() > 3, "{:?}: {}: {}", self.form, query.dashboard, query.panel);
             assert!(traces.clone().all(|one| one["labels"]["trace_id"].as_str().is_some_and(|id| id.len() == 32)));
         }

@@ -8,6 +8,11 @@ use crate::kit::{Otload, Recorded, Recorder, free_address};
 
 /// Runs a scenario whose files lie beside it.
 fn run(scenario: &str, files: &[(&str, &[u8])], arguments: &[&str]) -> serde_json::Value {
+    run_to(0, scenario, files, arguments)
+}
+
+/// One that ends with `code`.
+fn run_to(code: i32, scenario: &str, files: &[(&str, &[u8])], arguments: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scenario.yaml");
     // Tests run side by side, and are late now and then.
@@ -19,7 +24,7 @@ fn run(scenario: &str, files: &[(&str, &[u8])], arguments: &[&str]) -> serde_jso
     let mut all = vec!["run", path.to_str().unwrap(), "--quiet", "--listen", "127.0.0.1:0", "--linger", "0s"];
     all.extend(["--out", out.to_str().unwrap()]);
     all.extend(arguments);
-    Otload::command(&all).expect_code(0);
+    Otload::command(&all).expect_code(code);
     serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap()
 }
 
@@ -181,7 +186,7 @@ fn a_token_server_that_refuses_is_told_of_and_not_asked_more_than_once_a_second(
          load: {{users: 20, run_time: 2500ms}}\n",
         tokens.url()
     );
-    let summary = run(&scenario, &[], &["--host", &target.url()]);
+    let summary = run_to(1, &scenario, &[], &["--host", &target.url()]);
     assert_eq!(target.requests().len(), 0);
     assert!((2..=4).contains(&tokens.requests().len()), "{}", tokens.requests().len());
     let failures = summary["totals"]["failures"].as_u64().unwrap();

@@ -311,7 +311,7 @@ fn a_target_that_is_down_fails_the_run_and_is_warned_of_at_once() {
 #[test]
 fn a_run_of_which_nothing_was_asked_is_not_judged_and_errors_fail_it_if_asked() {
     let target = CountingTarget::start(Delays::none());
-    let scenario = "users: [{name: U, tasks: [{flow: [{get: /cars}, {get: /cars, expect: {status: 404}}]}]}]\nload: {iterations: 4, users: 1}\n\
+    let scenario = "users: [{name: U, tasks: [{name: both, flow: [{get: /cars}, {get: /cars, expect: {status: 404}}]}]}]\nload: {iterations: 4, users: 1}\n\
                     validity: {enabled: false}\n";
     let run = |text: &str, args: &[&str]| {
         let url = target.url();

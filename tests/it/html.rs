@@ -106,6 +106,6 @@ fn a_run_leaves_its_page() {
     assert_eq!(data["limits"][0]["label"], "p95 < 1us");
     let requests = finished.summary()["totals"]["requests"].to_string();
     assert!(dom.contains(&format!("<dt>Requests</dt><dd><b>{requests}</b>")), "{requests}");
-    assert!(dom.contains("</span> Failed</p>") && dom.contains("Threshold broken: p95 &lt; 1us: it was"));
+    assert!(dom.contains("</span> Failed</p>") && dom.contains("Threshold failed: p95 &lt; 1us: it was"));
     assert!(dom.contains("<th scope=\"row\">/cars<small>U · "));
 }
