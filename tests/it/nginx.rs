@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::kit::{Authority, Counts, Nginx, Otload};
+use crate::kit::{Authority, Counts, Nginx, Otload, code_of};
 
 /// Each server once in clear, once over TLS, and once over HTTP/2.
 const WAYS: [&str; 3] = ["clear", "tls", "http2"];
@@ -45,8 +45,10 @@ fn run_with(folder: &Path, nginx: &Nginx, (way, transport): (&str, &str), flow: 
     std::fs::write(&file, text).unwrap();
     let out = out.path().join("out");
     let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--listen", "127.0.0.1:0", "--workers", "2"];
-    Otload::command_within(Duration::from_secs(60), &arguments).expect_code(0);
-    serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap()
+    let finished = Otload::command_within(Duration::from_secs(60), &arguments);
+    let summary: Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+    finished.expect_code(code_of(&summary));
+    summary
 }
 
 /// Each way over each transport that goes it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::kit::{Authority, Caddy, Nginx, Otload};
+use crate::kit::{Authority, Caddy, Nginx, Otload, code_of};
 
 /// One request of a scenario, and what comes of it.
 pub(crate) struct Case<'a> {
@@ -68,8 +68,9 @@ pub(crate) fn prove(folder: &Path, settings: &str, transports: &[&str], cases: &
         std::fs::write(&file, text).unwrap();
         let out = out.path().join("out");
         let arguments = ["run", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-        Otload::command_within(Duration::from_secs(60), &arguments).expect_code(0);
+        let finished = Otload::command_within(Duration::from_secs(60), &arguments);
         let summary: Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+        finished.expect_code(code_of(&summary));
         let requests = summary["requests"].as_array().unwrap();
         assert_eq!(requests.len(), cases.len());
         for (number, case) in cases.iter().enumerate() {

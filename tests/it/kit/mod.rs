@@ -47,7 +47,7 @@ pub(crate) use microsocks::Microsocks;
 pub(crate) use nginx::{Counts, Nginx};
 pub(crate) use otelite::Otelite;
 pub(crate) use process::{Process, Signal};
-pub(crate) use program::{Finished, Otload};
+pub(crate) use program::{Finished, Otload, code_of};
 pub(crate) use prometheus::{Form, Prometheus, newer};
 pub(crate) use recorder::{Recorded, Recorder};
 pub(crate) use rotel::{Rotel, StoredSpan};

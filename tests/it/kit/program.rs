@@ -202,6 +202,12 @@ impl Finished {
     }
 }
 
+/// With what a run without thresholds ends: 1 if it made requests of which none succeeded.
+pub(crate) fn code_of(summary: &Value) -> i32 {
+    let count = |field: &str| summary["totals"][field].as_u64().unwrap();
+    i32::from(count("requests") > 0 && count("requests") == count("failures"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
