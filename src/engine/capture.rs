@@ -24,6 +24,8 @@ impl User {
             let found = self.find(capture, rendered, response);
             let value = match (found, &capture.default) {
                 (Ok(Some(value)), _) => Ok(value),
+                // Nobody knows what it would have found: that is no case for a default.
+                (Err(error), _) if response.budget.exceeded().is_some() => Err(format!("{}: {error}", describe(&capture.from))),
                 (Ok(None) | Err(_), Some(default)) => default.value(&self.scope, &mut self.random),
                 (Ok(None), None) => Err(format!("{} finds nothing", describe(&capture.from))),
                 (Err(error), None) => Err(format!("{}: {error}", describe(&capture.from))),
@@ -52,18 +54,26 @@ impl User {
     fn find(&mut self, capture: &Capture, rendered: &Rendered<'_>, response: &mut Response<'_>) -> Result<Option<Value>, String> {
         let (pick, random) = (capture.pick, &mut self.random);
         match &capture.from {
-            CaptureSource::Json { path, .. } => extract::json(response.json()?, path, pick, random),
-            CaptureSource::Regex { pattern, group } => extract::regex(&response.text(), pattern, *group, pick, random),
+            CaptureSource::Json { path, .. } => {
+                let (json, budget) = response.json()?;
+                extract::json(json, path, pick, random, budget)
+            }
+            CaptureSource::Regex { pattern, group } => {
+                extract::regex(&response.text(), pattern, *group, pick, random, &response.budget)
+            }
             CaptureSource::Header(name) => {
                 let values = response.headers().get_all(name).into_iter();
-                extract::texts(values.map(|value| String::from_utf8_lossy(value.as_bytes())), pick, random)
+                extract::texts(values.map(|value| String::from_utf8_lossy(value.as_bytes())), pick, random, &response.budget)
             }
             CaptureSource::Cookie(name) => {
                 let at = response.url().map_or_else(|| rendered.address(), Cow::Borrowed);
                 let cookie = set_cookie(response.headers(), name).or_else(|| self.session.cookies().get(&at, name));
-                extract::texts(cookie.map(Cow::Borrowed).into_iter(), pick, random)
+                extract::texts(cookie.map(Cow::Borrowed).into_iter(), pick, random, &response.budget)
             }
-            CaptureSource::Css(css) => css.find(response.page(), pick, random),
+            CaptureSource::Css(css) => {
+                let (page, budget) = response.page()?;
+                css.find(page, pick, random, budget)
+            }
         }
     }
 }

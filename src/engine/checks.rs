@@ -69,9 +69,9 @@ fn check(rule: &Rule, response: &mut Response<'_>, scope: &Scope, random: &mut R
             check_text(rule, Some(&text), "the body", scope, random)
         }
         Rule::Json { text, path, rule } => {
-            let json = response.json()?;
-            let nodes = path.query(json);
-            check_value(rule, nodes.first(), text, scope, random)
+            let (json, budget) = response.json()?;
+            let nodes = path.find(json, budget)?;
+            check_value(rule, nodes.first().copied(), text, scope, random)
         }
         Rule::MaxTime(limit) => {
             let exchange = response.exchange();
@@ -93,7 +93,10 @@ pub(super) fn found(rule: &Rule, response: &mut Response<'_>) -> Option<String> 
         Rule::Status(_) => Some(head.status.to_string()),
         Rule::Header(name, _) => head.headers.get(name).map(|value| quoted(&String::from_utf8_lossy(value.as_bytes()))),
         Rule::Body(_) => Some(quoted(&response.text())),
-        Rule::Json { path, .. } => path.query(response.json().ok()?).first().map(shown),
+        Rule::Json { path, .. } => {
+            let (json, budget) = response.json().ok()?;
+            path.find(json, budget).ok()?.first().copied().map(shown)
+        }
         Rule::MaxTime(_) => {
             let exchange = response.exchange();
             Some(format_duration(exchange.finished.saturating_duration_since(exchange.started)))
@@ -218,6 +221,7 @@ mod tests {
     use crate::http::{Exchange, Response as Answer};
     use crate::scenario::plan::{Plan, Step};
     use crate::scenario::{self, Overrides};
+    use crate::template::budget::Budget;
     use crate::template::{Response as Seen, Shared};
 
     const BODY: &str = r#"{"id": 12345678901234567000, "n": 5, "half": 2.5, "name": "Tesla", "tags": ["a", "b"], "nothing": null, "in": {"x": 1}}"#;
@@ -242,7 +246,7 @@ mod tests {
         let mut exchange = Exchange::begun(clock::now());
         exchange.finished = exchange.started + Duration::from_millis(40);
         exchange.response = Answer { status: 201, headers, body: Some(body), ..Answer::default() };
-        evaluate(&step.expect, &mut Response::new(&exchange), &scope, &mut Random::new(1, 1))
+        evaluate(&step.expect, &mut Response::new(&exchange, Budget::default()), &scope, &mut Random::new(1, 1))
             .into_iter()
             .try_for_each(|check| check.outcome)
     }

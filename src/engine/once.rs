@@ -24,6 +24,7 @@ use crate::random::fresh_seed;
 use crate::scenario::plan::{Action, Auth, Control, Plan, RequestStep, Step};
 use crate::secrets::mask;
 use crate::template::Value;
+use crate::template::budget::Budget;
 use crate::trace::Ids;
 
 /// What an observer of a single run is told.
@@ -265,7 +266,7 @@ async fn request(user: &mut User, plan: &Plan, step: &RequestStep, observe: &mut
     let mut exchange = user.session.exchange(&request).await;
     let Outcome { checks, failure } = user.judge(step, &rendered, &mut exchange, events);
     let name = |id: crate::measure::catalog::CheckId| plan.catalog.checks[id.index()].check.as_str();
-    let mut response = Response::new(&exchange);
+    let mut response = Response::new(&exchange, Budget::default());
     // In the order of the expectations.
     let checks = checks
         .into_iter()

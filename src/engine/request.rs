@@ -25,6 +25,7 @@ use crate::http::{Exchange, Failure, Phases, Prepared, Request, with_path};
 use crate::measure::shard::Sample;
 use crate::reason::Reason;
 use crate::scenario::plan::{Address, Body, Part, PartContent, RequestStep};
+use crate::template::budget::{Budget, Limit};
 use crate::template::{Random, Response as Seen, Scope, Template};
 
 /// What a step becomes when its templates are rendered.
@@ -136,11 +137,16 @@ impl User {
             let body = response.body.clone().unwrap_or_default();
             self.scope.set_response(Seen::new(response.status, response.headers.clone(), body));
         }
-        let mut seen = Response::new(exchange);
+        let run = self.context.run.clone();
+        let mut seen = Response::new(exchange, Budget::new(Some(exchange.started + step.timeout), Some(run.is_cut())));
         // Before the checks, which may look at it.
         let missed = self.capture(&step.captures, rendered, &mut seen);
         let checks = checks::evaluate(&step.expect, &mut seen, &self.scope, &mut self.random);
+        let ended = seen.budget.exceeded() == Some(Limit::Ended);
         drop(seen);
+        if ended {
+            return Outcome { checks, failure: Some((Reason::Cancelled, CANCELLED.to_owned())) };
+        }
         let broken = checks.iter().find_map(|check| check.outcome.as_ref().err().map(|found| (check.id, found)));
         let failure = match broken {
             Some((id, found)) => {

@@ -9,21 +9,24 @@ use serde_json::Value;
 use url::Url;
 
 use crate::http::Exchange;
+use crate::template::budget::{Budget, parsed_size};
+use crate::template::page;
 
 /// The response of an exchange; its text, JSON and page are made once, when asked for.
 pub(super) struct Response<'a> {
     exchange: &'a Exchange,
+    pub(super) budget: Budget<'a>,
     text: Option<Cow<'a, str>>,
     json: Option<Result<Value, String>>,
-    page: Option<Box<Html>>,
+    page: Option<Result<Box<Html>, String>>,
 }
 
 /// Found texts are shown up to this many characters.
 const SHOWN: usize = 80;
 
 impl<'a> Response<'a> {
-    pub(super) fn new(exchange: &'a Exchange) -> Self {
-        Self { exchange, text: None, json: None, page: None }
+    pub(super) fn new(exchange: &'a Exchange, budget: Budget<'a>) -> Self {
+        Self { exchange, budget, text: None, json: None, page: None }
     }
 
     pub(super) fn exchange(&self) -> &'a Exchange {
@@ -45,23 +48,35 @@ impl<'a> Response<'a> {
         self.text.get_or_insert_with(|| exchange.result().map_or(Cow::Borrowed(""), |response| response.text())).clone()
     }
 
-    pub(super) fn json(&mut self) -> Result<&Value, String> {
+    /// As JSON, with what looking for something in it may cost.
+    ///
+    /// # Errors
+    /// It is none, or too much.
+    pub(super) fn json(&mut self) -> Result<(&Value, &Budget<'a>), String> {
         if self.json.is_none() {
             let text = self.text();
-            self.json =
-                Some(serde_json::from_str(&text).map_err(|error| format!("the body is not JSON ({error}): {}", quoted(&text))));
+            // That it nests no deeper than 128 is the parser's own limit.
+            self.json = Some(match self.budget.take(parsed_size(text.as_bytes())) {
+                true => serde_json::from_str(&text).map_err(|error| format!("the body is not JSON ({error}): {}", quoted(&text))),
+                false => self.budget.check().map(|()| Value::Null),
+            });
         }
         match &self.json {
-            Some(Ok(value)) => Ok(value),
+            Some(Ok(value)) => Ok((value, &self.budget)),
             Some(Err(error)) => Err(error.clone()),
             None => Err("the body was not read".to_owned()),
         }
     }
 
-    /// As HTML, of which anything is some.
-    pub(super) fn page(&mut self) -> &Html {
+    /// As HTML, of which anything is some, with what looking for something in it may cost.
+    ///
+    /// # Errors
+    /// It is too much of a page.
+    pub(super) fn page(&mut self) -> Result<(&Html, &Budget<'a>), String> {
         let text = self.text();
-        self.page.get_or_insert_with(|| Box::new(Html::parse_document(&text)))
+        let budget = &self.budget;
+        let page = self.page.get_or_insert_with(|| page::parse(&text, budget).map(Box::new));
+        page.as_deref().map(|page| (page, budget)).map_err(String::clone)
     }
 }
 

@@ -68,6 +68,8 @@ pub(super) struct RunFacts {
     peak_users: AtomicI64,
     /// A user or a worker has panicked.
     broken: AtomicBool,
+    /// All is to end at once: what is computed for a response is not waited for.
+    cut: AtomicBool,
     /// By worker.
     activities: Box<[ActivityCell]>,
 }
@@ -170,7 +172,16 @@ impl Engine {
 
     /// Tells the workers. Only ever goes from `Run` to `Stop` to `Cut`.
     pub fn tell(&self, mode: Mode) {
-        self.orders.send_modify(|orders| orders.mode = mode);
+        if mode == Mode::Cut {
+            self.run.cut.store(true, Ordering::Relaxed);
+        }
+        self.orders.send_if_modified(|orders| {
+            let changed = orders.mode != mode && orders.mode != Mode::Cut;
+            if changed {
+                orders.mode = mode;
+            }
+            changed
+        });
     }
 
     /// What the workers are told, now and later.
@@ -368,8 +379,14 @@ impl RunFacts {
             users: AtomicI64::new(0),
             peak_users: AtomicI64::new(0),
             broken: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             activities: (0..options.workers).map(|_| ActivityCell::default()).collect(),
         }
+    }
+
+    /// Set when all is to end at once.
+    pub(super) fn is_cut(&self) -> &AtomicBool {
+        &self.cut
     }
 
     /// Notes what a worker is busy with, until it notes something else.

@@ -1,13 +1,16 @@
 //! Bodies that came compressed, decoded to at most `max_body` bytes: a small response may be a large bomb.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
 use super::Failure;
+use crate::clock::{self, Instant};
 use crate::reason::Reason;
+use crate::units::format_duration;
 
 /// What is asked for.
 pub(super) const ACCEPTED: &str = "gzip, deflate, br, zstd";
@@ -15,11 +18,20 @@ pub(super) const ACCEPTED: &str = "gzip, deflate, br, zstd";
 /// As many codings may lie over each other; more are a trap.
 const MOST_CODINGS: usize = 4;
 
+/// So long decoding may take in any case.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+
+/// A decoder takes so many bytes at once, and gives so many.
+const PIECE_IN: usize = 16 << 10;
+const PIECE_OUT: u64 = 1 << 20;
+
 /// RFC 9659: a window of 8 MiB is all that a `zstd` response may ask for.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Decodes `body` as its `content-encoding` says. A coding that is not known leaves it as it is.
-pub(super) fn decode(headers: &HeaderMap, body: Bytes, max_body: u64) -> Result<Bytes, Failure> {
+///
+/// Also a small body may take long: it may be a million compressed bodies of nothing. At `deadline` it has taken too long.
+pub(super) fn decode(headers: &HeaderMap, body: Bytes, max_body: u64, deadline: Instant) -> Result<Bytes, Failure> {
     if body.is_empty() || !headers.contains_key(CONTENT_ENCODING) {
         return Ok(body);
     }
@@ -28,15 +40,16 @@ pub(super) fn decode(headers: &HeaderMap, body: Bytes, max_body: u64) -> Result<
     if codings.len() > MOST_CODINGS {
         return Err(Failure::new(Reason::Protocol, format!("the body is encoded {} times over", codings.len())));
     }
-    let mut body = body;
+    let (mut body, deadline) = (body, deadline.max(clock::now() + LEAST_TIME));
     // The last one named was applied last.
     for coding in codings.iter().rev() {
+        let timed = Timed { rest: &body, deadline };
         body = match coding.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => bounded(flate2::bufread::MultiGzDecoder::new(&body[..]), coding, max_body)?,
-            "deflate" if is_zlib(&body) => bounded(flate2::bufread::ZlibDecoder::new(&body[..]), coding, max_body)?,
-            "deflate" => bounded(flate2::bufread::DeflateDecoder::new(&body[..]), coding, max_body)?,
-            "br" => bounded(brotli_decompressor::Decompressor::new(&body[..], 4096), coding, max_body)?,
-            "zstd" => bounded(zstd_decoder(&body).map_err(|error| wrong(coding, &error))?, coding, max_body)?,
+            "gzip" | "x-gzip" => bounded(flate2::bufread::MultiGzDecoder::new(timed), coding, max_body, deadline)?,
+            "deflate" if is_zlib(&body) => bounded(flate2::bufread::ZlibDecoder::new(timed), coding, max_body, deadline)?,
+            "deflate" => bounded(flate2::bufread::DeflateDecoder::new(timed), coding, max_body, deadline)?,
+            "br" => bounded(brotli_decompressor::Decompressor::new(timed, 4096), coding, max_body, deadline)?,
+            "zstd" => bounded(zstd_decoder(timed).map_err(|error| wrong(coding, &error))?, coding, max_body, deadline)?,
             "identity" => body,
             _ => return Ok(body),
         };
@@ -44,7 +57,7 @@ pub(super) fn decode(headers: &HeaderMap, body: Bytes, max_body: u64) -> Result<
     Ok(body)
 }
 
-fn zstd_decoder(body: &[u8]) -> io::Result<impl Read> {
+fn zstd_decoder(body: impl BufRead) -> io::Result<impl Read> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(body)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
     Ok(decoder)
@@ -55,9 +68,20 @@ fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [first, second, ..] if first & 0x0f == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0)
 }
 
-fn bounded(decoder: impl Read, coding: &str, max_body: u64) -> Result<Bytes, Failure> {
+fn bounded(decoder: impl Read, coding: &str, max_body: u64, deadline: Instant) -> Result<Bytes, Failure> {
     let mut decoded = Vec::new();
-    decoder.take(max_body.saturating_add(1)).read_to_end(&mut decoded).map_err(|error| wrong(coding, &error))?;
+    let mut decoder = decoder.take(max_body.saturating_add(1));
+    loop {
+        let before = decoded.len();
+        let read = decoder.by_ref().take(PIECE_OUT).read_to_end(&mut decoded);
+        if clock::now() >= deadline {
+            return Err(too_slow(coding));
+        }
+        read.map_err(|error| wrong(coding, &error))?;
+        if decoded.len() == before {
+            break;
+        }
+    }
     if decoded.len() as u64 > max_body {
         return Err(Failure::too_large("decoded body", max_body));
     }
@@ -66,6 +90,42 @@ fn bounded(decoder: impl Read, coding: &str, max_body: u64) -> Result<Bytes, Fai
 
 fn wrong(coding: &str, error: &io::Error) -> Failure {
     Failure::new(Reason::Protocol, format!("the body is not the `{coding}` that `content-encoding` says: {error}"))
+}
+
+fn too_slow(coding: &str) -> Failure {
+    let message = format!(
+        "to decode the `{coding}` of the body took longer than the rest of `timeout`, and than {}; raise it if that is expected",
+        format_duration(LEAST_TIME)
+    );
+    Failure::new(Reason::Timeout, message)
+}
+
+/// A body that ends with an error at the deadline. A decoder that finds nothing to give asks for more of it all the time.
+struct Timed<'a> {
+    rest: &'a [u8],
+    deadline: Instant,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Timed<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        // Not at once: most bodies are short.
+        if self.rest.len() > PIECE_IN && clock::now() >= self.deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(&self.rest[..self.rest.len().min(PIECE_IN)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.rest = self.rest.get(amount..).unwrap_or_default();
+    }
 }
 
 /// Encoders for tests.
@@ -121,10 +181,10 @@ mod tests {
             ("gzip, br", encode::brotli(&encode::gzip(text))),
             ("identity", text.to_vec()),
         ] {
-            assert_eq!(decode(&with(coding), body.into(), 1000).unwrap(), text, "{coding}");
+            assert_eq!(decode(&with(coding), body.into(), 1000, clock::now()).unwrap(), text, "{coding}");
         }
-        assert_eq!(decode(&with("snappy"), Bytes::from_static(b"?"), 1000).unwrap(), "?");
-        assert_eq!(decode(&with("gzip"), Bytes::new(), 1000).unwrap(), "");
+        assert_eq!(decode(&with("snappy"), Bytes::from_static(b"?"), 1000, clock::now()).unwrap(), "?");
+        assert_eq!(decode(&with("gzip"), Bytes::new(), 1000, clock::now()).unwrap(), "");
     }
 
     #[test]
@@ -133,13 +193,13 @@ mod tests {
         for (coding, body) in [("gzip", encode::gzip(&zeros)), ("zstd", encode::zstd(&zeros)), ("deflate", encode::zlib(&zeros))]
         {
             assert!(body.len() < 2000);
-            let failure = decode(&with(coding), body.clone().into(), 65536).unwrap_err();
+            let failure = decode(&with(coding), body.clone().into(), 65536, clock::now()).unwrap_err();
             assert_eq!(failure.reason, Reason::BodyTooLarge);
             assert_eq!(failure.message, "the decoded body is larger than `max_body` (64KiB); raise it if that is expected");
-            assert_eq!(decode(&with(coding), body.into(), 1 << 20).unwrap().len(), 1 << 20, "{coding}");
+            assert_eq!(decode(&with(coding), body.into(), 1 << 20, clock::now()).unwrap().len(), 1 << 20, "{coding}");
         }
         let codings = with("gzip,gzip,gzip,gzip,gzip");
-        assert_eq!(decode(&codings, Bytes::from_static(b"?"), 1).unwrap_err().reason, Reason::Protocol);
+        assert_eq!(decode(&codings, Bytes::from_static(b"?"), 1, clock::now()).unwrap_err().reason, Reason::Protocol);
     }
 
     #[test]
@@ -147,9 +207,19 @@ mod tests {
         for (coding, body) in
             [("gzip", encode::gzip(b"whole")[..8].to_vec()), ("br", b"nonsense".to_vec()), ("zstd", b"nonsense".to_vec())]
         {
-            let failure = decode(&with(coding), body.into(), 1000).unwrap_err();
+            let failure = decode(&with(coding), body.into(), 1000, clock::now()).unwrap_err();
             assert_eq!(failure.reason, Reason::Protocol, "{coding}");
             assert!(failure.message.contains(&format!("is not the `{coding}`")), "{}", failure.message);
         }
+    }
+
+    #[test]
+    fn a_million_bodies_of_nothing_are_stopped() {
+        let body: Bytes = encode::gzip(b"").repeat(3_000_000).into();
+        let began = clock::now();
+        let failure = decode(&with("gzip"), body, 1 << 20, clock::now()).unwrap_err();
+        assert_eq!(failure.reason, Reason::Timeout);
+        assert!(failure.message.starts_with("to decode the `gzip` of the body took longer than"), "{}", failure.message);
+        assert!(began.elapsed() < 5 * LEAST_TIME, "{:?}", began.elapsed());
     }
 }

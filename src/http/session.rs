@@ -350,7 +350,8 @@ impl Session {
         response.body = match response.body.take() {
             Some(body) if request.keep_body => {
                 let max_body = self.shared.settings.max_body;
-                let decoded = decode::decode(&response.headers, body, max_body);
+                let timeout = exchange.started + request.timeout;
+                let decoded = decode::decode(&response.headers, body, max_body, timeout);
                 Some(decoded.map_err(|failure| Failure { status: Some(response.status), ..failure })?)
             }
             _ => None,

@@ -1,10 +1,10 @@
 //! Until when a run may take to end, whatever its workers are busy with.
 //!
 //! ```text
-//!  load's end, or a stop   graceful_stop over        results are written, busy workers are left behind
-//!  ─────┼──────────────────────────┼─────────────────────────┼──▶
-//!       │◀──── graceful_stop ─────▶│◀────── 1.5 s ──────────▶│
-//!  second signal ──────────────────┼─────── 1 s ────────────▶│
+//!  load's end, or a stop   graceful_stop over   all is cut off     results are written, busy workers are left behind
+//!  ─────┼──────────────────────────┼──────────────────┼──────────────────────┼──▶
+//!       │◀──── graceful_stop ─────▶│◀───── 0.5 s ────▶│◀──────── 1 s ───────▶│
+//!  second signal ─────────────────────────────────────┼─────────────────────▶│
 //! ```
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::units::format_duration;
 /// Users whose time is over are cut off by then, also ten thousand of them.
 const AFTER_STOP: Duration = Duration::from_millis(1500);
 
-/// Whoever asks twice does not want to wait.
+/// What is computed for a response is given up then. Whoever asks twice does not want to wait.
 const AFTER_CUT: Duration = Duration::from_secs(1);
 
 /// Setup and teardown that are under way after a signal take no longer than `graceful_stop`, but so long they may.
@@ -30,6 +30,15 @@ const LEAST_AROUND: Duration = Duration::from_secs(10);
 pub(super) struct Told {
     stopped: Option<Instant>,
     cut: Option<Instant>,
+    /// The workers have been told to cut off what is left.
+    pub(super) workers_cut: bool,
+}
+
+/// What is due when users had their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deadline {
+    Cut,
+    Leave,
 }
 
 impl Told {
@@ -44,6 +53,15 @@ impl Told {
                 self.cut.get_or_insert(now);
             }
         }
+    }
+
+    /// What is to be done next, at its moment: first workers cut off what is left, then they are left behind.
+    pub(super) fn next(self, load_end: Option<Instant>, graceful_stop: Duration) -> Option<(Instant, Deadline)> {
+        let deadline = self.deadline(load_end, graceful_stop)?;
+        if self.cut.is_some() || self.workers_cut {
+            return Some((deadline, Deadline::Leave));
+        }
+        Some((deadline.checked_sub(AFTER_CUT).unwrap_or(deadline), Deadline::Cut))
     }
 
     /// When workers that have not ended are left behind; `load_end`: when the load ends by itself.
@@ -110,7 +128,7 @@ mod tests {
     fn the_first_deadline_counts() {
         let (start, second) = (clock::now(), Duration::from_secs(1));
         let at = |seconds: u32| Some(start + second * seconds);
-        let told = |stopped, cut| Told { stopped, cut };
+        let told = |stopped, cut| Told { stopped, cut, workers_cut: false };
         for (told, load_end, graceful_stop, deadline) in [
             (told(None, None), None, second, None),
             (told(None, None), at(10), 5 * second, Some(start + 15 * second + AFTER_STOP)),
@@ -121,6 +139,11 @@ mod tests {
         ] {
             assert_eq!(told.deadline(load_end, graceful_stop), deadline, "{told:?}");
         }
+        let stopped = told(at(3), None);
+        let cut = start + 8 * second + AFTER_STOP - AFTER_CUT;
+        assert_eq!(stopped.next(None, 5 * second), Some((cut, Deadline::Cut)));
+        let told_so = Told { workers_cut: true, ..stopped };
+        assert_eq!(told_so.next(None, 5 * second), Some((cut + AFTER_CUT, Deadline::Leave)));
         assert!(told(at(0), None).deadline(None, Duration::MAX).is_some(), "no overflow");
     }
 }

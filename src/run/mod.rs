@@ -59,6 +59,7 @@ use crate::report;
 use crate::scenario::plan::Plan;
 use crate::secrets;
 use crate::threads;
+use deadline::Deadline;
 use desk::{Desk, Event};
 use ending::Ending;
 use files::ResultFolder;
@@ -378,18 +379,24 @@ impl<'a> Conductor<'a> {
         let mut told = deadline::Told::default();
         loop {
             told.note(ending.mode());
-            let deadline = told.deadline(engine.load_end(), self.job.plan.graceful_stop);
+            let next = told.next(engine.load_end(), self.job.plan.graceful_stop);
             let warm_at = engine.moment(warm_up);
             // Health and shards are looked at between, never inside, the other branches.
             tokio::select! {
                 () = engine.ended() => break,
-                () = until(deadline) => {
-                    self.leave(engine, ending.mode());
-                    if self.left_behind {
-                        ending.leave_behind(self.live.moment().1);
+                () = until(next.map(|(at, _)| at)) => match next {
+                    Some((_, Deadline::Cut)) => {
+                        told.workers_cut = true;
+                        engine.tell(Mode::Cut);
                     }
-                    break;
-                }
+                    _ => {
+                        self.leave(engine, ending.mode());
+                        if self.left_behind {
+                            ending.leave_behind(self.live.moment().1);
+                        }
+                        break;
+                    }
+                },
                 _ = tick.tick() => if let Some(cause) = self.look(engine) {
                     self.stop(engine, ending, cause);
                 },

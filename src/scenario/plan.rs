@@ -276,7 +276,7 @@ pub enum Rule {
     /// `text` is the path as written.
     Json {
         text: String,
-        path: serde_json_path::JsonPath,
+        path: crate::template::path::Path,
         rule: ValueRule,
     },
     Body(TextRule),

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use regex::Regex;
 use scraper::{ElementRef, Html, Selector};
-use serde_json_path::JsonPath;
-
-use super::{Random, Value, from_json};
+use super::budget::Budget;
+use super::path::Path;
+use super::{Random, Value, from_json, page};
 
 /// Which of several values are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Pick {
 pub struct Css {
     selector: Selector,
     written: Box<str>,
+    /// It may look at all siblings, or at all that is within, for each element.
+    slow: bool,
     /// Otherwise the text.
     attribute: Option<Box<str>>,
 }
@@ -40,25 +42,41 @@ impl Pick {
     /// What is taken of what was found; `None` if nothing was.
     ///
     /// # Errors
-    /// It is too much.
+    /// It is too much, or the budget has run out.
     pub fn of<T>(
         self,
         found: impl Iterator<Item = T>,
         random: &mut Random,
+        budget: &Budget<'_>,
         size: impl Fn(&T) -> usize,
         value: impl Fn(T) -> Value,
     ) -> Result<Option<Value>, String> {
         let fits = |bytes: usize| if bytes <= LARGEST { Ok(()) } else { Err(format!("it is larger than {} MiB", LARGEST >> 20)) };
         let mut found = found;
         if self == Self::First {
-            let Some(first) = found.next() else { return Ok(None) };
+            let first = found.next();
+            budget.check()?;
+            let Some(first) = first else { return Ok(None) };
             fits(size(&first))?;
             return Ok(Some(value(first)));
         }
-        let mut all: Vec<T> = found.by_ref().take(MOST + 1).collect();
-        if all.len() > MOST {
-            return Err(format!("there are more than {MOST}"));
+        let (mut all, mut held, mut total) = (Vec::new(), 0usize, 0usize);
+        for one in found {
+            let bytes = size(&one);
+            (held, total) = (held + bytes + std::mem::size_of::<T>(), total.saturating_add(bytes));
+            if all.len() == MOST {
+                return Err(format!("there are more than {MOST}"));
+            }
+            if self == Self::All {
+                fits(total)?;
+            }
+            if !budget.take(bytes + std::mem::size_of::<T>()) || !budget.has_time_for_short() {
+                break;
+            }
+            all.push(one);
         }
+        budget.give_back(held);
+        budget.check()?;
         if all.is_empty() {
             return Ok(None);
         }
@@ -67,7 +85,6 @@ impl Pick {
             fits(size(&one))?;
             return Ok(Some(value(one)));
         }
-        fits(all.iter().map(&size).sum())?;
         Ok(Some(all.into_iter().map(value).collect()))
     }
 }
@@ -76,28 +93,48 @@ impl Pick {
 ///
 /// # Errors
 /// It is too much.
-pub fn json(document: &serde_json::Value, path: &JsonPath, pick: Pick, random: &mut Random) -> Result<Option<Value>, String> {
-    pick.of(path.query(document).into_iter(), random, |found| size_of(found), from_json)
+pub fn json(
+    document: &serde_json::Value,
+    path: &Path,
+    pick: Pick,
+    random: &mut Random,
+    budget: &Budget<'_>,
+) -> Result<Option<Value>, String> {
+    pick.of(path.find(document, budget)?.into_iter(), random, budget, |found| size_of(found), from_json)
 }
 
 /// What a group of a regular expression matches.
 ///
 /// # Errors
 /// It is too much.
-pub fn regex(text: &str, pattern: &Regex, group: usize, pick: Pick, random: &mut Random) -> Result<Option<Value>, String> {
+pub fn regex(
+    text: &str,
+    pattern: &Regex,
+    group: usize,
+    pick: Pick,
+    random: &mut Random,
+    budget: &Budget<'_>,
+) -> Result<Option<Value>, String> {
+    // A single match is found in linear time, but looking for the next one may go through the whole text again.
     if group == 0 {
-        return texts(pattern.find_iter(text).map(|found| Cow::Borrowed(found.as_str())), pick, random);
+        let found = pattern.find_iter(text).take_while(|_| budget.has_time());
+        return texts(found.map(|found| Cow::Borrowed(found.as_str())), pick, random, budget);
     }
-    let found = pattern.captures_iter(text).filter_map(|found| found.get(group));
-    texts(found.map(|found| Cow::Borrowed(found.as_str())), pick, random)
+    let found = pattern.captures_iter(text).take_while(|_| budget.has_time()).filter_map(|found| found.get(group));
+    texts(found.map(|found| Cow::Borrowed(found.as_str())), pick, random, budget)
 }
 
 /// Texts, such as the values of headers of one name.
 ///
 /// # Errors
 /// They are too much.
-pub fn texts<'a>(found: impl Iterator<Item = Cow<'a, str>>, pick: Pick, random: &mut Random) -> Result<Option<Value>, String> {
-    pick.of(found, random, |text| text.len(), |text| Value::from(&*text))
+pub fn texts<'a>(
+    found: impl Iterator<Item = Cow<'a, str>>,
+    pick: Pick,
+    random: &mut Random,
+    budget: &Budget<'_>,
+) -> Result<Option<Value>, String> {
+    pick.of(found, random, budget, |text| text.len(), |text| Value::from(&*text))
 }
 
 /// About how many bytes a value takes as JSON.
@@ -122,7 +159,8 @@ impl Css {
             text if text.contains("Please report") => "it is not understood".to_owned(),
             text => text.to_lowercase().replace("eol", "end"),
         })?;
-        Ok(Self { selector: parsed, written: selector.into(), attribute: attribute.map(Into::into) })
+        let slow = selector.replace("~=", "").contains('~') || selector.contains(":has");
+        Ok(Self { selector: parsed, written: selector.into(), slow, attribute: attribute.map(Into::into) })
     }
 
     /// As it was written.
@@ -138,11 +176,14 @@ impl Css {
     ///
     /// # Errors
     /// It is too much.
-    pub fn find(&self, page: &Html, pick: Pick, random: &mut Random) -> Result<Option<Value>, String> {
-        let elements = page.select(&self.selector);
+    pub fn find(&self, page: &Html, pick: Pick, random: &mut Random, budget: &Budget<'_>) -> Result<Option<Value>, String> {
+        let elements = page::select(page, &self.selector, self.slow, budget);
         match &self.attribute {
-            Some(attribute) => texts(elements.filter_map(|element| element.attr(attribute)).map(Cow::Borrowed), pick, random),
-            None => texts(elements.map(text_of), pick, random),
+            Some(attribute) => {
+                let values = elements.filter_map(|element| element.attr(attribute));
+                texts(values.map(Cow::Borrowed), pick, random, budget)
+            }
+            None => texts(elements.map(text_of), pick, random, budget),
         }
     }
 }
@@ -169,14 +210,14 @@ mod tests {
         Random::new(1, 1)
     }
 
-    fn path(text: &str) -> JsonPath {
-        JsonPath::parse(text).unwrap()
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
     }
 
     #[test]
     fn json_keeps_types_and_picks() {
         let document = serde_json::json!({"cars": [{"id": 1}, {"id": 2}, {"id": 3}], "none": null, "on": true});
-        let of = |text: &str, pick| json(&document, &path(text), pick, &mut random()).unwrap();
+        let of = |text: &str, pick| json(&document, &path(text), pick, &mut random(), &Budget::default()).unwrap();
         assert_eq!(of("$.cars[*].id", Pick::First), Some(Value::from(1)));
         assert_eq!(of("$.cars[*].id", Pick::All), Some(Value::from(vec![1, 2, 3])));
         assert_eq!(of("$.on", Pick::First), Some(Value::from(true)));
@@ -184,7 +225,7 @@ mod tests {
         assert_eq!((of("$.missing", Pick::First), of("$.missing", Pick::All), of("$.missing", Pick::Random)), (None, None, None));
         let mut random = random();
         let mut seen: Vec<_> = (0..100)
-            .map(|_| json(&document, &path("$.cars[*].id"), Pick::Random, &mut random).unwrap().unwrap().as_i64().unwrap())
+            .map(|_| json(&document, &path("$.cars[*].id"), Pick::Random, &mut random, &Budget::default()).unwrap().unwrap().as_i64().unwrap())
             .collect();
         seen.sort_unstable();
         seen.dedup();
@@ -194,7 +235,7 @@ mod tests {
     #[test]
     fn groups_of_a_regular_expression() {
         let of = |pattern: &str, group, pick| {
-            regex("a=1; b=22; c=333", &Regex::new(pattern).unwrap(), group, pick, &mut random()).unwrap()
+            regex("a=1; b=22; c=333", &Regex::new(pattern).unwrap(), group, pick, &mut random(), &Budget::default()).unwrap()
         };
         assert_eq!(of(r"\w=(\d+)", 1, Pick::First), Some(Value::from("1")));
         assert_eq!(of(r"\w=(\d+)", 0, Pick::First), Some(Value::from("a=1")));
@@ -209,7 +250,7 @@ mod tests {
             "<p class=a> one <b>two</b> </p><a href='/x'>X</a><a href='/y?a=1&amp;b=2'>Y</a><a>none</a><input name=csrf value=t0>",
         );
         let of = |selector: &str, attribute: Option<&str>, pick| {
-            Css::parse(selector, attribute).unwrap().find(&page, pick, &mut random()).unwrap()
+            Css::parse(selector, attribute).unwrap().find(&page, pick, &mut random(), &Budget::default()).unwrap()
         };
         assert_eq!(of("p.a", None, Pick::First), Some(Value::from("one two")));
         assert_eq!(of("a", Some("href"), Pick::All), Some(Value::from(vec!["/x", "/y?a=1&b=2"])));
@@ -224,7 +265,7 @@ mod tests {
         let text = format!("{}!", "a".repeat(100_000));
         let started = crate::clock::now();
         for pattern in [r"^(a+)+$", r"^(a|a)*$", r"^(a|aa)+$", r"^(a*)*b", r"(.*)*(.*)*(.*)*x$", r"^(([a-z])+.)+[A-Z]([a-z])+$"] {
-            assert_eq!(regex(&text, &Regex::new(pattern).unwrap(), 0, Pick::First, &mut random()), Ok(None), "{pattern}");
+            assert_eq!(regex(&text, &Regex::new(pattern).unwrap(), 0, Pick::First, &mut random(), &Budget::default()), Ok(None), "{pattern}");
         }
         assert!((crate::clock::now() - started).as_secs() < 60);
     }
@@ -233,12 +274,40 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let long = "x".repeat(LARGEST + 1);
         let pattern = Regex::new("x+").unwrap();
-        let too_large = |pick| regex(&long, &pattern, 0, pick, &mut random()).unwrap_err();
+        let too_large = |pick| regex(&long, &pattern, 0, pick, &mut random(), &Budget::default()).unwrap_err();
         assert_eq!([Pick::First, Pick::Random, Pick::All].map(too_large), ["it is larger than 1 MiB"; 3]);
         let many = Regex::new("x").unwrap();
-        assert_eq!(regex(&long, &many, 0, Pick::All, &mut random()).unwrap_err(), "there are more than 10000");
-        assert!(regex(&long[..MOST], &many, 0, Pick::All, &mut random()).unwrap().is_some());
+        assert_eq!(regex(&long, &many, 0, Pick::All, &mut random(), &Budget::default()).unwrap_err(), "there are more than 10000");
+        assert!(regex(&long[..MOST], &many, 0, Pick::All, &mut random(), &Budget::default()).unwrap().is_some());
         let document = serde_json::json!({"a": [{"b": long}]});
-        assert!(json(&document, &path("$"), Pick::First, &mut random()).is_err());
+        assert!(json(&document, &path("$"), Pick::First, &mut random(), &Budget::default()).is_err());
+    }
+
+    #[test]
+    fn matches_that_look_through_the_whole_text_each_time_are_stopped() {
+        let text = "a".repeat(1_500_000);
+        for (pattern, group) in [("(?s)a.*?b|a", 0), ("(?s)(x)|a.*?b|a", 1)] {
+            for pick in [Pick::All, Pick::Random, Pick::First] {
+                let budget = Budget::default();
+                let began = crate::clock::now();
+                let found = regex(&text, &Regex::new(pattern).unwrap(), group, pick, &mut random(), &budget);
+                assert!(began.elapsed().as_secs() < 10);
+                if (pick, group) == (Pick::First, 0) {
+                    assert_eq!(found, Ok(Some(Value::from("a"))));
+                } else {
+                    assert!(found.unwrap_err().starts_with("to look into the response took longer than"), "{pattern} {pick:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_elements_within_each_other_are_not_all_held() {
+        let page = page::parse(&format!("{}{}", "<div>".repeat(300), "x".repeat(500_000)), &Budget::default()).unwrap();
+        let css = Css::parse("div", None).unwrap();
+        for pick in [Pick::All, Pick::Random] {
+            let error = css.find(&page, pick, &mut random(), &Budget::default()).unwrap_err();
+            assert!(error.starts_with("it is larger than") || error.starts_with("to look into the response would"), "{error}");
+        }
     }
 }

@@ -25,6 +25,7 @@
 
 mod assigned;
 mod bounded;
+pub mod budget;
 mod check;
 mod code;
 mod engine;
@@ -36,6 +37,8 @@ mod functions;
 mod json;
 mod manual;
 mod names;
+pub mod page;
+pub mod path;
 mod scope;
 mod syntax;
 

@@ -10,6 +10,7 @@
 //! ```
 
 use super::Value;
+use super::budget::json_fits;
 use bytes::Bytes;
 use http::HeaderMap;
 use minijinja::value::{Enumerator, Object};
@@ -201,7 +202,10 @@ impl Response {
     }
 
     fn parsed(&self) -> Result<&Value, &str> {
-        let parse = || serde_json::from_slice(&self.body).map_err(|error| error.to_string());
+        let parse = || {
+            json_fits(&self.body)?;
+            serde_json::from_slice(&self.body).map_err(|error| error.to_string())
+        };
         self.json.get_or_init(parse).as_ref().map_err(String::as_str)
     }
 }

@@ -91,3 +91,62 @@ fn a_second_signal_ends_a_busy_setup() {
         assert!(late <= LIMIT, "{late:?} after it was to end");
     });
 }
+
+/// A target that answers everything with this.
+fn target_of(body: String, kind: &str) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(50) {
+            let (mut stream, answer) = (stream.unwrap(), answer.clone());
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while let Some(Ok(line)) = lines.next() {
+                    if line.is_empty() && stream.write_all(answer.as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_response_that_takes_too_long_to_look_into_fails_its_request() {
+    let deep = format!("{}0{}", "[[0,0,0,0,0,0,0,0,0,0,0,0],".repeat(100), "]".repeat(100));
+    for (body, kind, rule, reason, message) in [
+        ("<div>".repeat(120_000), "text/html", "capture: {x: {css: p.next, default: none}}", "capture", "nests elements"),
+        ("a".repeat(1_500_000), "text/plain", "capture: {x: {regex: '(?s)a.*?b|a', pick: random, default: none}}", "capture", "to look into"),
+        (deep.clone(), "application/json", "capture: {x: {json: '$..*..*..*', pick: all}}", "capture", "to look into"),
+        (deep, "application/json", "expect: {json: {'$..*..*..*': 1}}", "check", "to look into"),
+        (format!("[{}0]", "0,".repeat(2 << 20)), "application/json", "expect: {json: {'$[0]': 0}}", "check", "32 MiB"),
+    ] {
+        let url = target_of(body, kind);
+        let scenario = format!("users: [{{name: U, tasks: [{{get: /, {rule}}}]}}]\nload: {{users: 1, iterations: 1}}\nhttp: {{timeout: 2s}}\n");
+        let finished = Otload::run(&scenario, &["--host", &url, "--workers", "1"]).wait(Duration::from_secs(20));
+        let summary = finished.summary();
+        assert_eq!(summary["totals"]["failure_reasons"][reason], 1, "{rule}: {}", summary["totals"]);
+        assert!(summary.to_string().contains(message), "{rule}: {summary}");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_users_look_into_a_response() {
+    on_time(|| {
+        let url = target_of("a".repeat(1_500_000), "text/plain");
+        let scenario = "users: [{name: U, tasks: [{get: /, capture: {x: {regex: '(?s)a.*?b|a', pick: all}}}]}]\n\
+                        load: {users: 1, run_time: 1h}\ngraceful_stop: 500ms\n";
+        let mut run = Otload::run(scenario, &["--host", &url, "--workers", "1"]);
+        run.metrics();
+        std::thread::sleep(Duration::from_secs(1));
+        let began = otload::clock::now();
+        run.signal(Signal::TERM);
+        let finished = run.wait(Duration::from_secs(20));
+        assert!(began.elapsed() <= Duration::from_millis(500) + LIMIT, "{:?}", began.elapsed());
+        assert_eq!(finished.summary()["totals"]["failure_reasons"]["cancelled"], 1);
+        assert!(!finished.stderr.contains("did not end"), "{}", finished.stderr);
+    });
+}

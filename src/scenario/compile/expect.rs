@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use serde_json_path::JsonPath;
-
 use super::Compiler;
 use super::text::{After, nested_deeper};
 use crate::measure::catalog::RequestId;
@@ -14,6 +12,7 @@ use crate::scenario::document::read::{Field, Placed};
 use crate::scenario::document::rules::{BodyRule, HeaderOperators, HeaderRule, JsonOperators, JsonRule, Pattern, StatusRange};
 use crate::scenario::document::values::{Any, List};
 use crate::scenario::plan::{Expectation, Rule, TextRule, ValueRule};
+use crate::template::path;
 use crate::template::{JsonTemplate, Template};
 use crate::units::format_duration;
 
@@ -81,14 +80,14 @@ impl Compiler<'_> {
         ))
     }
 
-    pub(super) fn json_path(&mut self, path: &str, range: &Range<usize>) -> Option<JsonPath> {
+    pub(super) fn json_path(&mut self, path: &str, range: &Range<usize>) -> Option<path::Path> {
         if let Some(at) = nested_deeper(path, DEEPEST_PATH) {
             let place = inside(&self.source, range, path, at..at + 1);
             let message = format!("this JSONPath nests brackets more than {DEEPEST_PATH} deep");
             self.push(&place, message, "write it with fewer brackets within each other");
             return None;
         }
-        let error = match JsonPath::parse(path) {
+        let error = match path::Path::parse(path) {
             Ok(parsed) => {
                 let descents = descents(path);
                 if let Some(at) = descents.get(MOST_DESCENTS) {

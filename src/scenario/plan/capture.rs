@@ -22,7 +22,7 @@ pub enum Source {
     /// `text` is the path as written.
     Json {
         text: Box<str>,
-        path: serde_json_path::JsonPath,
+        path: crate::template::path::Path,
     },
     Regex {
         pattern: Regex,
