@@ -29,6 +29,8 @@ pub struct Budget<'a> {
 pub enum Limit {
     Time,
     Memory,
+    /// A page is nested deeper than this.
+    Depth(usize),
     /// The run has ended.
     Ended,
 }
@@ -103,6 +105,13 @@ impl<'a> Budget<'a> {
         self.bytes_left.set(self.bytes_left.get().saturating_add(bytes));
     }
 
+    /// Notes that something has run out that only its user knows of.
+    pub fn exceed(&self, limit: Limit) {
+        if self.exceeded.get().is_none() {
+            self.exceeded.set(Some(limit));
+        }
+    }
+
     pub fn exceeded(&self) -> Option<Limit> {
         self.exceeded.get()
     }
@@ -137,6 +146,7 @@ impl Limit {
                 "to look into the response would take more than {} MiB; look for less, or have the target send less",
                 MEMORY >> 20
             ),
+            Self::Depth(most) => format!("the page nests elements more than {most} deep; look for less, or have the target send less"),
             Self::Ended => "the run ended before the response was looked into".to_owned(),
         }
     }

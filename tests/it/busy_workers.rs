@@ -146,7 +146,7 @@ fn a_signal_ends_a_run_whose_users_look_into_a_response() {
         run.signal(Signal::TERM);
         let finished = run.wait(Duration::from_secs(20));
         assert!(began.elapsed() <= Duration::from_millis(500) + LIMIT, "{:?}", began.elapsed());
-        assert_eq!(finished.summary()["totals"]["failure_reasons"]["cancelled"], 1);
+        assert!(finished.summary()["totals"]["failure_reasons"]["cancelled"].as_u64() >= Some(1));
         assert!(!finished.stderr.contains("did not end"), "{}", finished.stderr);
     });
 }
