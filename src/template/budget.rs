@@ -146,7 +146,9 @@ impl Limit {
                 "to look into the response would take more than {} MiB; look for less, or have the target send less",
                 MEMORY >> 20
             ),
-            Self::Depth(most) => format!("the page nests elements more than {most} deep; look for less, or have the target send less"),
+            Self::Depth(most) => {
+                format!("the page nests elements more than {most} deep; look for less, or have the target send less")
+            }
             Self::Ended => "the run ended before the response was looked into".to_owned(),
         }
     }

@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use regex::Regex;
-use scraper::{ElementRef, Html, Selector};
 use super::budget::Budget;
 use super::path::Path;
 use super::{Random, Value, from_json, page};
+use regex::Regex;
+use scraper::{ElementRef, Html, Selector};
 
 /// Which of several values are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +225,13 @@ mod tests {
         assert_eq!((of("$.missing", Pick::First), of("$.missing", Pick::All), of("$.missing", Pick::Random)), (None, None, None));
         let mut random = random();
         let mut seen: Vec<_> = (0..100)
-            .map(|_| json(&document, &path("$.cars[*].id"), Pick::Random, &mut random, &Budget::default()).unwrap().unwrap().as_i64().unwrap())
+            .map(|_| {
+                json(&document, &path("$.cars[*].id"), Pick::Random, &mut random, &Budget::default())
+                    .unwrap()
+                    .unwrap()
+                    .as_i64()
+                    .unwrap()
+            })
             .collect();
         seen.sort_unstable();
         seen.dedup();
@@ -265,7 +271,11 @@ mod tests {
         let text = format!("{}!", "a".repeat(100_000));
         let started = crate::clock::now();
         for pattern in [r"^(a+)+$", r"^(a|a)*$", r"^(a|aa)+$", r"^(a*)*b", r"(.*)*(.*)*(.*)*x$", r"^(([a-z])+.)+[A-Z]([a-z])+$"] {
-            assert_eq!(regex(&text, &Regex::new(pattern).unwrap(), 0, Pick::First, &mut random(), &Budget::default()), Ok(None), "{pattern}");
+            assert_eq!(
+                regex(&text, &Regex::new(pattern).unwrap(), 0, Pick::First, &mut random(), &Budget::default()),
+                Ok(None),
+                "{pattern}"
+            );
         }
         assert!((crate::clock::now() - started).as_secs() < 60);
     }
@@ -277,7 +287,10 @@ mod tests {
         let too_large = |pick| regex(&long, &pattern, 0, pick, &mut random(), &Budget::default()).unwrap_err();
         assert_eq!([Pick::First, Pick::Random, Pick::All].map(too_large), ["it is larger than 1 MiB"; 3]);
         let many = Regex::new("x").unwrap();
-        assert_eq!(regex(&long, &many, 0, Pick::All, &mut random(), &Budget::default()).unwrap_err(), "there are more than 10000");
+        assert_eq!(
+            regex(&long, &many, 0, Pick::All, &mut random(), &Budget::default()).unwrap_err(),
+            "there are more than 10000"
+        );
         assert!(regex(&long[..MOST], &many, 0, Pick::All, &mut random(), &Budget::default()).unwrap().is_some());
         let document = serde_json::json!({"a": [{"b": long}]});
         assert!(json(&document, &path("$"), Pick::First, &mut random(), &Budget::default()).is_err());

@@ -79,7 +79,10 @@ mod tests {
         let began = crate::clock::now();
         for tag in ["<div>", "<b><p>", "<table><tr><td>", "<svg>"] {
             let (message, _) = error(&tag.repeat(200_000));
-            assert!(message.starts_with("the page nests elements more than") || message.starts_with("to look into"), "{tag}: {message}");
+            assert!(
+                message.starts_with("the page nests elements more than") || message.starts_with("to look into"),
+                "{tag}: {message}"
+            );
         }
         assert!(error(&"<br>".repeat(400_000)).1.is_some(), "wide");
         assert!(matches!(error(&"<i>x</i>".repeat(400_000)).1, Some(Limit::Memory | Limit::Time)));

@@ -119,13 +119,21 @@ fn a_response_that_takes_too_long_to_look_into_fails_its_request() {
     let deep = format!("{}0{}", "[[0,0,0,0,0,0,0,0,0,0,0,0],".repeat(100), "]".repeat(100));
     for (body, kind, rule, reason, message) in [
         ("<div>".repeat(120_000), "text/html", "capture: {x: {css: p.next, default: none}}", "capture", "nests elements"),
-        ("a".repeat(1_500_000), "text/plain", "capture: {x: {regex: '(?s)a.*?b|a', pick: random, default: none}}", "capture", "to look into"),
+        (
+            "a".repeat(1_500_000),
+            "text/plain",
+            "capture: {x: {regex: '(?s)a.*?b|a', pick: random, default: none}}",
+            "capture",
+            "to look into",
+        ),
         (deep.clone(), "application/json", "capture: {x: {json: '$..*..*..*', pick: all}}", "capture", "to look into"),
         (deep, "application/json", "expect: {json: {'$..*..*..*': 1}}", "check", "to look into"),
         (format!("[{}0]", "0,".repeat(2 << 20)), "application/json", "expect: {json: {'$[0]': 0}}", "check", "32 MiB"),
     ] {
         let url = target_of(body, kind);
-        let scenario = format!("users: [{{name: U, tasks: [{{get: /, {rule}}}]}}]\nload: {{users: 1, iterations: 1}}\nhttp: {{timeout: 2s}}\n");
+        let scenario = format!(
+            "users: [{{name: U, tasks: [{{get: /, {rule}}}]}}]\nload: {{users: 1, iterations: 1}}\nhttp: {{timeout: 2s}}\n"
+        );
         let finished = Otload::run(&scenario, &["--host", &url, "--workers", "1"]).wait(Duration::from_secs(20));
         let summary = finished.summary();
         assert_eq!(summary["totals"]["failure_reasons"][reason], 1, "{rule}: {}", summary["totals"]);
