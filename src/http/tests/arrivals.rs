@@ -70,7 +70,7 @@ fn the_end_is_the_arrival_however_late_it_is_read() {
         }
         let offs = builder.enable_all().build().unwrap().block_on(async {
             let mut session = session(TransportKind::Wire, &settings);
-            let mut offs = Vec::new();
+            let (mut offs, mut punctual) = (Vec::new(), 0);
             // The first one opens the connection.
             for turn in 0..6 {
                 let standstill = async {
@@ -86,11 +86,12 @@ fn the_end_is_the_arrival_however_late_it_is_read() {
                 let answered = *target.answered.lock().unwrap();
                 assert!(exchange.finished + MS(1) > answered, "it is never too early");
                 offs.push(exchange.finished.saturating_duration_since(answered));
-                assert!(exchange.read_lag() > MS(20), "{:?}", exchange.read_lag());
                 assert_eq!(exchange.unresolved_read_lag, Duration::ZERO);
                 let (wait, receive) = (exchange.phases.wait.unwrap(), exchange.phases.receive.unwrap());
-                assert!(wait >= SERVICE - MS(1) && receive < MS(10), "the phases end with it: {wait:?} {receive:?}");
+                assert!(wait >= SERVICE - MS(1), "the phases end with it: {wait:?}");
+                punctual += u32::from(exchange.read_lag() > MS(20) && receive < MS(10));
             }
+            assert!(punctual > 0, "the target answers while this thread stands still");
             offs
         });
         // A busy machine delays one or the other, and not all.
