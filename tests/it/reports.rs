@@ -214,7 +214,12 @@ fn a_disk_that_fills_in_mid_run_stops_the_writing_and_not_the_run() {
     let totals = &summary["totals"]["requests"];
     assert!(totals.as_u64().unwrap() > served / 2, "{totals} of {served}");
     assert_eq!(std::fs::metadata(folder.join("intervals.jsonl")).unwrap().len(), kept, "nothing is written behind a gap");
-    assert_eq!(junit(&folder), [3, 0, 1, 3, 0, 1], "as the exit code: {}", read(&folder, "junit.xml"));
+    assert_eq!(
+        junit(&folder),
+        [4, 0, 1, 4, 0, 1],
+        "as the exit code, and one that says that nothing was judged: {}",
+        read(&folder, "junit.xml")
+    );
     // Its percentiles are the summary's where the intervals have not all requests.
     let all = last_row(&folder, "stats.csv");
     assert_eq!((&all["Request Count"], &all["66%"]), (&totals.to_string().into(), &"N/A".into()));
