@@ -258,7 +258,7 @@ fn verdicts<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
             patience: windows.brief,
             summary: "{{ $labels.test }}: the run is not valid, its figures cannot be believed",
             description: "In run {{ $labels.run_id }} the generator is the bottleneck: a worker is too busy, requests start too late, or \
-                          arrivals are dropped. No threshold passes, and the run will end with exit code 4 however fast the target is. \
+                          arrivals are dropped. No threshold passes, and the run will end with exit code 3 however fast the target is. \
                           The dashboard shows what is short, otload.log says it in words. Give the generator more cores or fewer \
                           neighbours, or less to do, and start again; `otload stop` ends this run."
                 .to_owned(),
