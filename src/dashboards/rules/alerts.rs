@@ -257,10 +257,10 @@ fn verdicts<'a>(windows: &Windows, names: &Names) -> Vec<Alert<'a>> {
             expression: format!("min by ({RUN}) (last_over_time({valid}[{gap}])) == 0\n{}", held(names, windows.brief)),
             patience: windows.brief,
             summary: "{{ $labels.test }}: the run is not valid, its figures cannot be believed",
-            description: "In run {{ $labels.run_id }} the generator is the bottleneck: a worker is too busy, requests start too late, or \
-                          arrivals are dropped. No threshold passes, and the run will end with exit code 3 however fast the target is. \
-                          The dashboard shows what is short, otload.log says it in words. Give the generator more cores or fewer \
-                          neighbours, or less to do, and start again; `otload stop` ends this run."
+            description: "In run {{ $labels.run_id }} the generator is the bottleneck: too much of a response time is its own lateness, or \
+                          arrivals are dropped. No threshold passes, and the run will end with exit code 3, or with 1 if something failed \
+                          that a late generator cannot cause. The dashboard shows what is short, otload.log says it in words. Give the \
+                          generator more cores or fewer neighbours, or less to do, and start again; `otload stop` ends this run."
                 .to_owned(),
             dashboard: "otload-generator",
         },
