@@ -86,7 +86,7 @@ pub struct ValidityLimits {
     /// No worker may be busy for more than this share of the time, for so long without a break.
     pub busy: Ratio,
     pub busy_for: Duration,
-    /// The share of arrivals that may find no user.
+    /// The share of arrivals that may find no user, and of due iterations that may not have begun at the end.
     pub dropped: Ratio,
 }
 

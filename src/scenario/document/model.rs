@@ -68,7 +68,7 @@ record! {
         busy: Ratio,
         /// For how long without a break it may be busier than that. Default: 10s.
         busy_for: Duration,
-        /// The share of arrivals that may find no user. Default: 0.1%.
+        /// The share of arrivals that may find no user, and of due iterations that may not have begun at the end. Default: 0.1%.
         dropped: Ratio,
         /// false: what is found is said, and the run stays valid. Default: true.
         enabled: bool,
